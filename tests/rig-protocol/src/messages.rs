@@ -1,0 +1,177 @@
+//! Requests and replies.
+
+use alloc::{string::String, vec::Vec};
+
+use serde::{Deserialize, Serialize};
+
+/// Version of the messages here; [`Reply::Hello`] carries it.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// Requests that may be outstanding at one time; the rig answers more with
+/// [`Reply::Refused`].
+pub const MAX_OUTSTANDING: usize = 256;
+
+/// Longest input or output buffer of a control request, in bytes.
+pub const MAX_TRANSFER: usize = 4096;
+
+/// A message and the number that ties a reply to its request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frame<T> {
+    /// Chosen by the sender of the request, echoed in the reply.
+    pub number: u32,
+    /// The message.
+    pub body: T,
+}
+
+/// What the rig is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Who is there? Answered by [`Reply::Hello`].
+    Hello,
+    /// Opens a handle through the device interface (`IRP_MJ_CREATE`).
+    Open(Open),
+    /// Closes a handle (`IRP_MJ_CLEANUP`, `IRP_MJ_CLOSE`).
+    Close {
+        /// From [`Reply::Opened`].
+        handle: u32,
+    },
+    /// `DeviceIoControl` on a handle (`IRP_MJ_DEVICE_CONTROL`).
+    DeviceControl {
+        /// From [`Reply::Opened`].
+        handle: u32,
+        /// The I/O control code, all 32 bits.
+        code: u32,
+        /// The input buffer.
+        input: Vec<u8>,
+        /// Length of the output buffer, in bytes.
+        output_length: u32,
+    },
+    /// Cancels (`IoCancelIrp`) a request that is still outstanding.
+    Cancel {
+        /// Number of the frame that carried it.
+        number: u32,
+    },
+    /// Does to the device what the PnP manager would.
+    Pnp {
+        /// Which of the devices, from zero.
+        device: u32,
+        /// What to do to it.
+        action: Action,
+    },
+    /// What has the rig counted so far? Answered by [`Reply::Report`].
+    Report,
+    /// Removes the devices, unloads the driver, checks that nothing is left, and
+    /// powers off after [`Reply::Report`].
+    Shutdown,
+}
+
+/// How a handle is opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Open {
+    /// Which of the devices, from zero.
+    pub device: u32,
+    /// Opened for reading (`FILE_READ_DATA`).
+    pub read: bool,
+    /// Opened for writing (`FILE_WRITE_DATA`).
+    pub write: bool,
+    /// What follows the device's name, if anything.
+    pub trailing_name: String,
+}
+
+/// PnP actions; each is the sequence of IRPs that the PnP manager would send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// `QUERY_STOP_DEVICE`, then `STOP_DEVICE`.
+    Stop,
+    /// `QUERY_STOP_DEVICE`, then `CANCEL_STOP_DEVICE`.
+    QueryStopAndCancel,
+    /// `START_DEVICE`, after a stop.
+    Start,
+    /// `QUERY_REMOVE_DEVICE`, then `CANCEL_REMOVE_DEVICE`.
+    QueryRemoveAndCancel,
+    /// `QUERY_REMOVE_DEVICE`, then `REMOVE_DEVICE`.
+    Remove,
+    /// `SURPRISE_REMOVAL`; `REMOVE_DEVICE` follows when the last handle is closed.
+    SurpriseRemoval,
+}
+
+/// Kind of interrupt resource that the rig assigned to the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IrqKind {
+    /// A message.
+    Msi,
+    /// A line.
+    Intx,
+}
+
+/// What the rig answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// To [`Request::Hello`].
+    Hello {
+        /// [`PROTOCOL_VERSION`] of the rig.
+        version: u32,
+        /// Processors that run.
+        processors: u32,
+        /// Interrupt resource assigned to the devices.
+        irq: IrqKind,
+        /// Devices that the driver was given.
+        devices: u32,
+    },
+    /// To [`Request::Open`] that succeeded.
+    Opened {
+        /// The new handle.
+        handle: u32,
+    },
+    /// To every request that ends with an `NTSTATUS`: an open that failed, a
+    /// close, a control request, a cancellation, a PnP action.
+    Completed {
+        /// The `NTSTATUS`.
+        status: u32,
+        /// `IoStatus.Information`.
+        information: u64,
+        /// What the driver wrote to the output buffer.
+        output: Vec<u8>,
+    },
+    /// To [`Request::Report`] and [`Request::Shutdown`].
+    Report(Report),
+    /// The request cannot be tried at all; the sentence says why.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+    /// A frame came that does not decode; its number is not known, so the
+    /// reply's number is zero.
+    Malformed,
+}
+
+/// What the rig has counted since the driver was loaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// IRPs that were sent to the driver.
+    pub irps_sent: u64,
+    /// Of those, completed.
+    pub irps_completed: u64,
+    /// Control requests that were sent to the driver.
+    pub device_controls: u64,
+    /// Calls of the driver's ISR.
+    pub isr_calls: u64,
+    /// Of those, the ISR said TRUE.
+    pub isr_claimed: u64,
+    /// KeSynchronizeExecution calls: critical sections outside the ISR.
+    pub critical_sections: u64,
+    /// Times that a processor found an interrupt lock held by another.
+    pub lock_waits: u64,
+    /// DPC routine calls.
+    pub dpcs: u64,
+    /// KeInsertQueueDpc calls that found the DPC queued already.
+    pub dpcs_already_queued: u64,
+    /// Timer expirations that ran a DPC.
+    pub timer_dpcs: u64,
+    /// Calls of the ISR by processor; entries past the last processor are zero.
+    pub isr_calls_by_processor: [u64; 8],
+    /// Rules checked: how many times a check was made.
+    pub checks: u64,
+    /// Violations found. The first one ends the run, so a report that arrives says zero.
+    pub violations: u64,
+}
