@@ -1,2 +1,46 @@
-//! Placeholder until the first slice lands.
+//! The `edu` device and all that its interrupt protects.
+//!
+//! [`Controller`] is the state `S` of the driver's `Interrupt<S>`: the device's
+//! registers together with everything that the ISR shares with the rest of the
+//! driver. Its methods are the critical sections. Each runs as a whole, either in
+//! the ISR or in a SynchCritSection routine, so each is one transition of a state
+//! machine and nothing in between can be observed.
+//!
+//! The crate knows no kernel: registers come through [`Registers`], and what an
+//! operation belongs to (in the driver, its IRP) is a type parameter that moves
+//! in with the operation and out with its end. Whoever takes an operation out
+//! completes it, and ownership sees to it that this happens exactly once.
+//!
+//! # States of the engine
+//!
+//! ```text
+//!            enable                    arm
+//!  Silent ------------> Idle ------------------------> Armed
+//!    ^                   ^ ^                          | |  |
+//!    |      interrupt    | |    interrupt: result     | |  | tick: past its
+//!    |   .---------------' '----- into the ring ------' |  | deadline, device
+//!    |   |                                              |  v still computing
+//!    |  Draining <-------------------------------------- --'
+//!    |   |   ^  \ arm
+//!    |   |   |   v
+//!    |   |  Waiting (armed as soon as the device has ended the abandoned one)
+//!    |   |
+//!    '-- any state: silence, which hands back the operation that was under way
+//! ```
+
 #![no_std]
+#![forbid(unsafe_code)]
+
+mod controller;
+mod counters;
+mod engine;
+mod registers;
+mod ring;
+
+pub use controller::{Controller, Service};
+pub use counters::Counters;
+pub use engine::{Deadline, Ended, Operation, Outcome, Refused};
+pub use registers::{Identification, Register, Registers, STATUS_COMPUTING, STATUS_INTERRUPT};
+
+#[cfg(test)]
+mod tests;

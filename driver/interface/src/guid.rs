@@ -33,19 +33,19 @@ mod tests {
     #[test]
     fn text_and_fields_agree() {
         let guid = DEVICE_INTERFACE;
-        let hex = |bytes: &[u8]| -> std::string::String {
+        let (group, node) = guid.data4.split_at(2);
+        let number = |bytes: &[u8]| {
             bytes
                 .iter()
-                .map(|byte| std::format!("{byte:02x}"))
-                .collect()
+                .fold(0_u64, |number, byte| number << 8 | u64::from(*byte))
         };
         let text = std::format!(
-            "{{{:08x}-{:04x}-{:04x}-{}-{}}}",
+            "{{{:08x}-{:04x}-{:04x}-{:04x}-{:012x}}}",
             guid.data1,
             guid.data2,
             guid.data3,
-            hex(&guid.data4[..2]),
-            hex(&guid.data4[2..])
+            number(group),
+            number(node)
         );
         assert_eq!(text, DEVICE_INTERFACE_TEXT);
     }

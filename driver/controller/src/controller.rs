@@ -1,0 +1,268 @@
+//! The controller: every critical section of the driver is a method here.
+
+use crate::{
+    counters::{Counters, count},
+    engine::{Armed, Deadline, Ended, Engine, Operation, Outcome, Refused},
+    registers::{
+        ABSENT, CAUSE_FACTORIAL, DMA_RUNNING, Identification, Register, Registers,
+        STATUS_COMPUTING, STATUS_INTERRUPT,
+    },
+    ring::Ring,
+};
+
+/// Results that can wait for the DPC. One operation is under way at a time and
+/// the next one starts when the DPC has run, so two are the most that can occur:
+/// one drained late, one just ended.
+const RESULTS: usize = 4;
+
+/// What the ISR found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Another device's interrupt; nothing was touched.
+    NotOurs,
+    /// Ours, and acknowledged; no operation has ended.
+    Claimed,
+    /// Ours, and acknowledged; a result waits for the DPC.
+    ResultReady,
+}
+
+/// The device's registers and all that the ISR shares.
+///
+/// `T` is what an operation belongs to.
+#[derive(Debug)]
+pub struct Controller<R, T> {
+    registers: R,
+    /// Written by StartIo (`arm`), the ISR (`service`), the watchdog (`tick`) and
+    /// stop (`silence`), always under the interrupt lock.
+    engine: Engine<T>,
+    /// Written by the ISR, emptied by the DPC.
+    results: Ring<Ended<T>, RESULTS>,
+    counters: Counters,
+}
+
+impl<R: Registers, T> Controller<R, T> {
+    /// A controller that leaves the device alone until it is told otherwise.
+    pub const fn new(registers: R, counters: Counters) -> Self {
+        Self {
+            registers,
+            engine: Engine::Silent,
+            results: Ring::new(),
+            counters,
+        }
+    }
+
+    /// Reads the identification; `None` if this is no `edu` device.
+    pub fn identify(&mut self) -> Option<Identification> {
+        Identification::from_register(self.registers.read(Register::Identification))
+    }
+
+    /// Keeps the device from interrupting, and hands back the operation under way.
+    ///
+    /// The device has no reset: it may still compute or transfer afterwards, see
+    /// [`is_quiet`](Self::is_quiet).
+    pub fn silence(&mut self) -> Option<T> {
+        let engine = core::mem::replace(&mut self.engine, Engine::Silent);
+        self.registers.write(Register::Status, 0);
+        self.registers.write(Register::Acknowledge, u32::MAX);
+        match engine {
+            Engine::Armed(armed) | Engine::Waiting(armed) => {
+                count(&mut self.counters.operations_aborted);
+                Some(armed.owner)
+            }
+            Engine::Silent | Engine::Idle | Engine::Draining => None,
+        }
+    }
+
+    /// Whether a silenced device has ended what it was still doing. A device that
+    /// is gone is quiet.
+    pub fn is_quiet(&mut self) -> bool {
+        let status = self.registers.read(Register::Status);
+        let dma = self.registers.read(Register::DmaCommand);
+        status == ABSENT || (status & STATUS_COMPUTING == 0 && dma & DMA_RUNNING == 0)
+    }
+
+    /// Lets the device interrupt. To be called under the interrupt lock, after the
+    /// interrupt was connected, and only when the device [`is_quiet`](Self::is_quiet).
+    pub fn enable(&mut self) {
+        self.registers.write(Register::Acknowledge, u32::MAX);
+        self.registers.write(Register::Status, STATUS_INTERRUPT);
+        self.engine = Engine::Idle;
+    }
+
+    /// Programs an operation. One register write, unless it has to wait.
+    ///
+    /// # Errors
+    /// Hands the owner back when the operation cannot be taken.
+    pub fn arm(
+        &mut self,
+        owner: T,
+        operation: Operation,
+        deadline: Deadline,
+    ) -> Result<(), Refused<T>> {
+        if !self.results.has_room() {
+            return Err(Refused::Busy(owner));
+        }
+        let armed = Armed {
+            owner,
+            operation,
+            deadline,
+        };
+        match self.engine {
+            Engine::Idle => self.program(armed),
+            Engine::Draining => self.engine = Engine::Waiting(armed),
+            Engine::Silent => return Err(Refused::Silent(armed.owner)),
+            Engine::Armed(_) | Engine::Waiting(_) => return Err(Refused::Busy(armed.owner)),
+        }
+        Ok(())
+    }
+
+    /// The interrupt service: claims, acknowledges, saves the result with its
+    /// operation. Two register accesses, three when a factorial is ready.
+    pub fn service(&mut self) -> Service {
+        let causes = self.registers.read(Register::InterruptStatus);
+        if causes == 0 || (causes == ABSENT && self.is_absent()) {
+            count(&mut self.counters.interrupts_not_ours);
+            return Service::NotOurs;
+        }
+        self.registers.write(Register::Acknowledge, causes);
+        count(&mut self.counters.interrupts_claimed);
+
+        match core::mem::replace(&mut self.engine, Engine::Idle) {
+            Engine::Armed(armed) => match self.outcome(armed.operation, causes) {
+                Some(outcome) => self.save(armed.owner, outcome),
+                None => self.unasked(Engine::Armed(armed)),
+            },
+            Engine::Waiting(armed) if causes & CAUSE_FACTORIAL != 0 => {
+                count(&mut self.counters.interrupts_unasked);
+                self.program(armed);
+                Service::Claimed
+            }
+            Engine::Draining if causes & CAUSE_FACTORIAL != 0 => self.unasked(Engine::Idle),
+            engine => self.unasked(engine),
+        }
+    }
+
+    /// Takes the oldest result that the ISR has saved; the DPC calls it until there
+    /// is none, all in one critical section, which [`drained`](Self::drained) ends.
+    pub fn next_result(&mut self) -> Option<Ended<T>> {
+        self.results.pop()
+    }
+
+    /// Counts a drain that found `results` results.
+    pub fn drained(&mut self, results: u64) {
+        if results > 0 {
+            count(&mut self.counters.drains);
+            self.counters.most_results = self.counters.most_results.max(results);
+        }
+    }
+
+    /// Counts a watchdog tick, and hands back an operation past its deadline.
+    ///
+    /// A factorial that the device still computes keeps the engine until its
+    /// interrupt comes; everything else is cleared from the device at once.
+    pub fn tick(&mut self) -> Option<T> {
+        let (Engine::Armed(armed) | Engine::Waiting(armed)) = &mut self.engine else {
+            return None;
+        };
+        if !armed.deadline.tick() {
+            return None;
+        }
+        count(&mut self.counters.operations_timed_out);
+        match core::mem::replace(&mut self.engine, Engine::Draining) {
+            Engine::Armed(armed) => {
+                if let Operation::Raise { mask } = armed.operation {
+                    self.registers.write(Register::Acknowledge, mask);
+                    self.engine = Engine::Idle;
+                }
+                Some(armed.owner)
+            }
+            Engine::Waiting(armed) => Some(armed.owner),
+            Engine::Silent | Engine::Idle | Engine::Draining => None,
+        }
+    }
+
+    /// Writes the liveness register and reads the answer; `None` while silent.
+    pub fn check_liveness(&mut self, value: u32) -> Option<u32> {
+        if matches!(self.engine, Engine::Silent) {
+            return None;
+        }
+        count(&mut self.counters.liveness_checks);
+        self.registers.write(Register::Liveness, value);
+        Some(self.registers.read(Register::Liveness))
+    }
+
+    /// A copy of the counters.
+    pub const fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Sets the counters to zero, and returns what they were.
+    pub fn reset_counters(&mut self) -> Counters {
+        core::mem::take(&mut self.counters)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn registers_mut(&mut self) -> &mut R {
+        &mut self.registers
+    }
+
+    fn program(&mut self, armed: Armed<T>) {
+        let (register, value) = match armed.operation {
+            Operation::Factorial { n } => (Register::Factorial, n),
+            Operation::Raise { mask } => (Register::RaiseInterrupt, mask),
+        };
+        count(&mut self.counters.operations_started);
+        self.engine = Engine::Armed(armed);
+        self.registers.write(register, value);
+    }
+
+    /// What these causes say about this operation; `None` if they are not its own.
+    fn outcome(&mut self, operation: Operation, causes: u32) -> Option<Outcome> {
+        match operation {
+            Operation::Factorial { n } => (causes & CAUSE_FACTORIAL != 0).then(|| {
+                let value = self.registers.read(Register::Factorial);
+                Outcome::Factorial { n, value }
+            }),
+            // The device sets all bits of the mask in one step.
+            Operation::Raise { mask } => {
+                (causes & mask == mask).then_some(Outcome::Raised { causes })
+            }
+        }
+    }
+
+    fn save(&mut self, owner: T, outcome: Outcome) -> Service {
+        match self.results.push(Ended { owner, outcome }) {
+            Ok(()) => {
+                count(&mut self.counters.operations_completed);
+                Service::ResultReady
+            }
+            // `arm` has seen room for this result and nothing else fills the ring.
+            // Should that ever be wrong, the operation is not lost: it stays under
+            // way and its deadline hands it back.
+            Err(Ended { owner, outcome }) => {
+                let operation = match outcome {
+                    Outcome::Factorial { n, .. } => Operation::Factorial { n },
+                    Outcome::Raised { causes } => Operation::Raise { mask: causes },
+                };
+                self.engine = Engine::Armed(Armed {
+                    owner,
+                    operation,
+                    deadline: Deadline::after_ticks(0),
+                });
+                Service::ResultReady
+            }
+        }
+    }
+
+    fn unasked(&mut self, engine: Engine<T>) -> Service {
+        self.engine = engine;
+        count(&mut self.counters.interrupts_unasked);
+        Service::Claimed
+    }
+
+    /// All bits set can be a raised mask or a device that is gone; only then is
+    /// the identification asked.
+    fn is_absent(&mut self) -> bool {
+        self.registers.read(Register::Identification) == ABSENT
+    }
+}

@@ -1,0 +1,35 @@
+//! Counters that the ISR shares with everybody else.
+
+/// What has happened since the counters were last reset.
+///
+/// Written in the ISR and in SynchCritSection routines, read as a copy that one
+/// critical section takes, so the figures are of one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Interrupts that the ISR claimed.
+    pub interrupts_claimed: u64,
+    /// Interrupts that were some other device's.
+    pub interrupts_not_ours: u64,
+    /// Claimed interrupts that no operation had asked for.
+    pub interrupts_unasked: u64,
+    /// Operations that were programmed into the device.
+    pub operations_started: u64,
+    /// Operations that ended with their interrupt.
+    pub operations_completed: u64,
+    /// Operations that passed their deadline.
+    pub operations_timed_out: u64,
+    /// Operations taken back by [`Controller::silence`](crate::Controller::silence).
+    pub operations_aborted: u64,
+    /// Drains that found at least one result.
+    pub drains: u64,
+    /// Most results that one drain found.
+    pub most_results: u64,
+    /// Liveness checks made.
+    pub liveness_checks: u64,
+}
+
+/// Adds one. Wrapping is right for a counter of 64 bits that starts at zero: it
+/// would take centuries, and the alternative under the lock is a branch.
+pub(crate) const fn count(counter: &mut u64) {
+    *counter = counter.wrapping_add(1);
+}

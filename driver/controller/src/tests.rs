@@ -1,0 +1,315 @@
+//! The controller against a model of the device.
+
+extern crate std;
+
+use std::{vec, vec::Vec};
+
+use crate::{
+    Controller, Counters, Deadline, Ended, Operation, Outcome, Refused, Register, Registers,
+    STATUS_COMPUTING, STATUS_INTERRUPT, Service,
+};
+
+/// The device as `EDU` behaves; a factorial ends when the test says so.
+#[derive(Default)]
+struct Device {
+    liveness: u32,
+    status: u32,
+    causes: u32,
+    operand: Option<u32>,
+    factorial: u32,
+    dma: u32,
+    gone: bool,
+    log: Vec<(char, Register)>,
+}
+
+impl Registers for &mut Device {
+    fn read(&mut self, register: Register) -> u32 {
+        self.log.push(('r', register));
+        if self.gone {
+            return u32::MAX;
+        }
+        match register {
+            Register::Identification => 0x0100_00ed,
+            Register::Liveness => !self.liveness,
+            Register::Factorial => self.factorial,
+            Register::Status => self.status,
+            Register::InterruptStatus => self.causes,
+            Register::DmaCommand => self.dma,
+            Register::RaiseInterrupt | Register::Acknowledge => u32::MAX,
+        }
+    }
+
+    fn write(&mut self, register: Register, value: u32) {
+        self.log.push(('w', register));
+        match register {
+            Register::Liveness => self.liveness = value,
+            Register::Factorial if self.operand.is_none() => {
+                self.operand = Some(value);
+                self.status |= STATUS_COMPUTING;
+            }
+            Register::Status => {
+                self.status = (self.status & STATUS_COMPUTING) | (value & STATUS_INTERRUPT);
+            }
+            Register::RaiseInterrupt => self.causes |= value,
+            Register::Acknowledge => self.causes &= !value,
+            _ => {}
+        }
+    }
+}
+
+impl Device {
+    fn end_factorial(&mut self) {
+        let n = self.operand.take().expect("a factorial is under way");
+        self.factorial = (1..=n).fold(1, u32::wrapping_mul);
+        self.status &= !STATUS_COMPUTING;
+        if self.status & STATUS_INTERRUPT != 0 {
+            self.causes |= 1;
+        }
+    }
+}
+
+type Tested<'a> = Controller<&'a mut Device, u32>;
+
+fn started(device: &mut Device) -> Tested<'_> {
+    let mut controller = Controller::new(device, Counters::default());
+    assert!(controller.identify().is_some());
+    assert_eq!(controller.silence(), None);
+    assert!(controller.is_quiet());
+    controller.enable();
+    controller.device().log.clear();
+    controller
+}
+
+impl Tested<'_> {
+    fn device(&mut self) -> &mut Device {
+        self.registers_mut()
+    }
+
+    fn arm_factorial(&mut self, owner: u32, n: u32, ticks: u32) -> Result<(), Refused<u32>> {
+        self.arm(
+            owner,
+            Operation::Factorial { n },
+            Deadline::after_ticks(ticks),
+        )
+    }
+
+    fn arm_raise(&mut self, owner: u32, mask: u32, ticks: u32) -> Result<(), Refused<u32>> {
+        self.arm(
+            owner,
+            Operation::Raise { mask },
+            Deadline::after_ticks(ticks),
+        )
+    }
+}
+
+#[test]
+fn a_factorial_takes_four_register_accesses() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_factorial(7, 13, 10), Ok(()));
+    controller.device().end_factorial();
+    assert_eq!(controller.service(), Service::ResultReady);
+    assert_eq!(
+        controller.next_result(),
+        Some(Ended {
+            owner: 7,
+            outcome: Outcome::Factorial {
+                n: 13,
+                value: 0x7328_cc00
+            }
+        })
+    );
+    assert_eq!(controller.next_result(), None);
+    assert_eq!(
+        controller.device().log,
+        vec![
+            ('w', Register::Factorial),
+            ('r', Register::InterruptStatus),
+            ('w', Register::Acknowledge),
+            ('r', Register::Factorial),
+        ]
+    );
+}
+
+#[test]
+fn a_raise_takes_three_register_accesses() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_raise(1, 0x8000_0101, 10), Ok(()));
+    assert_eq!(controller.service(), Service::ResultReady);
+    assert_eq!(
+        controller.next_result().map(|ended| ended.outcome),
+        Some(Outcome::Raised {
+            causes: 0x8000_0101
+        })
+    );
+    assert_eq!(controller.device().log.len(), 3);
+}
+
+#[test]
+fn every_bit_at_once_is_a_cause_and_not_an_absent_device() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_raise(1, u32::MAX, 10), Ok(()));
+    assert_eq!(controller.service(), Service::ResultReady);
+    assert_eq!(controller.device().causes, 0);
+}
+
+#[test]
+fn an_absent_device_is_not_ours_and_is_left_alone() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    controller.device().gone = true;
+    assert_eq!(controller.service(), Service::NotOurs);
+    assert!(controller.device().log.iter().all(|(kind, _)| *kind == 'r'));
+    assert!(controller.is_quiet());
+}
+
+#[test]
+fn a_foreign_interrupt_costs_one_read() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_factorial(1, 5, 10), Ok(()));
+    controller.device().log.clear();
+    assert_eq!(controller.service(), Service::NotOurs);
+    assert_eq!(
+        controller.device().log,
+        vec![('r', Register::InterruptStatus)]
+    );
+    assert_eq!(controller.counters().interrupts_not_ours, 1);
+}
+
+#[test]
+fn an_unasked_cause_is_claimed_and_leaves_the_operation_alone() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_factorial(1, 5, 10), Ok(()));
+    controller.device().causes = 0x100;
+    assert_eq!(controller.service(), Service::Claimed);
+    assert_eq!(controller.next_result(), None);
+    controller.device().end_factorial();
+    assert_eq!(controller.service(), Service::ResultReady);
+    assert_eq!(controller.counters().interrupts_unasked, 1);
+    assert_eq!(controller.counters().interrupts_claimed, 2);
+}
+
+#[test]
+fn a_second_interrupt_before_the_drain_overwrites_nothing() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    for owner in 0..4 {
+        assert_eq!(controller.arm_raise(owner, 1 << owner, 10), Ok(()));
+        assert_eq!(controller.service(), Service::ResultReady);
+    }
+    assert_eq!(controller.arm_raise(9, 1, 10), Err(Refused::Busy(9)));
+    let owners: Vec<_> = core::iter::from_fn(|| controller.next_result())
+        .map(|ended| ended.owner)
+        .collect();
+    assert_eq!(owners, vec![0, 1, 2, 3]);
+    controller.drained(4);
+    controller.drained(0);
+    let counters = controller.counters();
+    assert_eq!((counters.drains, counters.most_results), (1, 4));
+}
+
+#[test]
+fn one_operation_at_a_time() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_factorial(1, 5, 10), Ok(()));
+    assert_eq!(controller.arm_factorial(2, 5, 10), Err(Refused::Busy(2)));
+}
+
+#[test]
+fn a_silent_controller_takes_nothing() {
+    let mut device = Device::default();
+    let mut controller: Tested<'_> = Controller::new(&mut device, Counters::default());
+    assert_eq!(controller.arm_factorial(1, 5, 10), Err(Refused::Silent(1)));
+    assert_eq!(controller.check_liveness(1), None);
+    assert!(controller.device().log.is_empty());
+}
+
+#[test]
+fn a_time_out_waits_for_the_abandoned_factorial() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_factorial(1, 5, 2), Ok(()));
+    assert_eq!(
+        [controller.tick(), controller.tick(), controller.tick()],
+        [None, None, Some(1)]
+    );
+    assert_eq!(controller.tick(), None);
+
+    // The next one must not be given the result of the abandoned one.
+    assert_eq!(controller.arm_factorial(2, 6, 10), Ok(()));
+    controller.device().end_factorial();
+    assert_eq!(controller.service(), Service::Claimed);
+    assert_eq!(controller.next_result(), None);
+    controller.device().end_factorial();
+    assert_eq!(controller.service(), Service::ResultReady);
+    assert_eq!(
+        controller.next_result().map(|ended| ended.outcome),
+        Some(Outcome::Factorial { n: 6, value: 720 })
+    );
+    let counters = controller.counters();
+    assert_eq!(counters.operations_timed_out, 1);
+    assert_eq!(counters.operations_completed, 1);
+    assert_eq!(counters.operations_started, 2);
+}
+
+#[test]
+fn a_waiting_operation_times_out_too() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_factorial(1, 5, 0), Ok(()));
+    assert_eq!(controller.tick(), Some(1));
+    assert_eq!(controller.arm_raise(2, 4, 0), Ok(()));
+    assert_eq!(controller.tick(), Some(2));
+    controller.device().end_factorial();
+    assert_eq!(controller.service(), Service::Claimed);
+    assert_eq!(controller.arm_raise(3, 4, 0), Ok(()));
+    assert_eq!(controller.service(), Service::ResultReady);
+}
+
+#[test]
+fn a_raise_that_never_interrupts_leaves_the_engine_free() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_raise(1, 4, 0), Ok(()));
+    assert_eq!(controller.tick(), Some(1));
+    assert_eq!(controller.device().causes, 0);
+    assert_eq!(controller.arm_raise(2, 8, 0), Ok(()));
+}
+
+#[test]
+fn silence_hands_back_what_was_under_way() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_factorial(1, 5, 10), Ok(()));
+    assert_eq!(controller.silence(), Some(1));
+    assert_eq!(controller.silence(), None);
+    assert!(!controller.is_quiet());
+    controller.device().end_factorial();
+    assert!(controller.is_quiet());
+    assert_eq!(controller.device().causes, 0);
+    assert_eq!(controller.counters().operations_aborted, 1);
+}
+
+#[test]
+fn a_result_saved_before_the_silence_is_still_drained() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_raise(1, 4, 10), Ok(()));
+    assert_eq!(controller.service(), Service::ResultReady);
+    assert_eq!(controller.silence(), None);
+    assert_eq!(controller.next_result().map(|ended| ended.owner), Some(1));
+}
+
+#[test]
+fn liveness_and_reset() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.check_liveness(0x1234_5678), Some(0xedcb_a987));
+    assert_eq!(controller.reset_counters().liveness_checks, 1);
+    assert_eq!(controller.counters(), Counters::default());
+}
