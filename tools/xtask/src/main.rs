@@ -1,2 +1,55 @@
-//! Placeholder until the first slice lands.
-fn main() {}
+//! `cargo xtask VERB`: one entry for every chore of this repository.
+//!
+//! The same executable also stands in for `rustc` and for the linker while a
+//! build runs (see `rustc_wrapper` and `link_wrapper`): cargo starts it under
+//! another name then, and the name says what it is to do.
+
+#![forbid(unsafe_code)]
+
+mod build;
+mod command;
+mod link_wrapper;
+mod rustc_wrapper;
+mod toolchain;
+mod wdk_build_edits;
+mod wdk_stand_in;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "One entry for every chore", version)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Build edu.sys, the rig and eductl into target/out
+    Build(build::BuildArguments),
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<ExitCode> {
+    match workspace::invoked_as().as_deref() {
+        Some(rustc_wrapper::INVOKED_AS) => return rustc_wrapper::run(),
+        Some(link_wrapper::INVOKED_AS) => return link_wrapper::run(),
+        _ => {}
+    }
+    match Arguments::parse().verb {
+        Verb::Build(arguments) => build::run(&arguments)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,89 @@
+//! Where things are: every path that the verbs share is made here.
+
+use std::{
+    env,
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+
+/// The name under which this executable was started, without its folder.
+#[must_use]
+pub(crate) fn invoked_as() -> Option<String> {
+    let program = PathBuf::from(env::args_os().next()?);
+    program
+        .file_stem()
+        .and_then(OsStr::to_str)
+        .map(str::to_owned)
+}
+
+/// A checked-out copy of this repository.
+#[derive(Clone, Debug)]
+pub(crate) struct Workspace {
+    root: PathBuf,
+}
+
+impl Workspace {
+    /// The copy that this executable was built from.
+    pub(crate) fn current() -> anyhow::Result<Self> {
+        let manifest_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = manifest_dir.ancestors().nth(2).with_context(|| {
+            format!(
+                "{} should be two folders below the workspace root",
+                manifest_dir.display()
+            )
+        })?;
+        Ok(Self::at(root))
+    }
+
+    /// The copy whose root folder is `root`.
+    pub(crate) fn at(root: &Path) -> Self {
+        Self {
+            root: root.to_path_buf(),
+        }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Everything that is made goes below here. `wdk-build` finds the workspace
+    /// by looking for Cargo.lock above its output, so this stays inside.
+    pub(crate) fn target(&self) -> PathBuf {
+        self.root.join("target")
+    }
+
+    /// Finished files: what a person copies, and what the tests use.
+    pub(crate) fn out(&self) -> PathBuf {
+        self.target().join("out")
+    }
+
+    /// Our own part of the stand-in for an installed WDK.
+    pub(crate) fn wdk_sources(&self) -> PathBuf {
+        self.root.join("tools").join("wdk")
+    }
+}
+
+/// Writes `contents` to `path` unless it holds just that already, so that cargo
+/// sees a change only where there is one.
+pub(crate) fn write_if_changed(path: &Path, contents: &[u8]) -> anyhow::Result<()> {
+    if fs::read(path).is_ok_and(|present| present == contents) {
+        return Ok(());
+    }
+    if let Some(folder) = path.parent() {
+        create_folder(folder)?;
+    }
+    fs::write(path, contents).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Creates `folder` with all folders above it.
+pub(crate) fn create_folder(folder: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))
+}
+
+/// Reads a whole file, naming it if that fails.
+pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
