@@ -146,6 +146,7 @@ impl Builder {
         cargo
             .env("RUSTC_WRAPPER", self_as(&wrappers, rustc_wrapper::INVOKED_AS)?)
             .env(linker_variable, self_as(&wrappers, link_wrapper::INVOKED_AS)?)
+            .env(link_wrapper::LINKER, "lld-link")
             .env(rustc_wrapper::ADAPTED_DIR, &self.target_dir)
             .env(rustc_wrapper::REMAPS, self.remaps()?);
         Ok(())

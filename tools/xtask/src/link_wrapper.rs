@@ -1,11 +1,18 @@
 //! What rustc starts in place of Microsoft's linker on other systems: LLVM's
-//! `lld-link`, with the options that it does not know taken away.
+//! `lld-link`, with the options that it does not know taken away, and what
+//! `/RELEASE` asks for done afterwards.
 
 use std::{
     env,
     ffi::{OsStr, OsString},
+    fs,
+    path::Path,
     process::{Command, ExitCode},
 };
+
+use anyhow::{Context as _, ensure};
+
+use crate::{command, pe_checksum, workspace};
 
 /// The name of the link to this executable that rustc is given. rustc infers
 /// from it what kind of linker it has before it.
@@ -15,18 +22,45 @@ pub(crate) const LINKER: &str = "DIRQL_LINKER";
 
 /// Runs the linker with this process's arguments, less those that it lacks.
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
-    let linker = env::var_os(LINKER).unwrap_or_else(|| OsString::from(INVOKED_AS));
-    let arguments = env::args_os().skip(1).filter(|argument| !is_unknown(argument));
-    crate::command::replace_process(Command::new(linker).args(arguments))
+    let linker = env::var_os(LINKER).with_context(|| format!("{LINKER} should name the linker"))?;
+    let arguments: Vec<OsString> = env::args_os().skip(1).collect();
+    ensure!(
+        !arguments.iter().any(|argument| argument.as_encoded_bytes().starts_with(b"@")),
+        "rustc passed the linker its arguments in a file, which tools/xtask/src/link_wrapper.rs \
+         does not read"
+    );
+    let known = arguments.iter().filter(|argument| !is_unknown(argument));
+    let code = command::replace_process(Command::new(linker).args(known))?;
+    if code == ExitCode::SUCCESS && arguments.iter().any(|argument| is(argument, "/RELEASE")) {
+        let image = arguments
+            .iter()
+            .find_map(|argument| argument.to_str()?.strip_prefix("/OUT:"))
+            .context("rustc should name the image to link")?;
+        store_checksum(Path::new(image))?;
+    }
+    Ok(code)
+}
+
+fn store_checksum(path: &Path) -> anyhow::Result<()> {
+    let mut image = workspace::read(path)?;
+    pe_checksum::store(&mut image).with_context(|| format!("in {}", path.display()))?;
+    fs::write(path, image).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Whether `argument` is the option `name`, which linkers take in any case.
+fn is(argument: &OsStr, name: &str) -> bool {
+    argument.eq_ignore_ascii_case(name)
 }
 
 /// `/KERNEL` says that all objects were compiled for kernel mode, which sets
-/// nothing in the image; `/MAPINFO` adds exports to the map file.
+/// nothing in the image; `/MAPINFO` adds exports to the map file; `/RELEASE` is
+/// done by `run`.
 fn is_unknown(argument: &OsStr) -> bool {
-    argument.to_str().is_some_and(|argument| {
-        argument.eq_ignore_ascii_case("/KERNEL")
-            || argument.to_ascii_uppercase().starts_with("/MAPINFO:")
-    })
+    is(argument, "/KERNEL")
+        || is(argument, "/RELEASE")
+        || argument
+            .to_str()
+            .is_some_and(|argument| argument.to_ascii_uppercase().starts_with("/MAPINFO:"))
 }
 
 #[cfg(test)]
@@ -35,7 +69,7 @@ mod tests {
 
     #[test]
     fn only_what_lld_lacks_is_taken_away() {
-        for unknown in ["/KERNEL", "/kernel", "/MAPINFO:EXPORTS"] {
+        for unknown in ["/KERNEL", "/kernel", "/MAPINFO:EXPORTS", "/RELEASE"] {
             assert!(is_unknown(OsStr::new(unknown)), "{unknown}");
         }
         for known in ["/DRIVER", "/MAP", "/KERNELS.obj", "/OPT:REF,ICF"] {

@@ -9,6 +9,7 @@
 mod build;
 mod command;
 mod link_wrapper;
+mod pe_checksum;
 mod rustc_wrapper;
 mod toolchain;
 mod wdk_build_edits;
