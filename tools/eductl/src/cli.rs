@@ -1,0 +1,234 @@
+//! The command line: arguments in, text or JSON out, an exit code.
+
+#[cfg(unix)]
+use std::path::PathBuf;
+use std::{fmt, io::Write as _, num::ParseIntError, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use edu_interface::{DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS};
+use serde::Serialize;
+
+use crate::{
+    commands::{CommandError, factorial, info, liveness, raise, stats},
+    device::{Device, DeviceError},
+    transport::{Open, System, TransportError},
+    verify,
+};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  it worked, and every answer was right
+  1  the device or the driver answered wrongly, or refused
+  2  the command line is wrong
+  3  no device, or it cannot be reached";
+
+const WRONG: u8 = 1;
+const UNREACHABLE: u8 = 3;
+
+/// Drives the edu device through edu.sys.
+#[derive(Debug, Parser)]
+#[command(name = "eductl", version, about, after_help = EXIT_CODES)]
+pub struct Arguments {
+    /// The rig's command channel; `cargo xtask rig -- COMMAND` starts a rig and gives it
+    #[cfg(unix)]
+    #[arg(long, value_name = "SOCKET")]
+    rig: PathBuf,
+
+    /// Which device, if there are several, counted from 0
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    device: usize,
+
+    /// Print one JSON object instead of text
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(flatten)]
+    OnDevice(DeviceCommand),
+    /// Check all of it against values computed here; resets the counters, and
+    /// nothing else may use the device meanwhile
+    Verify,
+}
+
+/// The commands that need one handle and no more.
+#[derive(Debug, Subcommand)]
+enum DeviceCommand {
+    /// Show the device's revision, its interrupt and the processors
+    Info,
+    /// Write a value to the liveness register and expect its inverse
+    Liveness {
+        /// Decimal, or hexadecimal with 0x
+        #[arg(value_parser = number, default_value = "0x12345678")]
+        value: u32,
+    },
+    /// Have the device compute N! modulo 2^32
+    Factorial {
+        /// Decimal, or hexadecimal with 0x
+        #[arg(value_parser = number)]
+        n: u32,
+        #[command(flatten)]
+        time: TimeOut,
+    },
+    /// Have the device interrupt
+    Raise {
+        /// Interrupt status bits: decimal, or hexadecimal with 0x; not zero
+        #[arg(value_parser = number)]
+        mask: u32,
+        #[command(flatten)]
+        time: TimeOut,
+    },
+    /// Show what the driver has counted
+    Stats {
+        /// Set the counters to zero in the same critical section
+        #[arg(long)]
+        reset: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct TimeOut {
+    /// Time-out in milliseconds; 0 is the driver's own
+    #[arg(
+        long = "timeout-ms",
+        value_name = "MS",
+        default_value_t = 0,
+        help = format!(
+            "Time-out in milliseconds, at most {MAX_TIMEOUT_MS}; 0 means {DEFAULT_TIMEOUT_MS}"
+        )
+    )]
+    timeout_ms: u32,
+}
+
+/// Runs the program with the arguments of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let json = arguments.json;
+    match connect(&arguments).and_then(|system| run(system.as_ref(), &arguments)) {
+        Ok(Outcome { text, right }) => print(&text, right),
+        Err(error) => {
+            eprintln!("eductl: {error}");
+            let code = exit_code(&error);
+            if json {
+                let text = serde_json::json!({ "error": error.to_string() }).to_string();
+                if print(&text, true) != ExitCode::SUCCESS {
+                    return ExitCode::from(WRONG);
+                }
+            }
+            ExitCode::from(code)
+        }
+    }
+}
+
+struct Outcome {
+    text: String,
+    right: bool,
+}
+
+impl Outcome {
+    fn of<R: fmt::Display + Serialize>(result: &R, right: bool, json: bool) -> Self {
+        let text = if json {
+            serde_json::to_value(result)
+                .unwrap_or_else(|error| serde_json::json!({ "error": error.to_string() }))
+                .to_string()
+        } else {
+            result.to_string()
+        };
+        Self { text, right }
+    }
+}
+
+#[cfg(unix)]
+fn connect(arguments: &Arguments) -> Result<Box<dyn System>, CommandError> {
+    let rig = crate::rig::Rig::connect(&arguments.rig).map_err(DeviceError::from)?;
+    Ok(Box::new(rig))
+}
+
+#[cfg(windows)]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "elsewhere a connection must be made, which can fail"
+)]
+fn connect(_arguments: &Arguments) -> Result<Box<dyn System>, CommandError> {
+    Ok(Box::new(crate::windows::DeviceInterface))
+}
+
+fn run(system: &dyn System, arguments: &Arguments) -> Result<Outcome, CommandError> {
+    let json = arguments.json;
+    match &arguments.command {
+        Command::Verify => {
+            let verification = verify::run(system, arguments.device)?;
+            Ok(Outcome::of(&verification, verification.passed(), json))
+        }
+        Command::OnDevice(command) => {
+            let handle = system
+                .open(&Open::read_write(arguments.device))
+                .map_err(DeviceError::from)?;
+            let outcome = run_on(&Device::new(handle.as_ref()), command, json)?;
+            handle.close().map_err(DeviceError::from)?;
+            Ok(outcome)
+        }
+    }
+}
+
+fn run_on(
+    device: &Device<'_>,
+    command: &DeviceCommand,
+    json: bool,
+) -> Result<Outcome, CommandError> {
+    Ok(match command {
+        DeviceCommand::Info => Outcome::of(&info::run(device)?, true, json),
+        DeviceCommand::Liveness { value } => {
+            Outcome::of(&liveness::run(device, *value)?, true, json)
+        }
+        DeviceCommand::Factorial { n, time } => {
+            Outcome::of(&factorial::run(device, *n, time.timeout_ms)?, true, json)
+        }
+        DeviceCommand::Raise { mask, time } => {
+            Outcome::of(&raise::run(device, *mask, time.timeout_ms)?, true, json)
+        }
+        DeviceCommand::Stats { reset } => {
+            let afterwards = if *reset {
+                stats::Afterwards::Reset
+            } else {
+                stats::Afterwards::Keep
+            };
+            Outcome::of(&stats::run(device, afterwards)?, true, json)
+        }
+    })
+}
+
+fn print(text: &str, right: bool) -> ExitCode {
+    let mut output = std::io::stdout().lock();
+    if let Err(error) = writeln!(output, "{text}").and_then(|()| output.flush()) {
+        eprintln!("eductl: the result cannot be printed: {error}");
+        return ExitCode::from(WRONG);
+    }
+    if right {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(WRONG)
+    }
+}
+
+fn exit_code(error: &CommandError) -> u8 {
+    match error {
+        CommandError::Device(DeviceError::Transport(
+            TransportError::NoDevice(_) | TransportError::Lost { .. },
+        )) => UNREACHABLE,
+        CommandError::Device(_) | CommandError::WrongAnswer(_) => WRONG,
+    }
+}
+
+/// A number as people write it: decimal, or hexadecimal with `0x`.
+fn number(text: &str) -> Result<u32, ParseIntError> {
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => text.parse(),
+    }
+}

@@ -1,0 +1,140 @@
+//! A handle that the rig has opened.
+
+use std::sync::Arc;
+
+use rig_protocol::{MAX_TRANSFER, Reply, Request};
+
+use super::{
+    ANSWER_LIMIT,
+    connection::{Connection, Pending},
+    succeeded, unexpected,
+};
+use crate::transport::{CONTROL_LIMIT, Operation, Transport, TransportError};
+
+/// An open handle in the rig.
+pub struct RigHandle {
+    connection: Arc<Connection>,
+    /// None once it was closed.
+    handle: Option<u32>,
+}
+
+/// A control request that is under way.
+pub struct PendingControl {
+    operation: Operation,
+    pending: Pending,
+    output_length: usize,
+}
+
+impl RigHandle {
+    pub(super) const fn new(connection: Arc<Connection>, handle: u32) -> Self {
+        Self {
+            connection,
+            handle: Some(handle),
+        }
+    }
+
+    /// Sends a control request and returns at once.
+    ///
+    /// # Errors
+    /// [`TransportError::Lost`] when it cannot be sent.
+    pub fn start_control(
+        &self,
+        code: u32,
+        input: &[u8],
+        output_length: usize,
+    ) -> Result<PendingControl, TransportError> {
+        let operation = Operation::Control(code);
+        if input.len() > MAX_TRANSFER || output_length > MAX_TRANSFER {
+            return Err(TransportError::Lost {
+                operation,
+                reason: format!("the command channel carries at most {MAX_TRANSFER} bytes"),
+            });
+        }
+        let request = Request::DeviceControl {
+            handle: self.handle.ok_or_else(|| closed(operation))?,
+            code,
+            input: input.to_vec(),
+            output_length: u32::try_from(output_length).map_err(|_| closed(operation))?,
+        };
+        Ok(PendingControl {
+            operation,
+            pending: self.connection.send(operation, request, CONTROL_LIMIT)?,
+            output_length,
+        })
+    }
+}
+
+impl PendingControl {
+    /// The number by which the request can be cancelled.
+    #[must_use]
+    pub const fn number(&self) -> u32 {
+        self.pending.number()
+    }
+
+    /// Waits for the driver's answer.
+    ///
+    /// # Errors
+    /// As [`Transport::device_io_control`].
+    pub fn wait(self) -> Result<Vec<u8>, TransportError> {
+        let operation = self.operation;
+        match self.pending.wait(CONTROL_LIMIT)? {
+            Reply::Completed {
+                status,
+                information,
+                output,
+            } => {
+                succeeded(operation, status)?;
+                let written = u64::try_from(output.len()).unwrap_or(u64::MAX);
+                if information != written || output.len() > self.output_length {
+                    return Err(TransportError::Lost {
+                        operation,
+                        reason: format!(
+                            "the driver says that it wrote {information} bytes into an output \
+                             buffer of {}, and {written} came",
+                            self.output_length
+                        ),
+                    });
+                }
+                Ok(output)
+            }
+            other => Err(unexpected(operation, &other)),
+        }
+    }
+}
+
+impl Transport for RigHandle {
+    fn device_io_control(
+        &self,
+        code: u32,
+        input: &[u8],
+        output_length: usize,
+    ) -> Result<Vec<u8>, TransportError> {
+        self.start_control(code, input, output_length)?.wait()
+    }
+
+    fn close(mut self: Box<Self>) -> Result<(), TransportError> {
+        let operation = Operation::Close;
+        let handle = self.handle.take().ok_or_else(|| closed(operation))?;
+        let request = Request::Close { handle };
+        match self.connection.request(operation, request, ANSWER_LIMIT)? {
+            Reply::Completed { status, .. } => succeeded(operation, status),
+            other => Err(unexpected(operation, &other)),
+        }
+    }
+}
+
+impl Drop for RigHandle {
+    fn drop(&mut self) {
+        if let Some(handle) = self.handle.take() {
+            self.connection
+                .send_without_reply(Request::Close { handle });
+        }
+    }
+}
+
+fn closed(operation: Operation) -> TransportError {
+    TransportError::Lost {
+        operation,
+        reason: "the handle is closed".to_owned(),
+    }
+}
