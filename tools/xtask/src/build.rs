@@ -201,18 +201,8 @@ fn self_as(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
     if link.is_symlink() {
         fs::remove_file(&link).with_context(|| format!("cannot replace {}", link.display()))?;
     }
-    link_to(&executable, &link).with_context(|| format!("cannot create {}", link.display()))?;
+    workspace::link(&executable, &link)?;
     Ok(link)
-}
-
-#[cfg(unix)]
-fn link_to(executable: &Path, link: &Path) -> std::io::Result<()> {
-    std::os::unix::fs::symlink(executable, link)
-}
-
-#[cfg(windows)]
-fn link_to(executable: &Path, link: &Path) -> std::io::Result<()> {
-    std::os::windows::fs::symlink_file(executable, link)
 }
 
 fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {

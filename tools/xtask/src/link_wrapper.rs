@@ -6,19 +6,22 @@ use std::{
     env,
     ffi::{OsStr, OsString},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
 
 use anyhow::{Context as _, ensure};
 
-use crate::{command, pe_checksum, workspace};
+use crate::{command, link_staging::Staging, pe_checksum, workspace};
 
 /// The name of the link to this executable that rustc is given. rustc infers
 /// from it what kind of linker it has before it.
 pub(crate) const INVOKED_AS: &str = "lld-link";
 /// The linker to start.
 pub(crate) const LINKER: &str = "DIRQL_LINKER";
+
+/// Where the build says it was, in the PDB.
+const FOLDER_IN_PDB: &str = "/PDBSOURCEPATH:/dirql";
 
 /// Runs the linker with this process's arguments, less those that it lacks.
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
@@ -29,14 +32,26 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
         "rustc passed the linker its arguments in a file, which tools/xtask/src/link_wrapper.rs \
          does not read"
     );
-    let known = arguments.iter().filter(|argument| !is_unknown(argument));
-    let code = command::replace_process(Command::new(linker).args(known))?;
-    if code == ExitCode::SUCCESS && arguments.iter().any(|argument| is(argument, "/RELEASE")) {
-        let image = arguments
-            .iter()
-            .find_map(|argument| argument.to_str()?.strip_prefix("/OUT:"))
-            .context("rustc should name the image to link")?;
-        store_checksum(Path::new(image))?;
+    let image = arguments
+        .iter()
+        .find_map(|argument| argument.to_str()?.strip_prefix("/OUT:"))
+        .map(PathBuf::from)
+        .context("rustc should name the image to link")?;
+    let folder = image.parent().context("the image should be in a folder")?;
+
+    let mut staging = Staging::beside(&image)?;
+    let mut command = Command::new(linker);
+    command.current_dir(staging.folder());
+    for argument in arguments.iter().filter(|argument| !is_unknown(argument)) {
+        command.arg(staging.stage(argument)?);
+    }
+    command.arg(FOLDER_IN_PDB);
+    let code = command::replace_process(&mut command)?;
+    if code == ExitCode::SUCCESS {
+        staging.finish(folder)?;
+        if arguments.iter().any(|argument| is(argument, "/RELEASE")) {
+            store_checksum(&image)?;
+        }
     }
     Ok(code)
 }

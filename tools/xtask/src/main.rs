@@ -8,6 +8,7 @@
 
 mod build;
 mod command;
+mod link_staging;
 mod link_wrapper;
 mod pe_checksum;
 mod rustc_wrapper;

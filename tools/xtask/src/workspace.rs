@@ -87,3 +87,20 @@ pub(crate) fn create_folder(folder: &Path) -> anyhow::Result<()> {
 pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
+
+/// Makes `link` a link to the file or folder `original`.
+pub(crate) fn link(original: &Path, link: &Path) -> anyhow::Result<()> {
+    symlink(original, link).with_context(|| format!("cannot create {}", link.display()))
+}
+
+#[cfg(unix)]
+use std::os::unix::fs::symlink;
+
+#[cfg(windows)]
+fn symlink(original: &Path, link: &Path) -> std::io::Result<()> {
+    if original.is_dir() {
+        std::os::windows::fs::symlink_dir(original, link)
+    } else {
+        std::os::windows::fs::symlink_file(original, link)
+    }
+}
