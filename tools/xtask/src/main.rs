@@ -10,8 +10,10 @@ mod build;
 mod command;
 mod link_staging;
 mod link_wrapper;
+mod needs;
 mod pe_checksum;
 mod rustc_wrapper;
+mod setup;
 mod toolchain;
 mod wdk_build_edits;
 mod wdk_stand_in;
@@ -30,6 +32,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Install what the other verbs need
+    Setup,
     /// Build edu.sys, the rig and eductl into target/out
     Build(build::BuildArguments),
 }
@@ -50,7 +54,12 @@ fn run() -> anyhow::Result<ExitCode> {
         Some(link_wrapper::INVOKED_AS) => return link_wrapper::run(),
         _ => {}
     }
-    match Arguments::parse().verb {
+    let verb = Arguments::parse().verb;
+    if !matches!(verb, Verb::Setup) {
+        setup::ensure()?;
+    }
+    match verb {
+        Verb::Setup => setup::run()?,
         Verb::Build(arguments) => build::run(&arguments)?,
     }
     Ok(ExitCode::SUCCESS)

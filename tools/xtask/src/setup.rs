@@ -1,0 +1,187 @@
+//! `cargo xtask setup`: installs what the other verbs need on Debian, or says
+//! exactly what is missing where it cannot.
+
+use std::{env, ffi::OsStr, fs, process::Command};
+
+use anyhow::{Context as _, bail};
+
+use crate::{
+    command,
+    needs::{NEEDS, Need},
+};
+
+/// Shows all that the other verbs need, after installing what is missing.
+pub(crate) fn run() -> anyhow::Result<()> {
+    ensure()?;
+    for need in NEEDS {
+        let found = need
+            .found()
+            .with_context(|| format!("{} was there a moment ago and is gone", need.name))?;
+        println!("{:32} {found}", need.name);
+    }
+    println!("setup: {} of {} needs met", NEEDS.len(), NEEDS.len());
+    Ok(())
+}
+
+/// Installs what is missing; does and says nothing where nothing is. Every verb
+/// but `setup` calls this first.
+pub(crate) fn ensure() -> anyhow::Result<()> {
+    let missing = missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for need in &missing {
+        eprintln!("missing: {}, needed to {}", need.name, need.purpose);
+    }
+    if !has_apt() {
+        bail!(
+            "this system has no apt-get, so nothing was installed. Install the above with its \
+             package manager (Debian's packages are {}), or set PATH so that they are found.",
+            first_choices(&missing).join(" ")
+        );
+    }
+    if !is_root()? {
+        bail!(
+            "nothing was installed, since that takes root. Run:\n    sudo apt-get update\n    sudo \
+             apt-get install --yes --no-install-recommends {}",
+            first_choices(&missing).join(" ")
+        );
+    }
+    install(&missing)?;
+    check_installed(&missing)
+}
+
+fn missing() -> Vec<&'static Need> {
+    NEEDS.iter().filter(|need| need.found().is_none()).collect()
+}
+
+/// Fails unless each of `needs` is met now.
+fn check_installed(needs: &[&Need]) -> anyhow::Result<()> {
+    let still: Vec<&str> = needs
+        .iter()
+        .filter(|need| need.found().is_none())
+        .map(|need| need.name)
+        .collect();
+    if !still.is_empty() {
+        bail!(
+            "apt-get installed its packages, but these are still not found: {}. This system's \
+             versions may be too old, or in a place that is not in PATH.",
+            still.join(", ")
+        );
+    }
+    Ok(())
+}
+
+fn install(missing: &[&Need]) -> anyhow::Result<()> {
+    if !has_package_lists() {
+        update()?;
+    }
+    if try_install(missing).is_err() {
+        // Lists that are too old name packages that are gone.
+        update()?;
+        try_install(missing)?;
+    }
+    Ok(())
+}
+
+fn try_install(missing: &[&Need]) -> anyhow::Result<()> {
+    let mut packages = Vec::new();
+    for need in missing {
+        for package in available(need)? {
+            if !packages.contains(package) {
+                packages.push(*package);
+            }
+        }
+    }
+    command::run(
+        apt_get()
+            .args(["install", "--yes", "--no-install-recommends"])
+            .args(packages),
+    )
+}
+
+/// The first set of packages for `need` that can all be had here.
+fn available(need: &Need) -> anyhow::Result<&'static [&'static str]> {
+    for set in need.packages {
+        let policy = command::output(Command::new("apt-cache").env("LC_ALL", "C").arg("policy").args(*set))?;
+        if candidates(&policy) == set.len() {
+            return Ok(set);
+        }
+    }
+    bail!(
+        "this system's package lists have nothing for {}; Debian has it as {}.",
+        need.name,
+        need.packages.iter().map(|set| set.join(" ")).collect::<Vec<_>>().join(", or ")
+    )
+}
+
+/// How many of the packages that `apt-cache policy` was asked about it can get.
+fn candidates(policy: &str) -> usize {
+    policy
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Candidate: "))
+        .filter(|version| *version != "(none)")
+        .count()
+}
+
+fn first_choices(needs: &[&Need]) -> Vec<&'static str> {
+    let mut packages = Vec::new();
+    for package in needs.iter().filter_map(|need| need.packages.first()).copied().flatten() {
+        if !packages.contains(package) {
+            packages.push(*package);
+        }
+    }
+    packages
+}
+
+fn update() -> anyhow::Result<()> {
+    command::run(apt_get().arg("update"))
+}
+
+fn apt_get() -> Command {
+    let mut apt_get = Command::new("apt-get");
+    apt_get.env("DEBIAN_FRONTEND", "noninteractive");
+    apt_get
+}
+
+fn has_apt() -> bool {
+    let folders = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&folders).any(|folder| folder.join("apt-get").is_file())
+}
+
+/// Whether `apt-get update` was ever run here.
+fn has_package_lists() -> bool {
+    let lists = fs::read_dir("/var/lib/apt/lists");
+    lists.into_iter().flatten().flatten().any(|entry| {
+        let name = entry.file_name();
+        let name: &OsStr = &name;
+        name.to_string_lossy().contains("_Packages")
+    })
+}
+
+fn is_root() -> anyhow::Result<bool> {
+    Ok(command::output(Command::new("id").arg("-u"))?.trim() == "0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_without_a_candidate_does_not_count() {
+        let policy = "rustc-web:\n  Installed: (none)\n  Candidate: 1.96.0\nnone:\n  Candidate: (none)\n";
+        assert_eq!(candidates(policy), 1);
+        assert_eq!(candidates(""), 0);
+    }
+
+    #[test]
+    fn packages_that_two_needs_share_are_named_once() {
+        let all: Vec<&Need> = NEEDS.iter().collect();
+        let packages = first_choices(&all);
+        let mut unique = packages.clone();
+        unique.sort_unstable();
+        unique.dedup();
+        assert_eq!(packages.len(), unique.len());
+        assert!(packages.contains(&"ovmf"));
+    }
+}
