@@ -79,6 +79,12 @@ enum DeviceCommand {
         /// Interrupt status bits: decimal, or hexadecimal with 0x; not zero
         #[arg(value_parser = number)]
         mask: u32,
+        /// How often each thread does so
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        times: u32,
+        /// Threads that do so at the same time
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+        threads: u32,
         #[command(flatten)]
         time: TimeOut,
     },
@@ -189,8 +195,18 @@ fn run_on(
         DeviceCommand::Factorial { n, time } => {
             Outcome::of(&factorial::run(device, *n, time.timeout_ms)?, true, json)
         }
-        DeviceCommand::Raise { mask, time } => {
-            Outcome::of(&raise::run(device, *mask, time.timeout_ms)?, true, json)
+        DeviceCommand::Raise {
+            mask,
+            times,
+            threads,
+            time,
+        } => {
+            let burst = raise::Burst {
+                times: *times,
+                threads: *threads,
+            };
+            let result = raise::run(device, *mask, time.timeout_ms, burst)?;
+            Outcome::of(&result, true, json)
         }
         DeviceCommand::Stats { reset } => {
             let afterwards = if *reset {

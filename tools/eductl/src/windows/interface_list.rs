@@ -15,7 +15,7 @@ use crate::transport::{Operation, TransportError};
 /// the list is then asked for again, this often.
 const ATTEMPTS: usize = 10;
 
-const CLASS: GUID = GUID {
+static CLASS: GUID = GUID {
     data1: DEVICE_INTERFACE.data1,
     data2: DEVICE_INTERFACE.data2,
     data3: DEVICE_INTERFACE.data3,

@@ -1,0 +1,89 @@
+//! The files that `cargo xtask build` makes, and what a run needs of them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, ensure};
+
+/// Where the finished files are.
+#[derive(Clone, Debug)]
+pub struct Artifacts {
+    out: PathBuf,
+}
+
+impl Artifacts {
+    /// Those of the workspace that this program was built in.
+    ///
+    /// # Errors
+    /// When one is missing.
+    pub fn find() -> anyhow::Result<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .ancestors()
+            .nth(2)
+            .context("this package should lie two folders below the workspace root")?;
+        Self::at(&root.join("target").join("out"))
+    }
+
+    /// Those in the folder `out`.
+    ///
+    /// # Errors
+    /// When one is missing.
+    pub fn at(out: &Path) -> anyhow::Result<Self> {
+        let artifacts = Self {
+            out: out.to_path_buf(),
+        };
+        for file in [artifacts.driver(), artifacts.rig()] {
+            ensure!(
+                file.is_file(),
+                "{} is not there: run `cargo xtask build` first.",
+                file.display()
+            );
+        }
+        Ok(artifacts)
+    }
+
+    /// The driver that ships.
+    #[must_use]
+    pub fn driver(&self) -> PathBuf {
+        self.out.join("edu.sys")
+    }
+
+    /// The rig.
+    #[must_use]
+    pub fn rig(&self) -> PathBuf {
+        self.out.join("rig.efi")
+    }
+
+    /// eductl for Windows.
+    #[must_use]
+    pub fn eductl_exe(&self) -> PathBuf {
+        self.out.join("eductl.exe")
+    }
+
+    /// What Wine needs beside eductl.exe.
+    #[must_use]
+    pub fn wine_folder(&self) -> PathBuf {
+        self.out.join("wine")
+    }
+
+    /// The symbols of a module that the rig has named.
+    #[must_use]
+    pub fn symbols(&self, module: &str) -> PathBuf {
+        self.out.join(module).with_extension("pdb")
+    }
+
+    /// Where `eductl` for this host is: beside this program, for cargo builds
+    /// both into one folder.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn eductl() -> anyhow::Result<PathBuf> {
+        let this = std::env::current_exe().context("this program does not know its own path")?;
+        let eductl = this.with_file_name("eductl");
+        ensure!(
+            eductl.is_file(),
+            "{} is not there: run `cargo build -p eductl` first.",
+            eductl.display()
+        );
+        Ok(eductl)
+    }
+}

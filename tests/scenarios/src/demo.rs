@@ -1,0 +1,234 @@
+//! The demonstration: the shipped driver at work, told to somebody who has never
+//! seen one.
+
+use std::{fs, path::PathBuf, process::Command, time::Instant};
+
+use anyhow::{Context as _, ensure};
+use edu_interface::Statistics;
+use eductl::{Device, Open, System as _};
+use rig_protocol::Report;
+
+use crate::{
+    artifacts::Artifacts,
+    ended::Outcome,
+    machine::{Interrupts, Machine},
+    running::Running,
+    summary::Summary,
+};
+
+const PROCESSORS: u32 = 4;
+
+const THREADS: u64 = 4;
+
+const RAISES_OF_EACH_THREAD: u64 = 25;
+
+/// The factorial of 34 is the first that is 0 modulo 2^32.
+const LAST_OPERAND: u64 = 34;
+
+/// Runs it. The last line that it prints is its figure.
+///
+/// # Errors
+/// When anything did not go as it should: then the figure is not printed.
+pub fn run() -> anyhow::Result<()> {
+    let artifacts = Artifacts::find()?;
+    let eductl = Eductl {
+        program: Artifacts::eductl()?,
+        socket: PathBuf::new(),
+    };
+    introduce(&artifacts)?;
+    let (running, eductl) = boot(&artifacts, eductl)?;
+    let outcome = drive(&eductl).and_then(|()| statistics(&running));
+    let statistics = match outcome {
+        Ok(statistics) => statistics,
+        Err(error) => {
+            // The rig's own reason, if it has one, explains the failure.
+            let (_, ended) = running.shut_down().with_context(|| format!("{error:#}"))?;
+            return Err(error.context(format!("the demonstration broke off; {ended}")));
+        }
+    };
+    let report = take_down(running)?;
+    judge(&statistics, &report)
+}
+
+/// eductl, as a person would call it.
+struct Eductl {
+    program: PathBuf,
+    socket: PathBuf,
+}
+
+impl Eductl {
+    /// Runs it with `arguments` and returns what it printed.
+    fn run(&self, arguments: &str) -> anyhow::Result<String> {
+        let output = Command::new(&self.program)
+            .arg("--rig")
+            .arg(&self.socket)
+            .args(arguments.split_whitespace())
+            .output()
+            .with_context(|| format!("cannot start {}", self.program.display()))?;
+        let printed = String::from_utf8_lossy(&output.stdout)
+            .trim_end()
+            .to_owned();
+        ensure!(
+            output.status.success(),
+            "`eductl {arguments}` failed ({}): {printed} {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim_end()
+        );
+        Ok(printed)
+    }
+
+    /// Runs it and shows the command and what it printed.
+    fn show(&self, arguments: &str) -> anyhow::Result<()> {
+        let printed = self.run(arguments)?;
+        println!("   $ eductl {arguments}");
+        for line in printed.lines() {
+            println!("   {line}");
+        }
+        Ok(())
+    }
+}
+
+fn introduce(artifacts: &Artifacts) -> anyhow::Result<()> {
+    let driver = artifacts.driver();
+    let length = fs::metadata(&driver)
+        .with_context(|| format!("cannot read {}", driver.display()))?
+        .len();
+    println!(
+        "edu.sys is a Windows kernel driver written in Rust ({length} bytes). You are about to see\n\
+         the very file that is installed on Windows take interrupts from a PCI device, here,\n\
+         without Windows: a small NT executive, the rig, boots in QEMU and runs it.\n"
+    );
+    Ok(())
+}
+
+fn boot(artifacts: &Artifacts, mut eductl: Eductl) -> anyhow::Result<(Running, Eductl)> {
+    println!("1. Booting a machine with {PROCESSORS} processors and QEMU's `edu` device.");
+    let running = Machine::new(artifacts)
+        .with_processors(PROCESSORS)
+        .with_interrupts(Interrupts::Msi)
+        .start()?;
+    let (running, ready) = running.wait_ready()?;
+    ensure!(
+        (ready.processors, ready.devices) == (PROCESSORS, 1),
+        "the rig found {} processors and {} devices",
+        ready.processors,
+        ready.devices
+    );
+    println!(
+        "   Ready after {:.1} s. The rig found the device on the PCI bus, loaded edu.sys and\n   \
+         called it as the Windows kernel would: DriverEntry, AddDevice, IRP_MN_START_DEVICE.\n   \
+         The driver has mapped the device's registers and connected its interrupt.\n",
+        running.age().as_secs_f64()
+    );
+    eductl.socket = running.socket();
+    Ok((running, eductl))
+}
+
+fn drive(eductl: &Eductl) -> anyhow::Result<()> {
+    println!(
+        "2. Who is there? eductl, the companion program, asks the driver, which read this from the\n   \
+         device when it was started."
+    );
+    eductl.show("info")?;
+    println!(
+        "\n3. Is the device alive? It answers each number with its bitwise inverse. No interrupt is\n   \
+         needed for that."
+    );
+    eductl.show("liveness")?;
+    factorials(eductl)?;
+    burst(eductl)?;
+    println!(
+        "\n6. What has the driver counted? All of this is of one moment: it is copied in one\n   \
+              critical section, while the device cannot interrupt."
+    );
+    eductl.show("stats")
+}
+
+fn factorials(eductl: &Eductl) -> anyhow::Result<()> {
+    println!(
+        "\n4. Factorials. The device computes n! in a thread of its own and interrupts when it is\n   \
+         done; the driver's interrupt routine takes the result, and a DPC completes the request.\n   \
+         The device counts modulo 2^32, so from 13! on the values wrap, and from 34! on they are\n   \
+         0. eductl compares each with its own computation."
+    );
+    let begin = Instant::now();
+    for n in 0..=LAST_OPERAND {
+        eductl.show(&format!("factorial {n}"))?;
+    }
+    println!(
+        "   {} factorials, all right, in {:.1} s.",
+        LAST_OPERAND + 1,
+        begin.elapsed().as_secs_f64()
+    );
+    Ok(())
+}
+
+fn burst(eductl: &Eductl) -> anyhow::Result<()> {
+    println!(
+        "\n5. A burst. {THREADS} threads ask for interrupts at the same time, {RAISES_OF_EACH_THREAD} each. Their requests run in\n   \
+         parallel on {PROCESSORS} processors until they meet in the driver's critical sections, where one\n   \
+         waits for the other. Each request must get its own interrupt, and none may be lost."
+    );
+    let begin = Instant::now();
+    eductl.show(&format!(
+        "raise 0x2 --times {RAISES_OF_EACH_THREAD} --threads {THREADS}"
+    ))?;
+    println!("   That took {:.1} s.", begin.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn statistics(running: &Running) -> anyhow::Result<Statistics> {
+    let rig = running.connect()?;
+    let handle = rig.open(&Open::read_write(0))?;
+    let statistics = Device::new(handle.as_ref()).statistics()?;
+    handle.close()?;
+    Ok(statistics)
+}
+
+fn take_down(running: Running) -> anyhow::Result<Report> {
+    println!(
+        "\n7. The end. The device is removed and the driver unloaded; the rig checks that it left\n   \
+         nothing behind: no memory, no interrupt, no timer, no request."
+    );
+    let (report, ended) = running.shut_down()?;
+    ensure!(ended.outcome == Outcome::Success, "{ended}");
+    let report = report.context("the rig ended without a report")?;
+    println!(
+        "   {}\n",
+        Summary(&report).to_string().replace('\n', "\n   ")
+    );
+    Ok(report)
+}
+
+/// Compares what the driver counted, what the rig counted and what was asked for.
+fn judge(statistics: &Statistics, report: &Report) -> anyhow::Result<()> {
+    let asked = LAST_OPERAND + 1 + THREADS * RAISES_OF_EACH_THREAD;
+    for (what, count) in [
+        (
+            "operations that the driver started",
+            statistics.operations_started,
+        ),
+        (
+            "operations that the driver completed",
+            statistics.operations_completed,
+        ),
+        (
+            "interrupts that the driver claimed",
+            statistics.interrupts_claimed,
+        ),
+        ("interrupts that the rig saw claimed", report.isr_claimed),
+    ] {
+        ensure!(
+            count == asked,
+            "{what}: {count}, but {asked} operations were asked for"
+        );
+    }
+    println!(
+        "demo: {} operations, {} interrupts, {} critical sections, {} violations",
+        statistics.operations_completed,
+        report.isr_claimed,
+        report.critical_sections,
+        report.violations
+    );
+    Ok(())
+}

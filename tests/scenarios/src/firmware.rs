@@ -1,0 +1,111 @@
+//! Finding QEMU and its UEFI firmware.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+
+const QEMU: &str = "qemu-system-x86_64";
+
+/// Code and variables of OVMF, where distributions put them: Debian and Ubuntu,
+/// Fedora, Arch.
+const FIRMWARE: [(&str, &str); 5] = [
+    (
+        "/usr/share/OVMF/OVMF_CODE_4M.fd",
+        "/usr/share/OVMF/OVMF_VARS_4M.fd",
+    ),
+    (
+        "/usr/share/OVMF/OVMF_CODE.fd",
+        "/usr/share/OVMF/OVMF_VARS.fd",
+    ),
+    (
+        "/usr/share/edk2/ovmf/OVMF_CODE.fd",
+        "/usr/share/edk2/ovmf/OVMF_VARS.fd",
+    ),
+    (
+        "/usr/share/edk2/x64/OVMF_CODE.4m.fd",
+        "/usr/share/edk2/x64/OVMF_VARS.4m.fd",
+    ),
+    (
+        "/usr/share/edk2-ovmf/x64/OVMF_CODE.fd",
+        "/usr/share/edk2-ovmf/x64/OVMF_VARS.fd",
+    ),
+];
+
+/// UEFI firmware: its code, and the variables that it starts with.
+#[derive(Clone, Debug)]
+pub struct Firmware {
+    /// Mapped read-only.
+    pub code: PathBuf,
+    /// To be copied for each run.
+    pub variables: PathBuf,
+}
+
+/// The path of QEMU.
+///
+/// # Errors
+/// When it is not installed.
+pub fn qemu() -> anyhow::Result<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    find_program(QEMU, env::split_paths(&path)).with_context(|| {
+        format!(
+            "{QEMU} is not installed: run `cargo xtask setup`, or install your system's package \
+             of QEMU for x86."
+        )
+    })
+}
+
+/// The path of the firmware.
+///
+/// # Errors
+/// When it is not installed.
+pub fn ovmf() -> anyhow::Result<Firmware> {
+    find_firmware(&FIRMWARE).context(
+        "OVMF, the UEFI firmware for QEMU, is not installed: run `cargo xtask setup`, or install \
+         your system's package `ovmf` or `edk2-ovmf`.",
+    )
+}
+
+fn find_program(name: &str, mut folders: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
+    folders.find_map(|folder| Some(folder.join(name)).filter(|file| file.is_file()))
+}
+
+fn find_firmware(candidates: &[(&str, &str)]) -> Option<Firmware> {
+    candidates
+        .iter()
+        .find(|(code, variables)| Path::new(code).is_file() && Path::new(variables).is_file())
+        .map(|(code, variables)| Firmware {
+            code: code.into(),
+            variables: variables.into(),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{find_firmware, find_program};
+
+    #[test]
+    fn a_program_is_found_where_it_is_and_nowhere_else() {
+        let empty = tempfile::tempdir().unwrap();
+        let full = tempfile::tempdir().unwrap();
+        std::fs::write(full.path().join("program"), "").unwrap();
+        let folders = || [empty.path().to_path_buf(), full.path().to_path_buf()].into_iter();
+        let found = find_program("program", folders());
+        assert_eq!(found, Some(full.path().join("program")));
+        assert_eq!(find_program("other", folders()), None);
+    }
+
+    #[test]
+    fn firmware_without_variables_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let code = folder.path().join("code");
+        let variables = folder.path().join("variables");
+        std::fs::write(&code, "").unwrap();
+        let candidates = [(code.to_str().unwrap(), variables.to_str().unwrap())];
+        assert!(find_firmware(&candidates).is_none());
+        std::fs::write(&variables, "").unwrap();
+        assert_eq!(find_firmware(&candidates).unwrap().code, code);
+    }
+}

@@ -1,0 +1,208 @@
+//! What a run is to be: processors, interrupts, devices, driver, time.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+
+use crate::{
+    artifacts::Artifacts,
+    log::Log,
+    qemu::{self, Files, Qemu},
+    running::Running,
+};
+
+/// Kind of interrupt that the rig gives the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupts {
+    /// Messages.
+    Msi,
+    /// A line.
+    Intx,
+}
+
+impl fmt::Display for Interrupts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Msi => "msi",
+            Self::Intx => "intx",
+        })
+    }
+}
+
+impl FromStr for Interrupts {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        match text {
+            "msi" => Ok(Self::Msi),
+            "intx" => Ok(Self::Intx),
+            _ => bail!("{text} is no kind of interrupt: choose msi or intx"),
+        }
+    }
+}
+
+/// A machine to be started: the defaults are one processor, messages, one
+/// device, the driver that ships.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    artifacts: Artifacts,
+    processors: u32,
+    interrupts: Interrupts,
+    devices: u32,
+    driver: PathBuf,
+    more_options: Vec<String>,
+    time_limit: Duration,
+    accelerator: String,
+    waits_for_debugger: bool,
+    echoes_log: bool,
+}
+
+impl Machine {
+    /// Longest run, unless [`Machine::with_time_limit`] says otherwise. It is
+    /// several times what the slowest scenario takes on two busy cores.
+    pub const TIME_LIMIT: Duration = Duration::from_mins(10);
+
+    /// With the files in `artifacts`.
+    #[must_use]
+    pub fn new(artifacts: &Artifacts) -> Self {
+        Self {
+            artifacts: artifacts.clone(),
+            processors: 1,
+            interrupts: Interrupts::Msi,
+            devices: 1,
+            driver: artifacts.driver(),
+            more_options: Vec::new(),
+            time_limit: Self::TIME_LIMIT,
+            accelerator: "tcg,thread=multi".to_owned(),
+            waits_for_debugger: false,
+            echoes_log: false,
+        }
+    }
+
+    /// With this many processors.
+    #[must_use]
+    pub fn with_processors(mut self, processors: u32) -> Self {
+        self.processors = processors;
+        self
+    }
+
+    /// With this kind of interrupt.
+    #[must_use]
+    pub fn with_interrupts(mut self, interrupts: Interrupts) -> Self {
+        self.interrupts = interrupts;
+        self
+    }
+
+    /// With this many edu devices.
+    #[must_use]
+    pub fn with_devices(mut self, devices: u32) -> Self {
+        self.devices = devices;
+        self
+    }
+
+    /// With another driver image.
+    #[must_use]
+    pub fn with_driver(mut self, driver: &Path) -> Self {
+        driver.clone_into(&mut self.driver);
+        self
+    }
+
+    /// With one more option for the rig, `key=value`.
+    #[must_use]
+    pub fn with_option(mut self, option: &str) -> Self {
+        self.more_options.push(option.to_owned());
+        self
+    }
+
+    /// Ends by itself after this time; zero means never.
+    #[must_use]
+    pub fn with_time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = limit;
+        self
+    }
+
+    /// With another of QEMU's accelerators.
+    #[must_use]
+    pub fn with_accelerator(mut self, accelerator: &str) -> Self {
+        accelerator.clone_into(&mut self.accelerator);
+        self
+    }
+
+    /// Waits at its first instruction for a debugger at port 1234.
+    #[must_use]
+    pub fn waiting_for_debugger(mut self) -> Self {
+        self.waits_for_debugger = true;
+        self
+    }
+
+    /// Prints the rig's log as it comes.
+    #[must_use]
+    pub fn echoing_log(mut self) -> Self {
+        self.echoes_log = true;
+        self
+    }
+
+    pub(crate) const fn processors(&self) -> u32 {
+        self.processors
+    }
+
+    pub(crate) const fn devices(&self) -> u32 {
+        self.devices
+    }
+
+    pub(crate) fn driver(&self) -> PathBuf {
+        self.driver.clone()
+    }
+
+    pub(crate) const fn time_limit(&self) -> Duration {
+        self.time_limit
+    }
+
+    pub(crate) fn accelerator(&self) -> &str {
+        &self.accelerator
+    }
+
+    pub(crate) const fn waits_for_debugger(&self) -> bool {
+        self.waits_for_debugger
+    }
+
+    pub(crate) const fn artifacts(&self) -> &Artifacts {
+        &self.artifacts
+    }
+
+    /// The rig's options.
+    pub(crate) fn options(&self) -> String {
+        let mut options = format!("irq={}", self.interrupts);
+        for option in &self.more_options {
+            options.push(' ');
+            options.push_str(option);
+        }
+        options
+    }
+
+    /// Starts it; the rig boots meanwhile.
+    ///
+    /// # Errors
+    /// When QEMU or its firmware is missing or does not start.
+    pub fn start(&self) -> anyhow::Result<Running> {
+        let folder = tempfile::Builder::new()
+            .prefix("rig-")
+            .tempdir()
+            .context("cannot make a folder for the run")?;
+        let socket = qemu::socket(folder.path());
+        let files = Files {
+            folder: folder.path(),
+            rig: &self.artifacts.rig(),
+            socket: &socket,
+        };
+        let mut qemu = Qemu::start(self, &files)?;
+        let log = Log::of(qemu.take_log()?, self.echoes_log);
+        let messages = Log::of(qemu.take_messages()?, false);
+        Ok(Running::new(self.clone(), qemu, log, messages, folder))
+    }
+}

@@ -1,0 +1,163 @@
+//! The QEMU process: its command line, and its end.
+//!
+//! QEMU is started under `timeout`, so that it ends even when this program is
+//! killed and can end nothing any more.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{firmware, machine::Machine};
+
+/// How long QEMU may take to end when it is asked to.
+const END_LIMIT: Duration = Duration::from_secs(10);
+
+const POLL: Duration = Duration::from_millis(20);
+
+/// A QEMU that runs; it is ended when this is dropped.
+pub(crate) struct Qemu {
+    child: Child,
+}
+
+/// The files of one run.
+pub(crate) struct Files<'a> {
+    /// A folder that nobody else uses.
+    pub(crate) folder: &'a Path,
+    /// The rig.
+    pub(crate) rig: &'a Path,
+    /// The command channel's socket.
+    pub(crate) socket: &'a Path,
+}
+
+impl Qemu {
+    /// Starts `machine`.
+    pub(crate) fn start(machine: &Machine, files: &Files<'_>) -> anyhow::Result<Self> {
+        let mut command = command(machine, files)?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start QEMU: {command:?}"))?;
+        Ok(Self { child })
+    }
+
+    /// The rig's log.
+    pub(crate) fn take_log(&mut self) -> anyhow::Result<ChildStdout> {
+        self.child.stdout.take().context("QEMU has no output")
+    }
+
+    /// What QEMU itself has to say.
+    pub(crate) fn take_messages(&mut self) -> anyhow::Result<ChildStderr> {
+        self.child.stderr.take().context("QEMU has no messages")
+    }
+
+    /// Waits for the end. None when it does not come within `limit`.
+    pub(crate) fn wait(&mut self, limit: Duration) -> anyhow::Result<Option<ExitStatus>> {
+        let end = Instant::now() + limit;
+        loop {
+            if let Some(status) = self.child.try_wait().context("cannot wait for QEMU")? {
+                return Ok(Some(status));
+            }
+            if Instant::now() >= end {
+                return Ok(None);
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    /// Ends QEMU if it still runs.
+    pub(crate) fn end(&mut self) -> anyhow::Result<()> {
+        if self.wait(Duration::ZERO)?.is_some() {
+            return Ok(());
+        }
+        // `timeout` hands this on to QEMU and ends with it.
+        let id = Pid::from_child(&self.child);
+        kill_process(id, Signal::TERM).context("cannot end QEMU")?;
+        if self.wait(END_LIMIT)?.is_none() {
+            self.child.kill().context("cannot end QEMU")?;
+            self.child.wait().context("cannot wait for QEMU")?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        if let Err(error) = self.end() {
+            eprintln!("warning: {error:#}");
+        }
+    }
+}
+
+fn command(machine: &Machine, files: &Files<'_>) -> anyhow::Result<Command> {
+    let firmware = firmware::ovmf()?;
+    let variables = files.folder.join("variables.fd");
+    fs::copy(&firmware.variables, &variables)
+        .with_context(|| format!("cannot copy {}", firmware.variables.display()))?;
+    let mut command = Command::new("timeout");
+    command
+        .args(["--foreground", "--kill-after=5"])
+        .arg(machine.time_limit().as_secs().to_string())
+        .arg(firmware::qemu()?)
+        .args(["-nodefaults", "-no-reboot", "-display", "none"])
+        .args(["-machine", "q35", "-m", "512", "-cpu", "max"])
+        .args(["-accel", machine.accelerator()])
+        .arg("-smp")
+        .arg(machine.processors().to_string())
+        .arg("-drive")
+        .arg(pflash(0, &firmware.code, "on"))
+        .arg("-drive")
+        .arg(pflash(1, &variables, "off"))
+        .arg("-kernel")
+        .arg(files.rig)
+        .args(["-chardev", "stdio,id=log,signal=off"])
+        .args(["-serial", "chardev:log"])
+        .arg("-chardev")
+        .arg(with_path(
+            "socket,id=command,server=on,wait=off,path=",
+            files.socket,
+        ))
+        .args(["-serial", "chardev:command"])
+        .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]);
+    for _ in 0..machine.devices() {
+        command.args(["-device", "edu"]);
+    }
+    command
+        .arg("-fw_cfg")
+        .arg(with_path("name=opt/dirql/driver,file=", &machine.driver()))
+        .arg("-fw_cfg")
+        .arg(format!(
+            "name=opt/dirql/options,string={}",
+            machine.options().replace(',', ",,")
+        ));
+    if machine.waits_for_debugger() {
+        command.args(["-s", "-S"]);
+    }
+    Ok(command)
+}
+
+fn pflash(unit: u32, file: &Path, read_only: &str) -> String {
+    with_path(
+        &format!("if=pflash,format=raw,unit={unit},readonly={read_only},file="),
+        file,
+    )
+}
+
+/// QEMU's option syntax takes a doubled comma for one that belongs to a value.
+fn with_path(prefix: &str, path: &Path) -> String {
+    format!("{prefix}{}", path.display().to_string().replace(',', ",,"))
+}
+
+/// The socket of a run in `folder`. A socket's path has room for some hundred
+/// bytes only, so the folder must be near the root.
+pub(crate) fn socket(folder: &Path) -> PathBuf {
+    folder.join("command")
+}

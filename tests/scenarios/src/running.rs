@@ -1,0 +1,158 @@
+//! A rig that runs.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+use eductl::rig::Rig;
+use rig_protocol::Report;
+use tempfile::TempDir;
+
+use crate::{
+    ended::Ended,
+    log::{Found, Log},
+    machine::Machine,
+    qemu::{self, Qemu},
+    record::{Ready, Record},
+};
+
+/// How long a rig may take to boot and to start the driver. Eight processors
+/// emulated on two busy cores take a small part of it.
+const READY_LIMIT: Duration = Duration::from_mins(3);
+
+/// How long QEMU may take to end after the rig's last word.
+const EXIT_LIMIT: Duration = Duration::from_secs(30);
+
+/// A rig that runs; dropping it ends QEMU.
+pub struct Running {
+    machine: Machine,
+    qemu: Qemu,
+    log: Log,
+    messages: Log,
+    folder: TempDir,
+    started: Instant,
+}
+
+impl Running {
+    pub(crate) fn new(
+        machine: Machine,
+        qemu: Qemu,
+        log: Log,
+        messages: Log,
+        folder: TempDir,
+    ) -> Self {
+        Self {
+            machine,
+            qemu,
+            log,
+            messages,
+            folder,
+            started: Instant::now(),
+        }
+    }
+
+    /// Waits until the driver is started and the command channel served.
+    ///
+    /// # Errors
+    /// When the rig ends instead, with what it said, or does neither in time.
+    pub fn wait_ready(self) -> anyhow::Result<(Self, Ready)> {
+        let limit = if self.machine.waits_for_debugger() {
+            Duration::MAX
+        } else {
+            READY_LIMIT
+        };
+        let found = self.log.wait_for(limit, |line| match Record::parse(line) {
+            Ok(Some(Record::Ready(ready))) => Some(ready),
+            _ => None,
+        });
+        match found {
+            Some(Found::Line(ready)) => Ok((self, ready)),
+            Some(Found::End) => {
+                let ended = self.wait_ended()?;
+                bail!("the rig ended before it was ready: {ended}")
+            }
+            None => {
+                let log = self.log.lines().join("\n");
+                bail!(
+                    "the rig was not ready within {} s; its log:\n{log}",
+                    READY_LIMIT.as_secs()
+                )
+            }
+        }
+    }
+
+    /// The command channel's socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        qemu::socket(self.folder.path())
+    }
+
+    /// Connects to the command channel. Only one program can at a time.
+    ///
+    /// # Errors
+    /// When the rig does not answer.
+    pub fn connect(&self) -> anyhow::Result<Rig> {
+        Rig::connect(&self.socket()).context("cannot talk to the rig")
+    }
+
+    /// How long it has been running.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The log so far.
+    #[must_use]
+    pub fn log(&self) -> Vec<String> {
+        self.log.lines()
+    }
+
+    /// Removes the devices, unloads the driver and waits for the end. The report
+    /// is missing when the rig stopped instead.
+    ///
+    /// # Errors
+    /// When QEMU cannot be waited for.
+    pub fn shut_down(self) -> anyhow::Result<(Option<Report>, Ended)> {
+        let report = self.connect().map(Rig::shut_down);
+        let ended = self.wait_ended_within(EXIT_LIMIT)?;
+        match report {
+            Ok(Ok(report)) => Ok((Some(report), ended)),
+            // If the rig has stopped, that is the reason, and `ended` tells it.
+            _ if ended.stop.is_some() => Ok((None, ended)),
+            Ok(Err(error)) => Err(error).with_context(|| format!("and {ended}")),
+            Err(error) => Err(error).with_context(|| format!("and {ended}")),
+        }
+    }
+
+    /// Waits for the end, which the rig brings about by itself.
+    ///
+    /// # Errors
+    /// When QEMU cannot be waited for.
+    pub fn wait_ended(self) -> anyhow::Result<Ended> {
+        let limit = if self.machine.time_limit().is_zero() {
+            Duration::MAX
+        } else {
+            // `timeout` ends QEMU then.
+            self.machine.time_limit() + EXIT_LIMIT
+        };
+        self.wait_ended_within(limit)
+    }
+
+    fn wait_ended_within(mut self, limit: Duration) -> anyhow::Result<Ended> {
+        // The log ends when QEMU does.
+        let status = if self.log.wait_end(limit) {
+            self.qemu.wait(EXIT_LIMIT)?
+        } else {
+            None
+        };
+        self.qemu.end()?;
+        Ok(Ended::new(
+            self.machine.artifacts(),
+            status,
+            self.log.finish(),
+            self.messages.finish(),
+        ))
+    }
+}
