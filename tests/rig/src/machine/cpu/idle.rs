@@ -1,0 +1,29 @@
+//! Waiting without spinning: several virtual processors share one of the host's.
+
+use x86_64::instructions::interrupts;
+
+use crate::machine::interrupts::{WAKE_VECTOR, send_interrupt};
+
+/// Waits until an interrupt has been handled. `PASSIVE_LEVEL`; interrupts are
+/// enabled on return.
+pub(crate) fn wait_for_interrupt() {
+    interrupts::disable();
+    interrupts::enable_and_hlt();
+}
+
+/// Waits for an interrupt unless `condition` holds, without missing one in
+/// between: the condition is looked at with interrupts disabled, and they are
+/// enabled by the instruction that waits. `PASSIVE_LEVEL`.
+pub(crate) fn wait_for_interrupt_unless(condition: impl FnOnce() -> bool) {
+    interrupts::disable();
+    if condition() {
+        interrupts::enable();
+    } else {
+        interrupts::enable_and_hlt();
+    }
+}
+
+/// Makes a processor leave [`wait_for_interrupt`]. Any IRQL.
+pub(crate) fn wake(processor: usize) {
+    send_interrupt(processor, WAKE_VECTOR);
+}

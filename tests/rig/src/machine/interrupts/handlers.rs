@@ -1,0 +1,91 @@
+//! From a vector to what handles it, at the vector's IRQL.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use x86_64::instructions::interrupts;
+
+use super::{
+    CLOCK_VECTOR, COMMAND_PORT_VECTOR, DEVICE_VECTORS, DISPATCH_VECTOR, TRANSLATION_VECTOR,
+    WAKE_VECTOR, local_apic,
+};
+use crate::machine::{command_port, cpu, memory, stop};
+
+/// What the executive runs on an interrupt, at the interrupt's IRQL, with
+/// interrupts of higher IRQL enabled.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Handlers {
+    /// Software interrupt at `DISPATCH_LEVEL`: drain this processor's DPC queue.
+    pub(crate) dispatch: fn(),
+    /// A device's interrupt.
+    pub(crate) device: fn(vector: u8),
+    /// The clock of this processor.
+    pub(crate) clock: fn(),
+    /// Bytes have come on the command channel.
+    pub(crate) command_port: fn(),
+}
+
+/// The handlers; set before interrupts are first enabled.
+static HANDLERS: spin::Once<Handlers> = spin::Once::new();
+
+/// Dispatch interrupts taken, by processor.
+static DISPATCHES: [AtomicU64; cpu::MAX_PROCESSORS] =
+    [const { AtomicU64::new(0) }; cpu::MAX_PROCESSORS];
+
+/// Clock interrupts taken, by processor.
+static CLOCKS: [AtomicU64; cpu::MAX_PROCESSORS] =
+    [const { AtomicU64::new(0) }; cpu::MAX_PROCESSORS];
+
+/// Dispatch interrupts that a processor has taken. Any IRQL.
+pub(crate) fn dispatches(processor: usize) -> u64 {
+    DISPATCHES[processor].load(Ordering::Acquire)
+}
+
+/// Clock interrupts that a processor has taken. Any IRQL.
+pub(crate) fn clocks(processor: usize) -> u64 {
+    CLOCKS[processor].load(Ordering::Acquire)
+}
+
+/// Sets what interrupts run. Once, before interrupts are enabled.
+pub(crate) fn install_handlers(handlers: Handlers) {
+    HANDLERS.call_once(|| handlers);
+}
+
+/// Rust's side of every interrupt; the entry code calls it with interrupts
+/// disabled and returns to what was interrupted.
+pub(super) extern "C" fn interrupt(vector: u64) {
+    let vector = vector as u8;
+    let Some(handlers) = HANDLERS.get() else {
+        stop::refuse(format_args!(
+            "Interrupt vector {vector:#x} came before the rig was ready for interrupts."
+        ));
+    };
+    let interrupted = cpu::irql();
+    cpu::set_irql(vector >> 4);
+    interrupts::enable();
+    match vector {
+        DISPATCH_VECTOR => {
+            DISPATCHES[cpu::current_processor()].fetch_add(1, Ordering::AcqRel);
+            (handlers.dispatch)();
+        }
+        CLOCK_VECTOR => {
+            CLOCKS[cpu::current_processor()].fetch_add(1, Ordering::AcqRel);
+            (handlers.clock)();
+        }
+        COMMAND_PORT_VECTOR => {
+            command_port::service();
+            (handlers.command_port)();
+        }
+        WAKE_VECTOR => {}
+        TRANSLATION_VECTOR => memory::acknowledge_translation_change(),
+        vector if DEVICE_VECTORS.contains(&vector) => (handlers.device)(vector),
+        vector => stop::stop(
+            "FAULT-VECTOR",
+            "interrupt",
+            format_args!("An interrupt came on vector {vector:#x}, which nothing uses."),
+            &stop::capture_context(),
+        ),
+    }
+    interrupts::disable();
+    local_apic::end_of_interrupt();
+    cpu::set_irql(interrupted);
+}

@@ -1,0 +1,310 @@
+//! The rig's page tables.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use uefi::boot::MemoryType;
+use x86_64::registers::control::{Cr3, Cr3Flags};
+use x86_64::structures::paging::mapper::{MapToError, TranslateResult};
+use x86_64::structures::paging::{
+    FrameAllocator, Mapper, OffsetPageTable, Page, PageSize, PageTable, PageTableFlags, PhysFrame,
+    Size2MiB, Size4KiB, Translate,
+};
+use x86_64::{PhysAddr, VirtAddr};
+
+use super::PAGE;
+use super::frames::{self, TableFrames};
+use super::rig_image::RigImage;
+use super::translation::flush_everywhere;
+use crate::machine::boot::{BootInformation, MemoryRange};
+use crate::machine::stop;
+use crate::machine::sync::IrqLock;
+
+/// What may be done on a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protection {
+    /// Constants.
+    ReadOnly,
+    /// Data.
+    ReadWrite,
+    /// Code.
+    ReadExecute,
+    /// Device registers: read and written, never cached.
+    Device,
+}
+
+impl Protection {
+    /// Page table bits.
+    fn flags(self) -> PageTableFlags {
+        let present = PageTableFlags::PRESENT;
+        match self {
+            Self::ReadOnly => present | PageTableFlags::NO_EXECUTE,
+            Self::ReadWrite => present | PageTableFlags::WRITABLE | PageTableFlags::NO_EXECUTE,
+            Self::ReadExecute => present,
+            // Both cache bits select "uncached" in the page attribute table as
+            // it is after reset (Intel SDM volume 3A, table 12-12).
+            Self::Device => {
+                present
+                    | PageTableFlags::WRITABLE
+                    | PageTableFlags::NO_EXECUTE
+                    | PageTableFlags::NO_CACHE
+                    | PageTableFlags::WRITE_THROUGH
+            }
+        }
+    }
+}
+
+/// Rights of the upper levels: the last level decides.
+const UPPER_LEVELS: PageTableFlags = PageTableFlags::PRESENT.union(PageTableFlags::WRITABLE);
+
+/// The page tables, once the rig has its own.
+static TABLES: IrqLock<Option<OffsetPageTable<'static>>> = IrqLock::new(None);
+
+/// Physical address of the root, for processors that start.
+static ROOT: spin::Once<u32> = spin::Once::new();
+
+/// Builds the page tables and makes processor 0 use them.
+pub(super) fn initialize(boot: &BootInformation, image: &RigImage) {
+    let Some(root) = TableFrames.allocate_frame() else {
+        no_memory();
+    };
+    let table = core::ptr::with_exposed_provenance_mut::<PageTable>(address(root));
+    // SAFETY: The frame was just taken for good; the firmware's page tables map
+    // memory where it lies, so this is its address.
+    unsafe { table.write(PageTable::new()) };
+    // SAFETY: As above, and this reference is the only one.
+    let table: &'static mut PageTable = unsafe { &mut *table };
+    // SAFETY: Page table frames are memory, and memory is mapped where it lies,
+    // by the firmware's tables until the switch below and by these from then on.
+    let mut tables = unsafe { OffsetPageTable::new(table, VirtAddr::zero()) };
+    for (start, end) in memory_ranges(boot.memory_ranges()) {
+        map_identity(&mut tables, image, start, end);
+    }
+    let Ok(low_root) = u32::try_from(root.start_address().as_u64()) else {
+        stop::refuse(format_args!("The page tables do not lie below 4 GiB."));
+    };
+    ROOT.call_once(|| low_root);
+    TABLES.with(|slot| *slot = Some(tables));
+    // SAFETY: The new tables map all memory where it lies, as the firmware's did:
+    // the code that runs, with its rights, its stack and its data.
+    unsafe { Cr3::write(root, Cr3Flags::empty()) };
+}
+
+/// Physical address of the root.
+pub(crate) fn page_table_root() -> u32 {
+    ROOT.get().copied().unwrap_or_else(|| no_memory())
+}
+
+/// Address of a frame, where it is mapped.
+fn address(frame: PhysFrame) -> usize {
+    frame.start_address().as_u64() as usize
+}
+
+/// Nothing can go on.
+fn no_memory() -> ! {
+    stop::refuse(format_args!(
+        "The machine has no memory left for page tables: give QEMU -m 512 or more."
+    ))
+}
+
+/// The ranges that are memory, neighbours joined.
+fn memory_ranges(map: impl Iterator<Item = MemoryRange>) -> Vec<(u64, u64)> {
+    let is_memory = |range: &MemoryRange| {
+        matches!(
+            range.kind,
+            MemoryType::LOADER_CODE
+                | MemoryType::LOADER_DATA
+                | MemoryType::BOOT_SERVICES_CODE
+                | MemoryType::BOOT_SERVICES_DATA
+                | MemoryType::RUNTIME_SERVICES_CODE
+                | MemoryType::RUNTIME_SERVICES_DATA
+                | MemoryType::CONVENTIONAL
+                | MemoryType::ACPI_RECLAIM
+                | MemoryType::ACPI_NON_VOLATILE
+        )
+    };
+    let mut sorted: Vec<_> = map
+        .filter(is_memory)
+        .map(|range| (range.start, range.end))
+        .collect();
+    sorted.sort_unstable();
+    let mut joined: Vec<(u64, u64)> = Vec::new();
+    for (start, end) in sorted {
+        match joined.last_mut() {
+            Some((_, last_end)) if *last_end >= start => *last_end = end.max(*last_end),
+            _ => joined.push((start, end)),
+        }
+    }
+    joined
+}
+
+/// Maps a range where it lies; the rig's image by its sections, page 0 not at all.
+fn map_identity(tables: &mut OffsetPageTable<'_>, image: &RigImage, start: u64, end: u64) {
+    let mut at = start.max(PAGE as u64);
+    while at < end {
+        let large_end = at + Size2MiB::SIZE;
+        let has_image = at < image.end && image.start < large_end;
+        let length = if at % Size2MiB::SIZE == 0 && large_end <= end && !has_image {
+            let page = Page::<Size2MiB>::containing_address(VirtAddr::new(at));
+            map_one(tables, page, at, Protection::ReadWrite).map_err(|_| ())
+        } else {
+            let page = Page::<Size4KiB>::containing_address(VirtAddr::new(at));
+            let protection = image.protection(at).unwrap_or(Protection::ReadWrite);
+            map_one(tables, page, at, protection).map_err(|_| ())
+        };
+        match length {
+            Ok(length) => at += length,
+            Err(()) => no_memory(),
+        }
+    }
+}
+
+/// Maps one page; returns its length. Nothing was mapped there before, so no
+/// translation needs to be dropped.
+fn map_one<'a, S: PageSize>(
+    tables: &mut OffsetPageTable<'a>,
+    page: Page<S>,
+    physical: u64,
+    protection: Protection,
+) -> Result<u64, MapToError<S>>
+where
+    OffsetPageTable<'a>: Mapper<S>,
+{
+    let frame = PhysFrame::containing_address(PhysAddr::new(physical));
+    // SAFETY: Callers map memory where it lies, before the tables are used, or
+    // a page of a range that `ranges` or `stacks` has just taken for the frame's
+    // only other mapping; no reference exists that a new mapping could break.
+    let flush = unsafe {
+        tables.map_to_with_table_flags(
+            page,
+            frame,
+            protection.flags(),
+            UPPER_LEVELS,
+            &mut TableFrames,
+        )
+    };
+    flush?.ignore();
+    Ok(S::SIZE)
+}
+
+/// Maps the page at `virtual_address`, in the upper half; false when there is no
+/// memory for page tables.
+pub(super) fn map(virtual_address: u64, physical: u64, protection: Protection) -> bool {
+    TABLES.with(|tables| {
+        let Some(tables) = tables else { return false };
+        let page = Page::<Size4KiB>::containing_address(VirtAddr::new(virtual_address));
+        map_one(tables, page, physical, protection).is_ok()
+    })
+}
+
+/// Unmaps pages of the upper half on all processors; calls `unmapped` with each
+/// frame when no processor can reach it any more. IRQL <= 2.
+pub(super) fn unmap(virtual_address: u64, pages: usize, mut unmapped: impl FnMut(u64)) {
+    let frames: Vec<u64> = TABLES.with(|tables| {
+        let Some(tables) = tables else {
+            return Vec::new();
+        };
+        (0..pages)
+            .filter_map(|index| {
+                let at = VirtAddr::new(virtual_address + (index * PAGE) as u64);
+                let (frame, flush) = tables.unmap(Page::<Size4KiB>::containing_address(at)).ok()?;
+                flush.ignore();
+                Some(frame.start_address().as_u64())
+            })
+            .collect()
+    });
+    flush_everywhere();
+    frames.into_iter().for_each(&mut unmapped);
+}
+
+/// Changes what may be done on pages of the upper half. IRQL <= 2.
+pub(super) fn protect(virtual_address: u64, pages: usize, protection: Protection) -> bool {
+    let changed = TABLES.with(|tables| {
+        let Some(tables) = tables else { return false };
+        (0..pages).all(|index| {
+            let at = VirtAddr::new(virtual_address + (index * PAGE) as u64);
+            let page = Page::<Size4KiB>::containing_address(at);
+            // SAFETY: Only `image` changes protections, from writable to what the
+            // image's section asks for, when it has finished writing.
+            let flush = unsafe { tables.update_flags(page, protection.flags()) };
+            flush.map(|flush| flush.ignore()).is_ok()
+        })
+    });
+    flush_everywhere();
+    changed
+}
+
+/// Physical address of what lies at `address`, if anything does. Any IRQL.
+pub(crate) fn physical_address(address: *const u8) -> Option<u64> {
+    let address = VirtAddr::try_new(address.addr() as u64).ok()?;
+    TABLES.with(|tables| {
+        tables
+            .as_ref()?
+            .translate_addr(address)
+            .map(PhysAddr::as_u64)
+    })
+}
+
+/// Fills the page below 1 MiB in and makes it executable; processors start there.
+pub(crate) fn install_low_page(fill: impl FnOnce(&mut [u8], u32)) -> u64 {
+    let page = frames::take_low_page();
+    let bytes = core::ptr::with_exposed_provenance_mut::<u8>(page as usize);
+    // SAFETY: The page was just taken for good, is mapped where it lies, and
+    // nothing else refers to it.
+    let bytes = unsafe { core::slice::from_raw_parts_mut(bytes, PAGE) };
+    fill(bytes, page as u32);
+    if !protect(page, 1, Protection::ReadExecute) {
+        stop::refuse(format_args!(
+            "The page at {page:#x}, where processors start, could not be made executable."
+        ));
+    }
+    page
+}
+
+/// Unmaps that page again; no processor starts any more.
+pub(crate) fn remove_low_page(page: u64) {
+    unmap(page, 1, |_| {});
+}
+
+/// Looks at every mapping: none may be both writable and executable, and page 0
+/// must not be mapped. Returns the number of mappings, or what is wrong.
+pub(crate) fn check_protections() -> Result<usize, String> {
+    TABLES.with(|tables| {
+        let Some(tables) = tables else {
+            return Err(String::from("there are no page tables"));
+        };
+        if !matches!(
+            tables.translate(VirtAddr::zero()),
+            TranslateResult::NotMapped
+        ) {
+            return Err(String::from("page 0 is mapped"));
+        }
+        count_mappings(tables.level_4_table(), 4, 0)
+    })
+}
+
+/// Counts the mappings below a table.
+fn count_mappings(table: &PageTable, level: u32, base: u64) -> Result<usize, String> {
+    let mut count = 0;
+    for (index, entry) in table.iter().enumerate() {
+        let flags = entry.flags();
+        if !flags.contains(PageTableFlags::PRESENT) {
+            continue;
+        }
+        let at = base + ((index as u64) << (12 + 9 * (level - 1)));
+        if level > 1 && !flags.contains(PageTableFlags::HUGE_PAGE) {
+            let lower = core::ptr::with_exposed_provenance::<PageTable>(entry.addr().as_u64() as usize);
+            // SAFETY: The entry is present and no leaf, so it holds a page table's
+            // address, mapped where it lies; the caller holds the tables' lock.
+            count += count_mappings(unsafe { &*lower }, level - 1, at)?;
+            continue;
+        }
+        count += 1;
+        if flags.contains(PageTableFlags::WRITABLE) && !flags.contains(PageTableFlags::NO_EXECUTE) {
+            return Err(alloc::format!(
+                "the mapping at {at:#x} is both writable and executable"
+            ));
+        }
+    }
+    Ok(count)
+}

@@ -1,0 +1,184 @@
+//! Address ranges of the upper half: device registers, guarded allocations,
+//! driver images. Addresses are used once, with an unmapped page behind each piece.
+
+use core::fmt;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use super::PAGE;
+use super::frames;
+use super::paging::{self, Protection};
+use super::stacks;
+
+/// A range whose addresses are given out once, in order.
+struct Range {
+    base: u64,
+    length: u64,
+    next: AtomicU64,
+}
+
+impl Range {
+    /// An unused range.
+    const fn new(base: u64, length: u64) -> Self {
+        Self {
+            base,
+            length,
+            // The first page stays unmapped.
+            next: AtomicU64::new(base + PAGE as u64),
+        }
+    }
+
+    /// Addresses for `pages` pages, with an unmapped one behind.
+    fn take(&self, pages: usize) -> Option<u64> {
+        let length = (pages as u64 + 1).checked_mul(PAGE as u64)?;
+        self.next
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |next| {
+                let end = next.checked_add(length)?;
+                (end <= self.base + self.length).then_some(end)
+            })
+            .ok()
+    }
+
+    /// Whether an address is one of the range.
+    fn contains(&self, address: u64) -> bool {
+        address.wrapping_sub(self.base) < self.length
+    }
+
+    /// Whether an address was given out at some time, or is the page behind.
+    fn was_used(&self, address: u64) -> bool {
+        self.contains(address) && address < self.next.load(Ordering::Acquire)
+    }
+}
+
+/// Length of each range: 64 GiB.
+const LENGTH: u64 = 64 << 30;
+
+static DEVICES: Range = Range::new(0xffff_a000_0000_0000, LENGTH);
+static GUARDED: Range = Range::new(0xffff_b000_0000_0000, LENGTH);
+static IMAGES: Range = Range::new(0xffff_f800_0000_0000, LENGTH);
+
+/// Pages that a piece of memory touches.
+fn pages_of(address: u64, length: usize) -> usize {
+    let offset = address as usize % PAGE;
+    (offset + length).div_ceil(PAGE)
+}
+
+/// Maps device registers, uncached. `None` for an empty or an impossible range,
+/// and when there is no memory for page tables. Any IRQL.
+pub(crate) fn map_device(physical: u64, length: usize) -> Option<*mut u8> {
+    // Physical addresses have at most 52 bits.
+    if length == 0 || physical.checked_add(length as u64)? > 1 << 52 {
+        return None;
+    }
+    let pages = pages_of(physical, length);
+    let base = DEVICES.take(pages)?;
+    let first = physical - physical % PAGE as u64;
+    let mapped = (0..pages as u64).all(|index| {
+        let offset = index * PAGE as u64;
+        paging::map(base + offset, first + offset, Protection::Device)
+    });
+    if !mapped {
+        paging::unmap(base, pages, |_| {});
+        return None;
+    }
+    let address = base + physical % PAGE as u64;
+    Some(core::ptr::with_exposed_provenance_mut(address as usize))
+}
+
+/// Unmaps what [`map_device`] mapped: a later access faults. IRQL <= 2.
+pub(crate) fn unmap_device(address: *mut u8, length: usize) {
+    let address = address.addr() as u64;
+    paging::unmap(
+        address - address % PAGE as u64,
+        pages_of(address, length),
+        |_| {},
+    );
+}
+
+/// Memory of its own pages, between unmapped ones. It is not cleared. Any IRQL.
+pub(crate) fn allocate_guarded(length: usize) -> Option<*mut u8> {
+    map_memory(&GUARDED, length)
+}
+
+/// Gives back what [`allocate_guarded`] gave: a later access faults. IRQL <= 2.
+pub(crate) fn free_guarded(address: *mut u8, length: usize) {
+    unmap_memory(address, length);
+}
+
+/// Memory for a driver's image, writable until it is protected. It is not cleared.
+pub(crate) fn map_driver_image(length: usize) -> Option<*mut u8> {
+    map_memory(&IMAGES, length)
+}
+
+/// Sets what may be done on pages of a driver's image. IRQL <= 2.
+pub(crate) fn protect_driver_image(
+    address: *mut u8,
+    length: usize,
+    protection: Protection,
+) -> bool {
+    paging::protect(address.addr() as u64, length.div_ceil(PAGE), protection)
+}
+
+/// Gives a driver's image back: a later access faults. IRQL <= 2.
+pub(crate) fn unmap_driver_image(address: *mut u8, length: usize) {
+    unmap_memory(address, length);
+}
+
+/// Maps fresh frames.
+fn map_memory(range: &Range, length: usize) -> Option<*mut u8> {
+    if length == 0 {
+        return None;
+    }
+    let pages = length.div_ceil(PAGE);
+    let base = range.take(pages)?;
+    let mapped = (0..pages).all(|index| {
+        frames::take().is_some_and(|frame| {
+            let at = base + (index * PAGE) as u64;
+            let mapped = paging::map(at, frame, Protection::ReadWrite);
+            if !mapped {
+                frames::give_back(frame);
+            }
+            mapped
+        })
+    });
+    if !mapped {
+        paging::unmap(base, pages, frames::give_back);
+        return None;
+    }
+    Some(core::ptr::with_exposed_provenance_mut(base as usize))
+}
+
+/// Unmaps memory and gives its frames back.
+fn unmap_memory(address: *mut u8, length: usize) {
+    paging::unmap(
+        address.addr() as u64,
+        length.div_ceil(PAGE),
+        frames::give_back,
+    );
+}
+
+/// What lies at an address, in words, for the report of a fault. Takes no lock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place(pub(crate) u64);
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = self.0;
+        formatter.write_str(if address < PAGE as u64 {
+            "a null pointer, or a small offset from one"
+        } else if stacks::is_guard(address) {
+            "the guard pages below a stack, so the stack has run over"
+        } else if stacks::stack_top_above(address).is_some() {
+            "a stack"
+        } else if DEVICES.was_used(address) {
+            "a device mapping, or one that was unmapped, or the page behind one"
+        } else if GUARDED.was_used(address) {
+            "a guarded allocation, or one that was freed, or the page behind one"
+        } else if IMAGES.was_used(address) {
+            "a driver image, or one that was unloaded, or the page behind one"
+        } else if address >> 47 == 0 {
+            "physical memory where it lies, or nothing"
+        } else {
+            "an address that the rig does not use"
+        })
+    }
+}

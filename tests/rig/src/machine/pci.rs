@@ -1,0 +1,221 @@
+//! PCI functions: finding them, their configuration space, messages, lines.
+
+use alloc::vec::Vec;
+
+use pci_types::capability::{MsiCapability, MultipleMessageSupport, PciCapability};
+use pci_types::{
+    Bar, CommandRegister, ConfigRegionAccess, EndpointHeader, HeaderType, PciAddress, PciHeader,
+};
+use x86_64::instructions::port::{Port, PortWriteOnly};
+
+use crate::machine::interrupts::MessageAddress;
+use crate::machine::sync::IrqLock;
+
+/// Configuration address and data ports (PCI Local Bus specification 3.0, 3.2.2.3.2).
+const ADDRESS_PORT: u16 = 0xcf8;
+const DATA_PORT: u16 = 0xcfc;
+
+/// Device identification of a function that does not exist.
+const NO_VENDOR: u16 = 0xffff;
+
+/// First global system interrupt of the lines that PCI functions share on q35.
+const FIRST_PCI_LINE: u32 = 16;
+
+/// Slots above are wired to lines of their own.
+const LAST_SHARED_SLOT: u8 = 24;
+
+/// Keeps the address and the data of one access together.
+static PORTS: IrqLock<()> = IrqLock::new(());
+
+/// A function of a PCI device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PciFunction {
+    /// Bus number.
+    pub(crate) bus: u8,
+    /// Device number, 0 to 31.
+    pub(crate) device: u8,
+    /// Function number, 0 to 7.
+    pub(crate) function: u8,
+}
+
+/// Configuration space by the two ports.
+#[derive(Clone, Copy, Debug)]
+struct Ports;
+
+/// What the address port is written for an access.
+fn configuration_address(address: PciAddress, offset: u16) -> u32 {
+    1 << 31
+        | u32::from(address.bus()) << 16
+        | u32::from(address.device()) << 11
+        | u32::from(address.function()) << 8
+        | u32::from(offset & 0xfc)
+}
+
+impl ConfigRegionAccess for Ports {
+    unsafe fn read(&self, address: PciAddress, offset: u16) -> u32 {
+        PORTS.with(|()| {
+            let mut port = PortWriteOnly::<u32>::new(ADDRESS_PORT);
+            // SAFETY: The lock keeps the address until the data is read; selecting
+            // a register has no other effect.
+            unsafe { port.write(configuration_address(address, offset)) };
+            // SAFETY: Reading configuration space has no side effect on the
+            // functions that the rig knows.
+            unsafe { Port::<u32>::new(DATA_PORT).read() }
+        })
+    }
+
+    unsafe fn write(&self, address: PciAddress, offset: u16, value: u32) {
+        PORTS.with(|()| {
+            let mut port = PortWriteOnly::<u32>::new(ADDRESS_PORT);
+            // SAFETY: As for reading.
+            unsafe { port.write(configuration_address(address, offset)) };
+            // SAFETY: By this function's contract the register may be written.
+            unsafe { Port::<u32>::new(DATA_PORT).write(value) };
+        });
+    }
+}
+
+/// All functions with these identifications, on bus 0, where QEMU puts devices
+/// that are given no other. `PASSIVE_LEVEL`.
+pub(crate) fn find(vendor: u16, device: u16) -> Vec<PciFunction> {
+    let functions = (0..32).flat_map(|slot| {
+        let first = PciFunction {
+            bus: 0,
+            device: slot,
+            function: 0,
+        };
+        let several = first.header().has_multiple_functions(Ports);
+        let exists = first.read16(0) != NO_VENDOR;
+        let count = match (exists, several) {
+            (false, _) => 0,
+            (true, false) => 1,
+            (true, true) => 8,
+        };
+        (0..count).map(move |function| PciFunction { function, ..first })
+    });
+    functions
+        .filter(|function| function.header().id(Ports) == (vendor, device))
+        .filter(|function| function.header().header_type(Ports) == HeaderType::Endpoint)
+        .collect()
+}
+
+impl PciFunction {
+    /// The crate's view.
+    fn address(self) -> PciAddress {
+        PciAddress::new(0, self.bus, self.device, self.function)
+    }
+
+    /// The header that all functions have.
+    fn header(self) -> PciHeader {
+        PciHeader::new(self.address())
+    }
+
+    /// The header of a function that is no bridge; [`find`] returns only those.
+    fn endpoint(self) -> Option<EndpointHeader> {
+        EndpointHeader::from_header(self.header(), Ports)
+    }
+
+    /// Reads 32 bits of configuration space; `offset` is rounded down to 4.
+    pub(crate) fn read32(self, offset: u8) -> u32 {
+        // SAFETY: Every offset up to 255 may be read.
+        unsafe { Ports.read(self.address(), u16::from(offset)) }
+    }
+
+    /// Reads 16 bits; `offset` is rounded down to 2.
+    pub(crate) fn read16(self, offset: u8) -> u16 {
+        (self.read32(offset) >> (8 * u32::from(offset & 2))) as u16
+    }
+
+    /// Reads 8 bits.
+    pub(crate) fn read8(self, offset: u8) -> u8 {
+        (self.read32(offset) >> (8 * u32::from(offset & 3))) as u8
+    }
+
+    /// A memory BAR: its physical address and its length. Memory decoding must be
+    /// off, because the BAR does not hold its address for a moment.
+    pub(crate) fn memory_bar(self, index: u8) -> Option<(u64, usize)> {
+        let command = self.header().command(Ports);
+        debug_assert!(
+            !command.contains(CommandRegister::MEMORY_ENABLE),
+            "a BAR is sized while the function decodes it"
+        );
+        match self.endpoint()?.bar(index, Ports)? {
+            Bar::Memory32 { address, size, .. } => Some((u64::from(address), size as usize)),
+            Bar::Memory64 { address, size, .. } => Some((address, usize::try_from(size).ok()?)),
+            Bar::Io { .. } => None,
+        }
+    }
+
+    /// The function answers accesses to its memory BARs, or not.
+    pub(crate) fn set_memory_space(self, enabled: bool) {
+        self.set_command(CommandRegister::MEMORY_ENABLE, enabled);
+    }
+
+    /// The function may access memory and send messages, or not.
+    pub(crate) fn set_bus_master(self, enabled: bool) {
+        self.set_command(CommandRegister::BUS_MASTER_ENABLE, enabled);
+    }
+
+    /// The function may not drive its line, or may.
+    pub(crate) fn set_line_disabled(self, disabled: bool) {
+        self.set_command(CommandRegister::INTERRUPT_DISABLE, disabled);
+    }
+
+    /// Changes bits of the command register.
+    fn set_command(self, bits: CommandRegister, on: bool) {
+        self.header().update_command(Ports, |mut command| {
+            command.set(bits, on);
+            command
+        });
+    }
+
+    /// The capability to send messages.
+    fn message_capability(self) -> Option<MsiCapability> {
+        self.endpoint()?
+            .capabilities(Ports)
+            .find_map(|capability| match capability {
+                PciCapability::Msi(capability) => Some(capability),
+                _ => None,
+            })
+    }
+
+    /// Whether the function can send messages.
+    pub(crate) fn has_msi(self) -> bool {
+        self.message_capability().is_some()
+    }
+
+    /// Makes the function send one message for its interrupts; false when it
+    /// cannot. Its bus mastering must be on for the message to arrive.
+    pub(crate) fn enable_msi(self, message: &MessageAddress) -> bool {
+        let Some(capability) = self.message_capability() else {
+            return false;
+        };
+        capability.set_message_info(message.address, message.data, Ports);
+        capability.set_multiple_message_enable(MultipleMessageSupport::Int1, Ports);
+        capability.set_enabled(true, Ports);
+        capability.is_enabled(Ports)
+    }
+
+    /// Makes the function use its line again.
+    pub(crate) fn disable_msi(self) {
+        if let Some(capability) = self.message_capability() {
+            capability.set_enabled(false, Ports);
+        }
+    }
+
+    /// Global system interrupt of the function's line; `None` when it has none or
+    /// sits in a slot that is wired by itself.
+    ///
+    /// On q35 the lines of slots 0 to 24 are spread over the chip set's inputs
+    /// PIRQE to PIRQH by slot and pin, and the eight PIRQ inputs are global system
+    /// interrupts 16 to 23 (Intel ICH9 data sheet, 5.10 and 10.1.43; the DSDT's
+    /// `_PRT` says the same).
+    pub(crate) fn line_gsi(self) -> Option<u32> {
+        let (pin, _) = self.endpoint()?.interrupt(Ports);
+        if !(1..=4).contains(&pin) || self.device > LAST_SHARED_SLOT {
+            return None;
+        }
+        let input = 4 + (u32::from(self.device) + u32::from(pin) - 1) % 4;
+        Some(FIRST_PCI_LINE + input)
+    }
+}
