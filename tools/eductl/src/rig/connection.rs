@@ -48,6 +48,8 @@ pub struct Pending {
     operation: Operation,
     number: u32,
     reply: mpsc::Receiver<Reply>,
+    /// What [`Pending::answers_within`] found.
+    early: Option<Reply>,
 }
 
 impl Pending {
@@ -57,11 +59,22 @@ impl Pending {
         self.number
     }
 
+    /// Whether the reply comes within `limit`; it is kept.
+    pub fn answers_within(&mut self, limit: Duration) -> bool {
+        if self.early.is_none() {
+            self.early = self.reply.recv_timeout(limit).ok();
+        }
+        self.early.is_some()
+    }
+
     /// Waits for the reply.
     ///
     /// # Errors
     /// [`TransportError::Lost`] when none comes within `limit`.
-    pub fn wait(self, limit: Duration) -> Result<Reply, TransportError> {
+    pub fn wait(mut self, limit: Duration) -> Result<Reply, TransportError> {
+        if let Some(reply) = self.early.take() {
+            return Ok(reply);
+        }
         let reason = match self.reply.recv_timeout(limit) {
             Ok(reply) => return Ok(reply),
             Err(mpsc::RecvTimeoutError::Timeout) => format!(
@@ -145,6 +158,7 @@ impl Connection {
             operation,
             number,
             reply,
+            early: None,
         };
         self.write(number, body).map_err(lost)?;
         Ok(pending)

@@ -1,6 +1,6 @@
 //! A handle that the rig has opened.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use rig_protocol::{MAX_TRANSFER, Reply, Request};
 
@@ -69,6 +69,11 @@ impl PendingControl {
     #[must_use]
     pub const fn number(&self) -> u32 {
         self.pending.number()
+    }
+
+    /// Whether the driver answers within `limit`; the answer is kept.
+    pub fn answers_within(&mut self, limit: Duration) -> bool {
+        self.pending.answers_within(limit)
     }
 
     /// Waits for the driver's answer.

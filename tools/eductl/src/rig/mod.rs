@@ -18,7 +18,7 @@ use crate::{
 
 use connection::Connection;
 pub use connection::Pending;
-use handle::RigHandle;
+pub use handle::{PendingControl, RigHandle};
 
 /// How long the rig may take for anything but a control request or a PnP
 /// action: it only looks something up.

@@ -1,0 +1,228 @@
+//! What the PnP manager does to a device, with requests before, during and after.
+
+use std::{thread, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use edu_interface::{FACTORIAL, FactorialRequest, RAISE_INTERRUPT, RaiseRequest};
+use eductl::{
+    Device, NtStatus, Open, System as _, Transport as _,
+    commands::factorial::wrapping_factorial,
+    rig::{PendingControl, Rig, RigHandle},
+    verify,
+};
+use rig_protocol::Action;
+use zerocopy::IntoBytes as _;
+
+use super::{
+    List,
+    support::{computes, fails_with, in_rig, passed},
+};
+use crate::{
+    artifacts::Artifacts,
+    machine::{Interrupts, Machine},
+};
+
+/// Keeps the device busy for about half a second.
+const BUSY: u32 = 200_000_000;
+
+const LONG_MS: u32 = 60_000;
+
+/// Long enough for an answer that must not come.
+const A_WHILE: Duration = Duration::from_millis(700);
+
+/// What a device that is gone or going answers.
+const GONE: [NtStatus; 1] = [NtStatus::DELETE_PENDING];
+
+/// What opening a device answers that is not there.
+const NOT_THERE: [NtStatus; 2] = [NtStatus::NO_SUCH_DEVICE, NtStatus::DELETE_PENDING];
+
+pub(super) fn add(list: &mut List) {
+    list.add("pnp/requests-while-stopped", requests_while_stopped);
+    list.add("pnp/stop-with-an-operation-under-way", stop_under_way);
+    list.add("pnp/stop-and-start-again-and-again", stop_and_start);
+    list.add("pnp/queries-that-are-cancelled", cancelled_queries);
+    list.add("pnp/requests-after-removal", after_removal);
+    for interrupts in [Interrupts::Msi, Interrupts::Intx] {
+        list.add(
+            format!("pnp/surprise-removal-under-load-{interrupts}"),
+            move |artifacts| surprise_removal(artifacts, interrupts),
+        );
+    }
+    list.add("pnp/one-of-two-devices-removed", one_of_two);
+}
+
+fn machine(artifacts: &Artifacts) -> Machine {
+    Machine::new(artifacts).with_processors(2)
+}
+
+fn start_factorial(handle: &RigHandle, n: u32) -> anyhow::Result<PendingControl> {
+    let request = FactorialRequest {
+        n,
+        timeout_ms: LONG_MS,
+    };
+    Ok(handle.start_control(FACTORIAL.value(), request.as_bytes(), 8)?)
+}
+
+fn start_raise(handle: &RigHandle, mask: u32) -> anyhow::Result<PendingControl> {
+    let request = RaiseRequest {
+        mask,
+        timeout_ms: LONG_MS,
+    };
+    Ok(handle.start_control(RAISE_INTERRUPT.value(), request.as_bytes(), 8)?)
+}
+
+fn expect_factorial(pending: PendingControl, n: u32) -> anyhow::Result<()> {
+    let wanted = [n.to_le_bytes(), wrapping_factorial(n).to_le_bytes()].concat();
+    let answer = pending.wait()?;
+    ensure!(answer == wanted, "{n}! came back as {answer:?}");
+    Ok(())
+}
+
+/// Requests that need the device are held while it is stopped, and done in
+/// order when it is started; those that need it at once are refused.
+fn requests_while_stopped(artifacts: &Artifacts) -> anyhow::Result<()> {
+    in_rig(&machine(artifacts), |rig| {
+        let handle = rig.open_handle(&Open::read_write(0))?;
+        let device = Device::new(&handle);
+        computes(&device, 5, 0)?;
+        rig.pnp(0, Action::Stop)?;
+        fails_with("IDENTIFY", device.identify(), &[NtStatus::DEVICE_NOT_READY])?;
+        fails_with(
+            "STATISTICS",
+            device.statistics(),
+            &[NtStatus::DEVICE_NOT_READY],
+        )?;
+        let mut held = Vec::new();
+        for n in [3, 12, 13, 20] {
+            held.push((n, start_factorial(&handle, n)?));
+        }
+        for (n, pending) in &mut held {
+            ensure!(
+                !pending.answers_within(A_WHILE),
+                "{n}! was answered while the device was stopped"
+            );
+        }
+        rig.pnp(0, Action::Start)?;
+        for (n, pending) in held {
+            expect_factorial(pending, n)?;
+        }
+        passed(&verify::run(rig, 0)?)
+    })?;
+    Ok(())
+}
+
+/// An operation that the device works on is done anew after the restart.
+fn stop_under_way(artifacts: &Artifacts) -> anyhow::Result<()> {
+    in_rig(&machine(artifacts), |rig| {
+        let handle = rig.open_handle(&Open::read_write(0))?;
+        let under_way = start_factorial(&handle, BUSY)?;
+        let queued = start_factorial(&handle, 13)?;
+        rig.pnp(0, Action::Stop)?;
+        rig.pnp(0, Action::Start)?;
+        expect_factorial(under_way, BUSY)?;
+        expect_factorial(queued, 13)?;
+        passed(&verify::run(rig, 0)?)
+    })?;
+    Ok(())
+}
+
+/// Stop and start take all resources away and give them back, while other
+/// threads go on asking.
+fn stop_and_start(artifacts: &Artifacts) -> anyhow::Result<()> {
+    const ROUNDS: u32 = 10;
+    const WORKERS: u32 = 3;
+    const REQUESTS: u32 = 30;
+    let machine = Machine::new(artifacts).with_processors(4);
+    in_rig(&machine, |rig| {
+        let handle = rig.open(&Open::read_write(0))?;
+        let device = Device::new(handle.as_ref());
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..WORKERS)
+                .map(|worker| {
+                    scope.spawn(move || {
+                        (0..REQUESTS)
+                            .try_for_each(|n| computes(&device, worker * REQUESTS + n, LONG_MS))
+                    })
+                })
+                .collect();
+            for _ in 0..ROUNDS {
+                rig.pnp(0, Action::Stop)?;
+                rig.pnp(0, Action::Start)?;
+            }
+            workers
+                .into_iter()
+                .try_for_each(|worker| worker.join().ok().context("a thread panicked")?)
+        })?;
+        handle.close()?;
+        passed(&verify::run(rig, 0)?)
+    })?;
+    Ok(())
+}
+
+/// A query that is cancelled changes nothing.
+fn cancelled_queries(artifacts: &Artifacts) -> anyhow::Result<()> {
+    in_rig(&machine(artifacts), |rig| {
+        let handle = rig.open_handle(&Open::read_write(0))?;
+        let under_way = start_factorial(&handle, BUSY)?;
+        rig.pnp(0, Action::QueryStopAndCancel)?;
+        expect_factorial(under_way, BUSY)?;
+        let under_way = start_factorial(&handle, BUSY)?;
+        rig.pnp(0, Action::QueryRemoveAndCancel)?;
+        expect_factorial(under_way, BUSY)?;
+        passed(&verify::run(rig, 0)?)
+    })?;
+    Ok(())
+}
+
+/// An orderly removal: afterwards there is nothing to open.
+fn after_removal(artifacts: &Artifacts) -> anyhow::Result<()> {
+    in_rig(&machine(artifacts), |rig| {
+        passed(&verify::run(rig, 0)?)?;
+        rig.pnp(0, Action::Remove)?;
+        fails_with("opening it", rig.open(&Open::read_write(0)), &NOT_THERE)
+    })?;
+    Ok(())
+}
+
+/// The device goes while operations are under way and queued: each request ends
+/// once, with the status of a device that is gone, and so do new ones.
+fn surprise_removal(artifacts: &Artifacts, interrupts: Interrupts) -> anyhow::Result<()> {
+    let machine = Machine::new(artifacts)
+        .with_processors(4)
+        .with_interrupts(interrupts);
+    in_rig(&machine, |rig| {
+        let handle = rig.open_handle(&Open::read_write(0))?;
+        let device = Device::new(&handle);
+        computes(&device, 10, 0)?;
+        let mut under_way = vec![start_factorial(&handle, BUSY)?];
+        for bit in 0..20 {
+            under_way.push(start_raise(&handle, 1 << bit)?);
+        }
+        rig.pnp(0, Action::SurpriseRemoval)?;
+        for pending in under_way {
+            fails_with("a request under way", pending.wait(), &GONE)?;
+        }
+        fails_with("a factorial afterwards", device.factorial(5, 0), &GONE)?;
+        fails_with("a raise afterwards", device.raise(1, 0), &GONE)?;
+        fails_with("IDENTIFY afterwards", device.identify(), &GONE)?;
+        fails_with("STATISTICS afterwards", device.statistics(), &GONE)?;
+        fails_with("LIVENESS afterwards", device.liveness(1), &GONE)?;
+        Box::new(handle).close()?;
+        fails_with("opening it", rig.open(&Open::read_write(0)), &NOT_THERE)
+    })?;
+    Ok(())
+}
+
+/// The removal of one device leaves the other one as it is.
+fn one_of_two(artifacts: &Artifacts) -> anyhow::Result<()> {
+    let machine = machine(artifacts).with_devices(2);
+    in_rig(&machine, |rig: &Rig| {
+        let other = rig.open_handle(&Open::read_write(1))?;
+        let under_way = start_factorial(&other, BUSY)?;
+        rig.pnp(0, Action::Remove)?;
+        expect_factorial(under_way, BUSY)?;
+        Box::new(other).close()?;
+        passed(&verify::run(rig, 1)?)
+    })?;
+    Ok(())
+}
