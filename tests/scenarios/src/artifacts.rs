@@ -31,7 +31,7 @@ impl Artifacts {
         let artifacts = Self {
             out: out.to_path_buf(),
         };
-        for file in [artifacts.driver(), artifacts.rig()] {
+        for file in [artifacts.driver(), artifacts.rig(), artifacts.eductl()] {
             ensure!(
                 file.is_file(),
                 "{} is not there: run `cargo xtask build` first.",
@@ -71,19 +71,9 @@ impl Artifacts {
         self.out.join(module).with_extension("pdb")
     }
 
-    /// Where `eductl` for this host is: beside this program, for cargo builds
-    /// both into one folder.
-    ///
-    /// # Errors
-    /// When it is not there.
-    pub fn eductl() -> anyhow::Result<PathBuf> {
-        let this = std::env::current_exe().context("this program does not know its own path")?;
-        let eductl = this.with_file_name("eductl");
-        ensure!(
-            eductl.is_file(),
-            "{} is not there: run `cargo build -p eductl` first.",
-            eductl.display()
-        );
-        Ok(eductl)
+    /// eductl for this host.
+    #[must_use]
+    pub fn eductl(&self) -> PathBuf {
+        self.out.join("eductl")
     }
 }

@@ -32,7 +32,7 @@ const LAST_OPERAND: u64 = 34;
 pub fn run() -> anyhow::Result<()> {
     let artifacts = Artifacts::find()?;
     let eductl = Eductl {
-        program: Artifacts::eductl()?,
+        program: artifacts.eductl(),
         socket: PathBuf::new(),
     };
     introduce(&artifacts)?;

@@ -220,7 +220,7 @@ mod tests {
 
     fn ended(outcome: Outcome, lines: &[&str]) -> Ended {
         let folder = tempfile::tempdir().unwrap();
-        for file in ["edu.sys", "rig.efi"] {
+        for file in ["edu.sys", "rig.efi", "eductl"] {
             std::fs::write(folder.path().join(file), "").unwrap();
         }
         let artifacts = Artifacts::at(folder.path()).unwrap();

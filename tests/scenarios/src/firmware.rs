@@ -39,7 +39,7 @@ const FIRMWARE: [(&str, &str); 5] = [
 pub struct Firmware {
     /// Mapped read-only.
     pub code: PathBuf,
-    /// To be copied for each run.
+    /// A run's changes to them are thrown away.
     pub variables: PathBuf,
 }
 

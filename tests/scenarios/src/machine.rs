@@ -196,7 +196,6 @@ impl Machine {
             .context("cannot make a folder for the run")?;
         let socket = qemu::socket(folder.path());
         let files = Files {
-            folder: folder.path(),
             rig: &self.artifacts.rig(),
             socket: &socket,
         };

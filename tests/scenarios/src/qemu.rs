@@ -4,7 +4,6 @@
 //! killed and can end nothing any more.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio},
     thread,
@@ -28,8 +27,6 @@ pub(crate) struct Qemu {
 
 /// The files of one run.
 pub(crate) struct Files<'a> {
-    /// A folder that nobody else uses.
-    pub(crate) folder: &'a Path,
     /// The rig.
     pub(crate) rig: &'a Path,
     /// The command channel's socket.
@@ -99,23 +96,20 @@ impl Drop for Qemu {
 
 fn command(machine: &Machine, files: &Files<'_>) -> anyhow::Result<Command> {
     let firmware = firmware::ovmf()?;
-    let variables = files.folder.join("variables.fd");
-    fs::copy(&firmware.variables, &variables)
-        .with_context(|| format!("cannot copy {}", firmware.variables.display()))?;
     let mut command = Command::new("timeout");
     command
         .args(["--foreground", "--kill-after=5"])
         .arg(machine.time_limit().as_secs().to_string())
         .arg(firmware::qemu()?)
         .args(["-nodefaults", "-no-reboot", "-display", "none"])
-        .args(["-machine", "q35", "-m", "512", "-cpu", "max"])
+        .args(["-machine", "q35", "-m", "512", "-cpu", "max,la57=off"])
         .args(["-accel", machine.accelerator()])
         .arg("-smp")
         .arg(machine.processors().to_string())
         .arg("-drive")
-        .arg(pflash(0, &firmware.code, "on"))
+        .arg(pflash(0, &firmware.code, "readonly=on"))
         .arg("-drive")
-        .arg(pflash(1, &variables, "off"))
+        .arg(pflash(1, &firmware.variables, "snapshot=on"))
         .arg("-kernel")
         .arg(files.rig)
         .args(["-chardev", "stdio,id=log,signal=off"])
@@ -144,9 +138,10 @@ fn command(machine: &Machine, files: &Files<'_>) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-fn pflash(unit: u32, file: &Path, read_only: &str) -> String {
+/// `protection` keeps the installed file as it is.
+fn pflash(unit: u32, file: &Path, protection: &str) -> String {
     with_path(
-        &format!("if=pflash,format=raw,unit={unit},readonly={read_only},file="),
+        &format!("if=pflash,format=raw,unit={unit},{protection},file="),
         file,
     )
 }

@@ -2,7 +2,7 @@
 
 #[cfg(unix)]
 use std::path::PathBuf;
-use std::{fmt, io::Write as _, num::ParseIntError, process::ExitCode};
+use std::{fmt, io::Write, num::ParseIntError, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use edu_interface::{DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS};
@@ -22,6 +22,7 @@ Exit codes:
   2  the command line is wrong
   3  no device, or it cannot be reached";
 
+const RIGHT: u8 = 0;
 const WRONG: u8 = 1;
 const UNREACHABLE: u8 = 3;
 
@@ -113,20 +114,34 @@ struct TimeOut {
 /// Runs the program with the arguments of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let json = arguments.json;
-    match connect(&arguments).and_then(|system| run(system.as_ref(), &arguments)) {
-        Ok(Outcome { text, right }) => print(&text, right),
+    let (mut output, mut messages) = (std::io::stdout().lock(), std::io::stderr().lock());
+    ExitCode::from(execute(&Arguments::parse(), &mut output, &mut messages))
+}
+
+/// Runs one command, prints its result or its failure, and returns the exit code.
+fn execute(arguments: &Arguments, output: &mut dyn Write, messages: &mut dyn Write) -> u8 {
+    let outcome = connect(arguments).and_then(|system| run(system.as_ref(), arguments));
+    let (text, code) = match outcome {
+        Ok(Outcome { text, right: true }) => (Some(text), RIGHT),
+        Ok(Outcome { text, right: false }) => (Some(text), WRONG),
         Err(error) => {
-            eprintln!("eductl: {error}");
-            let code = exit_code(&error);
-            if json {
-                let text = serde_json::json!({ "error": error.to_string() }).to_string();
-                if print(&text, true) != ExitCode::SUCCESS {
-                    return ExitCode::from(WRONG);
-                }
-            }
-            ExitCode::from(code)
+            // Where messages cannot be written, the exit code must do.
+            drop(writeln!(messages, "eductl: {error}"));
+            let json = serde_json::json!({ "error": error.to_string() });
+            (arguments.json.then(|| json.to_string()), exit_code(&error))
+        }
+    };
+    let Some(text) = text else {
+        return code;
+    };
+    match writeln!(output, "{text}").and_then(|()| output.flush()) {
+        Ok(()) => code,
+        Err(error) => {
+            drop(writeln!(
+                messages,
+                "eductl: the result cannot be printed: {error}"
+            ));
+            WRONG
         }
     }
 }
@@ -219,19 +234,6 @@ fn run_on(
     })
 }
 
-fn print(text: &str, right: bool) -> ExitCode {
-    let mut output = std::io::stdout().lock();
-    if let Err(error) = writeln!(output, "{text}").and_then(|()| output.flush()) {
-        eprintln!("eductl: the result cannot be printed: {error}");
-        return ExitCode::from(WRONG);
-    }
-    if right {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(WRONG)
-    }
-}
-
 fn exit_code(error: &CommandError) -> u8 {
     match error {
         CommandError::Device(DeviceError::Transport(
@@ -248,3 +250,6 @@ fn number(text: &str) -> Result<u32, ParseIntError> {
         None => text.parse(),
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests;

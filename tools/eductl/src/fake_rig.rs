@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     io::{Read as _, Write as _},
-    os::unix::net::UnixStream,
+    os::unix::net::{UnixListener, UnixStream},
     sync::{Arc, Mutex},
     thread,
 };
@@ -58,6 +58,14 @@ pub(crate) fn start(fault: Fault) -> UnixStream {
     let (near, far) = UnixStream::pair().expect("a pair of sockets");
     thread::spawn(move || serve(far, fault));
     near
+}
+
+/// As [`start`], for whoever connects to `listener` first.
+pub(crate) fn listen(listener: UnixListener, fault: Fault) {
+    thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("a connection");
+        serve(stream, fault);
+    });
 }
 
 struct FakeRig {

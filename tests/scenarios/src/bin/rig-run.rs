@@ -50,10 +50,10 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         ready.driver
     );
     let code = if stays {
-        keep_up(&running)?;
+        keep_up(&artifacts, &running)?;
         0
     } else {
-        eductl(&running, &arguments.eductl)?
+        eductl(&artifacts, &running, &arguments.eductl)?
     };
     let (report, ended) = running.shut_down()?;
     if let Some(report) = report {
@@ -67,8 +67,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Runs eductl and returns its exit code.
-fn eductl(running: &Running, arguments: &[String]) -> anyhow::Result<u8> {
-    let program = Artifacts::eductl()?;
+fn eductl(artifacts: &Artifacts, running: &Running, arguments: &[String]) -> anyhow::Result<u8> {
+    let program = artifacts.eductl();
     let status = Command::new(&program)
         .arg("--rig")
         .arg(running.socket())
@@ -81,10 +81,10 @@ fn eductl(running: &Running, arguments: &[String]) -> anyhow::Result<u8> {
         .unwrap_or(1))
 }
 
-fn keep_up(running: &Running) -> anyhow::Result<()> {
+fn keep_up(artifacts: &Artifacts, running: &Running) -> anyhow::Result<()> {
     eprintln!(
         "Drive it from elsewhere with\n    {} --rig {} COMMAND\nand press Enter here to end it.",
-        Artifacts::eductl()?.display(),
+        artifacts.eductl().display(),
         running.socket().display()
     );
     io::stdin()

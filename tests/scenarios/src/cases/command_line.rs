@@ -16,15 +16,15 @@ pub(super) fn add(list: &mut List) {
 fn in_the_rig(artifacts: &Artifacts) -> anyhow::Result<()> {
     let machine = Machine::new(artifacts).with_processors(2);
     let (running, _) = machine.start()?.wait_ready()?;
-    let outcome = use_it(&running);
+    let outcome = use_it(artifacts, &running);
     take_down(running, outcome)?;
     Ok(())
 }
 
-fn use_it(running: &Running) -> anyhow::Result<()> {
+fn use_it(artifacts: &Artifacts, running: &Running) -> anyhow::Result<()> {
     let socket = running.socket();
     let socket = socket.to_str().context("the socket's path is not UTF-8")?;
-    let eductl = |arguments: &[&str]| eductl(&[&["--rig", socket], arguments].concat());
+    let eductl = |arguments: &[&str]| eductl(artifacts, &[&["--rig", socket], arguments].concat());
     let answers: [(&[&str], Value); 5] = [
         (
             &["--json", "liveness", "0xff"],
@@ -86,12 +86,12 @@ fn use_it(running: &Running) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn no_rig(_: &Artifacts) -> anyhow::Result<()> {
+fn no_rig(artifacts: &Artifacts) -> anyhow::Result<()> {
     let arguments = ["--rig", "/nowhere/socket", "info"];
-    let output = eductl(&arguments)?;
+    let output = eductl(artifacts, &arguments)?;
     exits_with(&output, 3, &arguments)?;
     says(&output, "no rig listens at /nowhere/socket")?;
-    let help = eductl(&["--help"])?;
+    let help = eductl(artifacts, &["--help"])?;
     exits_with(&help, 0, &["--help"])?;
     let text = String::from_utf8_lossy(&help.stdout).into_owned();
     for word in [
@@ -111,8 +111,8 @@ fn no_rig(_: &Artifacts) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn eductl(arguments: &[&str]) -> anyhow::Result<Output> {
-    let program = Artifacts::eductl()?;
+fn eductl(artifacts: &Artifacts, arguments: &[&str]) -> anyhow::Result<Output> {
+    let program = artifacts.eductl();
     Command::new(&program)
         .args(arguments)
         .output()
