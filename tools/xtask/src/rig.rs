@@ -1,0 +1,54 @@
+//! `cargo xtask rig` and `cargo xtask demo`: build what a rig needs, then hand
+//! over to the program that boots it.
+//!
+//! Those programs are in `tests/scenarios`, and xtask does not link with them:
+//! a mistake in a test must not keep anybody from building the driver.
+
+use std::{
+    env,
+    ffi::OsString,
+    process::{Command, ExitCode},
+};
+
+use clap::Args;
+
+use crate::{build, command, workspace::Workspace};
+
+#[derive(Args, Debug)]
+#[command(disable_help_flag = true)]
+pub(crate) struct RigArguments {
+    /// What rig-run takes: see `cargo xtask rig --help`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
+}
+
+/// Boots the rig for a person; the exit code is eductl's.
+pub(crate) fn run(arguments: &RigArguments) -> anyhow::Result<ExitCode> {
+    let help = arguments.arguments.iter().any(|word| word == "--help");
+    if !help {
+        build::all()?;
+    }
+    start("rig-run", &arguments.arguments)
+}
+
+/// Runs the demonstration.
+pub(crate) fn demo() -> anyhow::Result<ExitCode> {
+    build::all()?;
+    start("rig-demo", &[])
+}
+
+fn start(program: &str, arguments: &[OsString]) -> anyhow::Result<ExitCode> {
+    command::replace_process(
+        cargo(&Workspace::current()?)
+            .args(["run", "--quiet", "--package", "scenarios", "--bin", program])
+            .arg("--")
+            .args(arguments),
+    )
+}
+
+/// The cargo that started this program.
+pub(crate) fn cargo(workspace: &Workspace) -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(workspace.root());
+    cargo
+}

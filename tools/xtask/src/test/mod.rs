@@ -1,0 +1,97 @@
+//! `cargo xtask test`: every test there is, ending with `N passed, N failed`.
+//!
+//! Each part can be run by itself, and what fails is listed at the end with the
+//! command that runs only that.
+
+mod counting;
+mod parts;
+
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+
+use crate::workspace::Workspace;
+use counting::Tally;
+
+#[derive(Args, Debug)]
+pub(crate) struct TestArguments {
+    /// Only this part
+    #[arg(value_enum)]
+    part: Option<Part>,
+    /// Handed on to that part: a filter for the names of its tests
+    #[arg(last = true)]
+    arguments: Vec<String>,
+}
+
+/// The parts, in the order in which they run: what fails soonest comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Tests that need nothing but Rust: `cargo test`
+    Unit,
+    /// edu.sys, the rig and eductl can be built
+    Build,
+    /// edu.sys in the rig, and eductl.exe under Wine
+    Scenarios,
+}
+
+impl Part {
+    fn name(self) -> String {
+        self.to_possible_value()
+            .map(|value| value.get_name().to_owned())
+            .unwrap_or_default()
+    }
+
+    fn run(self, workspace: &Workspace, arguments: &[String]) -> anyhow::Result<Tally> {
+        match self {
+            Self::Unit => parts::unit(workspace, arguments),
+            Self::Build => parts::build(),
+            Self::Scenarios => parts::scenarios(workspace, arguments),
+        }
+    }
+
+    /// Whether the part is about what [`Part::Build`] makes.
+    const fn needs_build(self) -> bool {
+        matches!(self, Self::Scenarios)
+    }
+}
+
+/// Runs what `arguments` name; whether all of it passed.
+pub(crate) fn run(arguments: &TestArguments) -> anyhow::Result<bool> {
+    let workspace = Workspace::current()?;
+    let chosen: Vec<Part> = match arguments.part {
+        None => Part::value_variants().to_vec(),
+        Some(part) if part.needs_build() => vec![Part::Build, part],
+        Some(part) => vec![part],
+    };
+    let mut total = Tally::default();
+    let mut built = true;
+    for part in chosen {
+        let name = part.name();
+        eprintln!("\n=== {name}");
+        let begin = Instant::now();
+        let tally = if part.needs_build() && !built {
+            Tally::failed_as_a_whole(&name, "not run, for the build failed")
+        } else {
+            part.run(&workspace, &arguments.arguments)
+                .unwrap_or_else(|error| Tally::failed_as_a_whole(&name, &format!("{error:#}")))
+        };
+        if part == Part::Build {
+            built = tally.failures.is_empty();
+        }
+        eprintln!(
+            "=== {name}: {} passed, {} failed, {:.0} s",
+            tally.passed,
+            tally.failures.len(),
+            begin.elapsed().as_secs_f64()
+        );
+        total.add(tally);
+    }
+    for failure in &total.failures {
+        println!(
+            "FAILED: {}\n    to run only this: {}",
+            failure.what, failure.rerun
+        );
+    }
+    println!("{} passed, {} failed", total.passed, total.failures.len());
+    Ok(total.failures.is_empty() && total.passed > 0)
+}

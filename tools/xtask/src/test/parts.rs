@@ -1,0 +1,51 @@
+//! The parts of `cargo xtask test`.
+
+use super::counting::{self, Failure, Tally};
+use crate::{build, rig, workspace::Workspace};
+
+/// `cargo test`.
+pub(super) fn unit(workspace: &Workspace, arguments: &[String]) -> anyhow::Result<Tally> {
+    let mut cargo = rig::cargo(workspace);
+    cargo.args(["test", "--no-fail-fast"]).args(arguments);
+    let (mut tally, succeeded) =
+        counting::count(&mut cargo, |name| format!("cargo test -- --exact '{name}'"))?;
+    if !succeeded && tally.failures.is_empty() {
+        tally.failures.push(Failure {
+            what: "unit: a test program did not build, or ended early".to_owned(),
+            rerun: "cargo test".to_owned(),
+        });
+    }
+    Ok(tally)
+}
+
+/// Everything that ships, and what boots it.
+pub(super) fn build() -> anyhow::Result<Tally> {
+    build::all()?;
+    Ok(Tally::one())
+}
+
+/// The scenarios, which print as Rust's test harness does.
+pub(super) fn scenarios(workspace: &Workspace, arguments: &[String]) -> anyhow::Result<Tally> {
+    let mut cargo = rig::cargo(workspace);
+    cargo
+        .args([
+            "run",
+            "--quiet",
+            "--package",
+            "scenarios",
+            "--bin",
+            "scenarios",
+            "--",
+        ])
+        .args(arguments);
+    let (mut tally, succeeded) = counting::count(&mut cargo, |name| {
+        format!("cargo xtask test scenarios -- --exact {name}")
+    })?;
+    if !succeeded && tally.failures.is_empty() {
+        tally.failures.push(Failure {
+            what: "scenarios: they could not be run to their end".to_owned(),
+            rerun: "cargo xtask test scenarios".to_owned(),
+        });
+    }
+    Ok(tally)
+}
