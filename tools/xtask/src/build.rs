@@ -2,207 +2,152 @@
 //! `target/out`.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use anyhow::{Context as _, bail};
-use clap::Args;
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
 
-use crate::{
-    command, link_wrapper, rustc_wrapper,
-    toolchain::{self, Toolchain},
-    wdk_build_edits, wdk_stand_in, workspace,
-    workspace::Workspace,
-};
+use crate::{command, cross_cargo::CrossCargo, toolchain::Target, workspace, workspace::Workspace};
 
-#[derive(Args, Debug, Default)]
+#[derive(Args, Debug)]
 pub(crate) struct BuildArguments {
-    /// Build only this package
-    #[arg(long, short, value_name = "PACKAGE")]
-    package: Option<String>,
-    /// Type-check only; nothing is linked
-    #[arg(long)]
-    check: bool,
+    /// Build only these
+    #[arg(long, short, value_name = "PRODUCT")]
+    package: Vec<Product>,
+    /// Type-check only this package for the kernel's target; nothing is linked
+    #[arg(long, value_name = "PACKAGE", conflicts_with = "package")]
+    check: Option<String>,
     /// Build into this folder below target, beside other builds
-    #[arg(long, value_name = "NAME", default_value = "windows")]
+    #[arg(long, value_name = "NAME", default_value = TARGET_DIR)]
     target_dir: String,
 }
 
-/// The images that this builds: package, what cargo calls the result, what it
-/// is called in `target/out`.
-const IMAGES: [Image; 2] = [
-    Image {
-        package: "edu",
-        made: "edu.dll",
-        shipped: "edu.sys",
-        symbols: "edu.pdb",
-    },
-    Image {
-        package: "rig",
-        made: "rig.exe",
-        shipped: "rig.efi",
-        symbols: "rig.pdb",
-    },
-];
+/// The folder below `target` that a build uses unless it is told another.
+const TARGET_DIR: &str = "windows";
 
-#[derive(Clone, Copy, Debug)]
-struct Image {
-    package: &'static str,
-    made: &'static str,
-    shipped: &'static str,
-    symbols: &'static str,
+/// What can be built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Product {
+    /// edu.sys and edu.pdb
+    Edu,
+    /// rig.efi and rig.pdb
+    Rig,
+    /// eductl for this system, which drives the rig
+    Eductl,
+    /// eductl.exe, and what Wine needs to run it
+    EductlExe,
 }
 
 /// Builds what `arguments` name.
 pub(crate) fn run(arguments: &BuildArguments) -> anyhow::Result<()> {
     let workspace = Workspace::current()?;
-    let builder = Builder::new(&workspace, &workspace.target().join(&arguments.target_dir))?;
-    if arguments.check {
-        let package = arguments.package.as_deref().unwrap_or("edu");
-        return builder.check(package);
-    }
-    let chosen: Vec<Image> = IMAGES
-        .into_iter()
-        .filter(|image| arguments.package.as_deref().is_none_or(|name| name == image.package))
-        .collect();
-    if chosen.is_empty() {
-        bail!(
-            "{} is no image: choose one of {}.",
-            arguments.package.as_deref().unwrap_or_default(),
-            IMAGES.map(|image| image.package).join(", ")
+    let target_dir = workspace.target().join(&arguments.target_dir);
+    let cargo = CrossCargo::new(&workspace, &target_dir)?;
+    if let Some(package) = &arguments.check {
+        return command::run(
+            cargo
+                .command(Target::Kernel, "check")?
+                .args(["--package", package]),
         );
     }
-    for image in chosen {
-        builder.image(image, &workspace.out())?;
+    let products: &[Product] = match arguments.package.as_slice() {
+        [] => Product::value_variants(),
+        chosen => chosen,
+    };
+    for product in products {
+        build(*product, &workspace, &cargo)?;
     }
+    println!("build: {} of {} built", products.len(), products.len());
     Ok(())
 }
 
-/// One way of building for `x86_64-pc-windows-msvc`: a workspace, a target
-/// folder, a toolchain and a WDK.
-struct Builder {
-    workspace: Workspace,
-    target_dir: PathBuf,
-    toolchain: Toolchain,
-    wdk: PathBuf,
+/// Builds `products` as `cargo xtask build` does, for the verbs that use them.
+pub(crate) fn products(products: &[Product]) -> anyhow::Result<()> {
+    let workspace = Workspace::current()?;
+    let cargo = CrossCargo::new(&workspace, &workspace.target().join(TARGET_DIR))?;
+    products
+        .iter()
+        .try_for_each(|product| build(*product, &workspace, &cargo))
 }
 
-impl Builder {
-    fn new(workspace: &Workspace, target_dir: &Path) -> anyhow::Result<Self> {
-        let builder = Self {
-            workspace: workspace.clone(),
-            target_dir: target_dir.to_path_buf(),
-            toolchain: toolchain::for_target(toolchain::MSVC)?,
-            wdk: wdk_stand_in::content_root(workspace)?,
-        };
-        builder.forget_stale_wdk_build()?;
-        Ok(builder)
-    }
-
-    fn check(&self, package: &str) -> anyhow::Result<()> {
-        command::run(self.cargo("check")?.args(["--package", package]))
-    }
-
-    /// Builds `image` and copies it with its symbols to `out`.
-    fn image(&self, image: Image, out: &Path) -> anyhow::Result<()> {
-        command::run(self.cargo("build")?.args(["--package", image.package]))?;
-        let made = self.target_dir.join(toolchain::MSVC).join("release");
-        copy(&made.join(image.made), &out.join(image.shipped))?;
-        copy(&made.join(image.symbols), &out.join(image.symbols))
-    }
-
-    /// `cargo verb` for the target, with all that it takes.
-    fn cargo(&self, verb: &str) -> anyhow::Result<Command> {
-        let mut cargo = self.toolchain.cargo();
-        cargo
-            .current_dir(self.workspace.root())
-            .arg(verb)
-            .args(["--locked", "--release", "--target", toolchain::MSVC])
-            .arg("--target-dir")
-            .arg(&self.target_dir)
-            .env("WDKContentRoot", &self.wdk);
-        if let Some(crates) = self.toolchain.build_std(toolchain::MSVC, "core,alloc") {
-            cargo
-                .arg(format!("-Zbuild-std={crates}"))
-                .arg("-Zbuild-std-features=compiler-builtins-mem")
-                // Building the standard library is a nightly feature, and this
-                // is a stable compiler.
-                .env("RUSTC_BOOTSTRAP", "1");
+/// Builds `product` and copies it to the workspace's `target/out`.
+pub(crate) fn build(
+    product: Product,
+    workspace: &Workspace,
+    cargo: &CrossCargo,
+) -> anyhow::Result<()> {
+    let out = workspace.out();
+    match product {
+        Product::Edu => {
+            let made = compile(cargo, Target::Kernel, "edu")?;
+            copy(&made.join("edu.dll"), &out.join("edu.sys"))?;
+            copy(&made.join("edu.pdb"), &out.join("edu.pdb"))
         }
-        if !cfg!(windows) {
-            self.use_wrappers(&mut cargo)?;
+        Product::Rig => {
+            let made = compile(cargo, Target::Kernel, "rig")?;
+            copy(&made.join("rig.exe"), &out.join("rig.efi"))?;
+            copy(&made.join("rig.pdb"), &out.join("rig.pdb"))
         }
-        Ok(cargo)
-    }
-
-    fn use_wrappers(&self, cargo: &mut Command) -> anyhow::Result<()> {
-        let wrappers = self.target_dir.join("wrappers");
-        let linker_variable = format!(
-            "CARGO_TARGET_{}_LINKER",
-            toolchain::MSVC.replace('-', "_").to_uppercase()
-        );
-        cargo
-            .env("RUSTC_WRAPPER", self_as(&wrappers, rustc_wrapper::INVOKED_AS)?)
-            .env(linker_variable, self_as(&wrappers, link_wrapper::INVOKED_AS)?)
-            .env(link_wrapper::LINKER, "lld-link")
-            .env(rustc_wrapper::ADAPTED_DIR, &self.target_dir)
-            .env(rustc_wrapper::REMAPS, self.remaps()?);
-        Ok(())
-    }
-
-    /// Paths that must not show in what is built, and what stands for them.
-    /// rustc takes the last that matches.
-    fn remaps(&self) -> anyhow::Result<String> {
-        let cargo_home = env::var_os("CARGO_HOME")
-            .map(PathBuf::from)
-            .or_else(|| env::home_dir().map(|home| home.join(".cargo")))
-            .context("there is neither CARGO_HOME nor a home folder")?;
-        let library = fs::canonicalize(self.toolchain.library_source())
-            .unwrap_or_else(|_| self.toolchain.library_source());
-        Ok([
-            (cargo_home.join("registry/src"), "/crates"),
-            (self.toolchain.library_source(), "/rust/library"),
-            (library, "/rust/library"),
-            (self.workspace.root().to_path_buf(), "/dirql"),
-            (self.target_dir.clone(), "/target"),
-        ]
-        .map(|(from, to)| format!("{}={to}", from.display()))
-        .join("\n"))
-    }
-
-    /// Throws away a compiled `wdk-build` that other edits were applied to.
-    fn forget_stale_wdk_build(&self) -> anyhow::Result<()> {
-        let stamp_file = self.target_dir.join("wdk-build.stamp");
-        let stamp = wdk_build_edits::stamp();
-        let present = fs::read_to_string(&stamp_file).ok();
-        if present.is_some_and(|present| present != stamp) {
-            command::run(
-                self.toolchain
-                    .cargo()
-                    .current_dir(self.workspace.root())
-                    .args(["clean", "--package", "wdk-build", "--target-dir"])
-                    .arg(&self.target_dir),
-            )?;
+        Product::Eductl => host_eductl(workspace),
+        Product::EductlExe => {
+            let made = compile(cargo, Target::User, "eductl")?;
+            copy(&made.join("eductl.exe"), &out.join("eductl.exe"))?;
+            wine_library(workspace)
         }
-        workspace::write_if_changed(&stamp_file, stamp.as_bytes())
     }
 }
 
-/// A link to this executable under `name`, which tells it what to do.
-fn self_as(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
-    let executable = env::current_exe().context("cannot tell where this program is")?;
-    let link = folder.join(name);
-    if fs::read_link(&link).is_ok_and(|present| present == executable) {
-        return Ok(link);
+/// Compiles `package` and returns the folder with the result.
+fn compile(cargo: &CrossCargo, target: Target, package: &str) -> anyhow::Result<PathBuf> {
+    command::run(cargo.command(target, "build")?.args(["--package", package]))?;
+    Ok(cargo.output(target))
+}
+
+/// Builds the library that Wine before version 9 lacks, with the compiler that
+/// `eductl.exe` is linked by.
+fn wine_library(workspace: &Workspace) -> anyhow::Result<()> {
+    let source = workspace.wdk_sources().join("wine/bcryptprimitives.c");
+    let library = workspace.out().join("wine/bcryptprimitives.dll");
+    if workspace::is_newer(&library, &source) {
+        return Ok(());
     }
-    workspace::create_folder(folder)?;
-    if link.is_symlink() {
-        fs::remove_file(&link).with_context(|| format!("cannot replace {}", link.display()))?;
-    }
-    workspace::link(&executable, &link)?;
-    Ok(link)
+    workspace::create_folder(&workspace.out().join("wine"))?;
+    command::run(
+        Command::new("x86_64-w64-mingw32-gcc")
+            .args(["-shared", "-O2", "-Wall", "-Wextra", "-Werror", "-o"])
+            .arg(library)
+            .arg(source)
+            .arg("-ladvapi32"),
+    )
+}
+
+/// Builds `eductl` for this system, to drive the rig, with the toolchain that
+/// started this program.
+fn host_eductl(workspace: &Workspace) -> anyhow::Result<()> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let target_dir = workspace.target();
+    command::run(
+        Command::new(cargo)
+            .current_dir(workspace.root())
+            .args(["build", "--locked", "--package", "eductl", "--target-dir"])
+            .arg(&target_dir),
+    )?;
+    let name = format!("eductl{}", env::consts::EXE_SUFFIX);
+    let (made, shipped) = (
+        target_dir.join("debug").join(&name),
+        workspace.out().join(&name),
+    );
+    copy(&made, &shipped)?;
+    let permissions = fs::metadata(&made)
+        .with_context(|| format!("cannot read {}", made.display()))?
+        .permissions();
+    fs::set_permissions(&shipped, permissions)
+        .with_context(|| format!("cannot make {} executable", shipped.display()))
 }
 
 fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {

@@ -55,7 +55,7 @@ fn name(command: &Command) -> String {
 }
 
 /// The command as a person would type it.
-fn rendered(command: &Command) -> String {
+pub(crate) fn rendered(command: &Command) -> String {
     let environment = command.get_envs().filter_map(|(key, value)| {
         value.map(|value| format!("{}={}", key.to_string_lossy(), quoted(value)))
     });

@@ -109,8 +109,14 @@ mod tests {
         let mut stage = |text: String| staging.stage(OsStr::new(&text));
         assert_eq!(stage(object.display().to_string())?, "00.o");
         assert_eq!(stage(format!("/DEF:{}", object.display()))?, "/DEF:01.o");
-        assert_eq!(stage(format!("/LIBPATH:{}", place.display()))?, "/LIBPATH:02");
-        assert_eq!(stage(format!("/OUT:{}/edu.dll", place.display()))?, "/OUT:edu.dll");
+        assert_eq!(
+            stage(format!("/LIBPATH:{}", place.display()))?,
+            "/LIBPATH:02"
+        );
+        assert_eq!(
+            stage(format!("/OUT:{}/edu.dll", place.display()))?,
+            "/OUT:edu.dll"
+        );
         assert_eq!(stage("/DRIVER".to_owned())?, "/DRIVER");
         assert_eq!(fs::read(staging.folder().join("00.o"))?, b"object");
 

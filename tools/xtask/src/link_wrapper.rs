@@ -28,7 +28,9 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let linker = env::var_os(LINKER).with_context(|| format!("{LINKER} should name the linker"))?;
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();
     ensure!(
-        !arguments.iter().any(|argument| argument.as_encoded_bytes().starts_with(b"@")),
+        !arguments
+            .iter()
+            .any(|argument| argument.as_encoded_bytes().starts_with(b"@")),
         "rustc passed the linker its arguments in a file, which tools/xtask/src/link_wrapper.rs \
          does not read"
     );

@@ -8,12 +8,15 @@
 
 mod build;
 mod command;
+mod cross_cargo;
 mod link_staging;
 mod link_wrapper;
 mod needs;
 mod pe_checksum;
+mod rig;
 mod rustc_wrapper;
 mod setup;
+mod test;
 mod toolchain;
 mod wdk_build_edits;
 mod wdk_stand_in;
@@ -36,6 +39,12 @@ enum Verb {
     Setup,
     /// Build edu.sys, the rig and eductl into target/out
     Build(build::BuildArguments),
+    /// Show edu.sys at work: boot the rig on 4 processors and drive the device
+    Demo,
+    /// Boot the rig for a person; what follows `--` is for eductl
+    Rig(rig::RigArguments),
+    /// Run every test there is, or one part of them
+    Test(test::TestArguments),
 }
 
 fn main() -> ExitCode {
@@ -61,6 +70,13 @@ fn run() -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Setup => setup::run()?,
         Verb::Build(arguments) => build::run(&arguments)?,
+        Verb::Demo => return rig::demo(),
+        Verb::Rig(arguments) => return rig::run(&arguments),
+        Verb::Test(arguments) => {
+            if !test::run(&arguments)? {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

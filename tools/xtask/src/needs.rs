@@ -8,7 +8,10 @@ use std::{
     process::Command,
 };
 
-use crate::{command, toolchain};
+use crate::{
+    command,
+    toolchain::{self, Target},
+};
 
 /// One thing that a verb needs.
 #[derive(Debug)]
@@ -31,9 +34,9 @@ enum Probe {
     /// A shared library whose name starts so, where LLVM's are.
     LlvmLibrary(&'static str),
     /// A Rust toolchain that compiles for this target.
-    Rust(&'static str),
+    Rust(Target),
     /// clippy of the toolchain that compiles for this target.
-    Clippy(&'static str),
+    Clippy(Target),
 }
 
 /// Where wine may be: Debian's `wine64` alone puts nothing in PATH.
@@ -47,19 +50,19 @@ pub(crate) const NEEDS: &[Need] = &[
     Need {
         name: "Rust for Windows kernel images",
         purpose: "compile edu.sys and the rig for x86_64-pc-windows-msvc",
-        probe: Probe::Rust(toolchain::MSVC),
+        probe: Probe::Rust(Target::Kernel),
         packages: RUST_PACKAGES,
     },
     Need {
         name: "Rust for Windows programs",
         purpose: "compile eductl.exe for x86_64-pc-windows-gnu",
-        probe: Probe::Rust(toolchain::GNU),
+        probe: Probe::Rust(Target::User),
         packages: RUST_PACKAGES,
     },
     Need {
         name: "clippy of that Rust",
         purpose: "lint edu.sys and the rig",
-        probe: Probe::Clippy(toolchain::MSVC),
+        probe: Probe::Clippy(Target::Kernel),
         packages: &[&["rust-web-clippy"], &["rust-clippy"]],
     },
     Need {
@@ -135,7 +138,11 @@ impl Need {
             Probe::LlvmLibrary(name) => llvm_library(name).map(|path| path.display().to_string()),
             Probe::Rust(target) => {
                 let toolchain = toolchain::for_target(target).ok()?;
-                Some(format!("{} in {}", toolchain.version, toolchain.sysroot.display()))
+                Some(format!(
+                    "{} in {}",
+                    toolchain.version,
+                    toolchain.sysroot.display()
+                ))
             }
             Probe::Clippy(target) => {
                 let toolchain = toolchain::for_target(target).ok()?;
@@ -175,10 +182,18 @@ fn version_line(output: &str) -> Option<String> {
 
 /// The shared library that the environment or one of LLVM's folders has.
 fn llvm_library(name: &str) -> Option<PathBuf> {
-    let mut folders: Vec<PathBuf> = env::var_os("LIBCLANG_PATH").map(PathBuf::from).into_iter().collect();
+    let mut folders: Vec<PathBuf> = env::var_os("LIBCLANG_PATH")
+        .map(PathBuf::from)
+        .into_iter()
+        .collect();
     for parent in ["/usr/lib", "/usr/local/lib"].map(Path::new) {
         let below = parent.read_dir().into_iter().flatten().flatten();
-        folders.extend(below.map(|entry| entry.path()).filter(|path| is_llvm(path)).map(|path| path.join("lib")));
+        folders.extend(
+            below
+                .map(|entry| entry.path())
+                .filter(|path| is_llvm(path))
+                .map(|path| path.join("lib")),
+        );
         folders.push(parent.to_path_buf());
     }
     folders.push(PathBuf::from("/usr/lib/x86_64-linux-gnu"));
@@ -191,18 +206,19 @@ fn llvm_library(name: &str) -> Option<PathBuf> {
 }
 
 fn is_llvm(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("llvm"))
+    path.file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with("llvm"))
 }
 
 /// Whether `path` is `name.so`, `name-14.so`, `name.so.1` and the like, and not
 /// `name-cpp.so`.
 fn is_shared_library(path: &Path, name: &str) -> bool {
-    let file = path.file_name().map(|file| file.to_string_lossy().into_owned());
+    let file = path
+        .file_name()
+        .map(|file| file.to_string_lossy().into_owned());
     file.as_deref()
         .and_then(|file| file.strip_prefix(name))
-        .is_some_and(|rest| {
-            rest.contains(".so") && !rest.starts_with("-cpp") && path.is_file()
-        })
+        .is_some_and(|rest| rest.contains(".so") && !rest.starts_with("-cpp") && path.is_file())
 }
 
 #[cfg(test)]
@@ -233,14 +249,24 @@ mod tests {
     #[test]
     fn the_version_is_taken_from_the_line_that_has_it() {
         let written = "LLVM (http://llvm.org/):\n  LLVM version 14.0.6\n";
-        assert_eq!(version_line(written).as_deref(), Some("LLVM version 14.0.6"));
-        assert_eq!(version_line("llvm-dlltool\n").as_deref(), Some("llvm-dlltool"));
+        assert_eq!(
+            version_line(written).as_deref(),
+            Some("LLVM version 14.0.6")
+        );
+        assert_eq!(
+            version_line("llvm-dlltool\n").as_deref(),
+            Some("llvm-dlltool")
+        );
     }
 
     #[test]
     fn every_need_says_what_for_and_where_from() {
         for need in NEEDS {
-            assert!(!need.purpose.is_empty() && !need.packages.is_empty(), "{}", need.name);
+            assert!(
+                !need.purpose.is_empty() && !need.packages.is_empty(),
+                "{}",
+                need.name
+            );
         }
     }
 }

@@ -16,7 +16,10 @@ pub(crate) fn offset(image: &[u8]) -> anyhow::Result<usize> {
     let pointer = image.get(E_LFANEW..E_LFANEW + 4).context(too_short)?;
     let signature = usize::try_from(u32::from_le_bytes(pointer.try_into()?))?;
     ensure!(
-        image.get(signature..).context(too_short)?.starts_with(b"PE\0\0"),
+        image
+            .get(signature..)
+            .context(too_short)?
+            .starts_with(b"PE\0\0"),
         "the image has no PE signature"
     );
     let offset = signature + CHECKSUM;
@@ -45,7 +48,9 @@ pub(crate) fn compute(image: &[u8]) -> anyhow::Result<u32> {
 /// The checksum that `image` has.
 pub(crate) fn stored(image: &[u8]) -> anyhow::Result<u32> {
     let checksum = offset(image)?;
-    Ok(u32::from_le_bytes(image[checksum..checksum + 4].try_into()?))
+    Ok(u32::from_le_bytes(
+        image[checksum..checksum + 4].try_into()?,
+    ))
 }
 
 /// Stores the right checksum in `image`.

@@ -58,7 +58,11 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
         }
     } else {
         let remaps = env::var(REMAPS).unwrap_or_default();
-        arguments.extend(remaps.lines().map(|pair| format!("--remap-path-prefix={pair}").into()));
+        arguments.extend(
+            remaps
+                .lines()
+                .map(|pair| format!("--remap-path-prefix={pair}").into()),
+        );
         if !remaps.is_empty() {
             // Diagnostics keep the paths that a person can open.
             arguments.push("--remap-path-scope=object".into());
@@ -74,7 +78,10 @@ fn option<'a>(arguments: &'a [OsString], name: &str) -> Option<&'a str> {
         if word == name {
             return words.next();
         }
-        if let Some(value) = word.strip_prefix(name).and_then(|rest| rest.strip_prefix('=')) {
+        if let Some(value) = word
+            .strip_prefix(name)
+            .and_then(|rest| rest.strip_prefix('='))
+        {
             return Some(value);
         }
     }
@@ -174,7 +181,9 @@ mod tests {
 
     #[test]
     fn only_the_library_of_wdk_build_is_adapted() {
-        assert!(is_wdk_build(&words("--crate-name wdk_build --edition=2024")));
+        assert!(is_wdk_build(&words(
+            "--crate-name wdk_build --edition=2024"
+        )));
         assert!(!is_wdk_build(&words("--crate-name build_script_build")));
         assert!(!is_wdk_build(&words("-vV")));
     }

@@ -103,7 +103,12 @@ fn try_install(missing: &[&Need]) -> anyhow::Result<()> {
 /// The first set of packages for `need` that can all be had here.
 fn available(need: &Need) -> anyhow::Result<&'static [&'static str]> {
     for set in need.packages {
-        let policy = command::output(Command::new("apt-cache").env("LC_ALL", "C").arg("policy").args(*set))?;
+        let policy = command::output(
+            Command::new("apt-cache")
+                .env("LC_ALL", "C")
+                .arg("policy")
+                .args(*set),
+        )?;
         if candidates(&policy) == set.len() {
             return Ok(set);
         }
@@ -111,7 +116,11 @@ fn available(need: &Need) -> anyhow::Result<&'static [&'static str]> {
     bail!(
         "this system's package lists have nothing for {}; Debian has it as {}.",
         need.name,
-        need.packages.iter().map(|set| set.join(" ")).collect::<Vec<_>>().join(", or ")
+        need.packages
+            .iter()
+            .map(|set| set.join(" "))
+            .collect::<Vec<_>>()
+            .join(", or ")
     )
 }
 
@@ -126,7 +135,12 @@ fn candidates(policy: &str) -> usize {
 
 fn first_choices(needs: &[&Need]) -> Vec<&'static str> {
     let mut packages = Vec::new();
-    for package in needs.iter().filter_map(|need| need.packages.first()).copied().flatten() {
+    for package in needs
+        .iter()
+        .filter_map(|need| need.packages.first())
+        .copied()
+        .flatten()
+    {
         if !packages.contains(package) {
             packages.push(*package);
         }
@@ -169,7 +183,8 @@ mod tests {
 
     #[test]
     fn a_package_without_a_candidate_does_not_count() {
-        let policy = "rustc-web:\n  Installed: (none)\n  Candidate: 1.96.0\nnone:\n  Candidate: (none)\n";
+        let policy =
+            "rustc-web:\n  Installed: (none)\n  Candidate: 1.96.0\nnone:\n  Candidate: (none)\n";
         assert_eq!(candidates(policy), 1);
         assert_eq!(candidates(""), 0);
     }

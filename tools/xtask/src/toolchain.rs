@@ -10,18 +10,40 @@ use anyhow::{Context as _, bail};
 
 use crate::command;
 
-/// Kernel images and UEFI programs.
-pub(crate) const MSVC: &str = "x86_64-pc-windows-msvc";
-/// User-mode programs, linked by mingw-w64.
-pub(crate) const GNU: &str = "x86_64-pc-windows-gnu";
+/// What is compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// Kernel images and UEFI programs, linked by `lld-link`.
+    Kernel,
+    /// User-mode programs, linked by mingw-w64.
+    User,
+}
+
+impl Target {
+    pub(crate) const fn triple(self) -> &'static str {
+        match self {
+            Self::Kernel => "x86_64-pc-windows-msvc",
+            Self::User => "x86_64-pc-windows-gnu",
+        }
+    }
+
+    /// The parts of the standard library that such code uses.
+    const fn std_crates(self) -> &'static str {
+        match self {
+            Self::Kernel => "core,alloc",
+            Self::User => "std,panic_abort",
+        }
+    }
+}
+
 /// The workspace's `rust-version`.
 const OLDEST: (u32, u32) = (1, 91);
 
 /// A cargo and a rustc that belong together.
 #[derive(Clone, Debug)]
 pub(crate) struct Toolchain {
-    pub(crate) cargo: PathBuf,
-    pub(crate) rustc: PathBuf,
+    cargo: PathBuf,
+    rustc: PathBuf,
     /// The toolchain's root folder, which holds `lib/rustlib`.
     pub(crate) sysroot: PathBuf,
     /// Such as "1.96.0".
@@ -32,12 +54,14 @@ impl Toolchain {
     /// The toolchain whose programs are in `folder`, or None where there is
     /// none.
     fn in_folder(folder: &Path) -> anyhow::Result<Option<Self>> {
-        let (cargo, rustc) = (folder.join("cargo"), folder.join("rustc"));
+        let program = |name: &str| folder.join(format!("{name}{}", env::consts::EXE_SUFFIX));
+        let (cargo, rustc) = (program("cargo"), program("rustc"));
         if !cargo.is_file() || !rustc.is_file() {
             return Ok(None);
         }
         let version = command::output(clean(&mut Command::new(&rustc)).arg("--version"))?;
-        let sysroot = command::output(clean(&mut Command::new(&rustc)).args(["--print", "sysroot"]))?;
+        let sysroot =
+            command::output(clean(&mut Command::new(&rustc)).args(["--print", "sysroot"]))?;
         Ok(Some(Self {
             cargo,
             rustc,
@@ -50,19 +74,21 @@ impl Toolchain {
         }))
     }
 
-    /// Whether the standard library for `target` came with the toolchain.
-    fn has_std(&self, target: &str) -> bool {
-        self.sysroot.join("lib/rustlib").join(target).join("lib").is_dir()
+    /// Where the standard library's source is.
+    pub(crate) fn library_source(&self) -> PathBuf {
+        self.sysroot.join("lib/rustlib/src/rust/library")
     }
 
-    /// Whether the standard library can be built from its source.
     fn has_source(&self) -> bool {
         self.library_source().join("core/Cargo.toml").is_file()
     }
 
-    /// Where the standard library's source is.
-    pub(crate) fn library_source(&self) -> PathBuf {
-        self.sysroot.join("lib/rustlib/src/rust/library")
+    /// Whether the standard library for `target` came with the toolchain and
+    /// will do. For a kernel image it never does: there is no C run-time, so
+    /// `memcpy` and its kin have to be compiled in.
+    fn has_std(&self, target: Target) -> bool {
+        let library = self.sysroot.join("lib/rustlib").join(target.triple());
+        target == Target::User && library.join("lib").is_dir()
     }
 
     fn is_new_enough(&self) -> bool {
@@ -73,24 +99,49 @@ impl Toolchain {
         }
     }
 
-    /// The crates of the standard library that a build for `target` has to
-    /// compile first: none where they came with the toolchain.
-    pub(crate) fn build_std<'a>(&self, target: &str, crates: &'a str) -> Option<&'a str> {
-        (!self.has_std(target)).then_some(crates)
-    }
-
     /// A cargo that uses this toolchain, whichever started this process.
     pub(crate) fn cargo(&self) -> Command {
         let mut cargo = Command::new(&self.cargo);
         clean(&mut cargo).env("RUSTC", &self.rustc);
         cargo
     }
+
+    /// `cargo verb` for `target`, with the standard library built first where
+    /// none that will do came with the toolchain.
+    pub(crate) fn cargo_for(&self, target: Target, verb: &str) -> Command {
+        let mut cargo = self.cargo();
+        cargo.args([verb, "--target", target.triple()]);
+        if !self.has_std(target) {
+            cargo
+                .arg(format!("-Zbuild-std={}", target.std_crates()))
+                // Building the standard library is a nightly feature, and this
+                // is a stable compiler.
+                .env("RUSTC_BOOTSTRAP", "1");
+        }
+        match target {
+            Target::Kernel => {
+                cargo.arg("-Zbuild-std-features=compiler-builtins-mem");
+            }
+            // The workspace's release profile is for kernel images. These
+            // settings save minutes for a program that waits for a device all its life.
+            Target::User => {
+                for setting in [
+                    "lto=false",
+                    "codegen-units=16",
+                    "debug=false",
+                    "opt-level=1",
+                ] {
+                    cargo.args(["--config", &format!("profile.release.{setting}")]);
+                }
+            }
+        }
+        cargo
+    }
 }
 
-/// The toolchain to compile for `target` with: the one that this program was
-/// started from if it has that target, else one of the system that has its
-/// sources.
-pub(crate) fn for_target(target: &str) -> anyhow::Result<Toolchain> {
+/// The toolchain to compile for `target` with: the one that started this
+/// program where it can, else the system's.
+pub(crate) fn for_target(target: Target) -> anyhow::Result<Toolchain> {
     let mut seen = Vec::new();
     for folder in folders()? {
         let Some(toolchain) = Toolchain::in_folder(&folder)? else {
@@ -102,35 +153,44 @@ pub(crate) fn for_target(target: &str) -> anyhow::Result<Toolchain> {
         seen.push(format!("{} in {}", toolchain.version, folder.display()));
     }
     bail!(
-        "no Rust toolchain here can compile for {target}: it needs Rust {}.{} or later with that \
-         target or with the standard library's source (seen: {}). `cargo xtask setup` gets one.",
+        "no Rust toolchain here can compile for {}: that takes Rust {}.{} or later with the \
+         standard library's source (`rustup component add rust-src`, or `cargo xtask setup`). \
+         Without it: {}.",
+        target.triple(),
         OLDEST.0,
         OLDEST.1,
-        if seen.is_empty() { "none".to_owned() } else { seen.join(", ") }
+        if seen.is_empty() {
+            "none".to_owned()
+        } else {
+            seen.join(", ")
+        }
     )
 }
 
 /// Where toolchains may be, best first.
 fn folders() -> anyhow::Result<Vec<PathBuf>> {
-    let mut folders = Vec::new();
     let sysroot = command::output(Command::new("rustc").args(["--print", "sysroot"]))?;
-    folders.push(Path::new(sysroot.trim()).join("bin"));
-    folders.push(PathBuf::from("/usr/bin"));
-    Ok(folders)
+    Ok(vec![
+        Path::new(sysroot.trim()).join("bin"),
+        PathBuf::from("/usr/bin"),
+    ])
 }
 
-/// Takes away what the cargo that started this program has set for it: the next
-/// cargo may be another one.
+/// Takes away what the cargo that started this program has set for it, since
+/// the next cargo may be another one, and what a person may have set that would
+/// change the result.
 fn clean(command: &mut Command) -> &mut Command {
     for (name, _) in env::vars_os() {
         let Some(name) = name.to_str() else { continue };
-        let set_by_cargo = name == "CARGO"
+        let unwanted = name == "CARGO"
+            || name == "CARGO_TARGET_DIR"
+            || name == "LD_LIBRARY_PATH"
             || name.starts_with("CARGO_PKG_")
             || name.starts_with("CARGO_MANIFEST_")
+            || name.starts_with("CARGO_PROFILE_")
             || name.starts_with("RUSTUP_")
-            || name.ends_with("RUSTFLAGS")
-            || name == "LD_LIBRARY_PATH";
-        if set_by_cargo {
+            || name.ends_with("RUSTFLAGS");
+        if unwanted {
             command.env_remove(name);
         }
     }

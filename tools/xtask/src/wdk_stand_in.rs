@@ -43,7 +43,10 @@ fn make_headers(workspace: &Workspace, root: &Path) -> anyhow::Result<()> {
     let mingw = Path::new(MINGW_HEADERS);
     // `wdk-build` searches km/crt first, so a supplement there can wrap the
     // header of its name.
-    copy_headers(&workspace.wdk_sources().join("include"), &include.join("km/crt"))?;
+    copy_headers(
+        &workspace.wdk_sources().join("include"),
+        &include.join("km/crt"),
+    )?;
     copy_headers(&mingw.join("ddk"), &include.join("km"))?;
     let shared = include.join("shared");
     for folder in ["", "psdk_inc", "sdks", "sec_api"] {
@@ -62,7 +65,9 @@ fn copy_headers(from: &Path, to: &Path) -> anyhow::Result<()> {
     };
     for entry in fs::read_dir(from).with_context(unreadable)? {
         let path = entry.with_context(unreadable)?.path();
-        if path.extension().is_some_and(|extension| extension == "h" || extension == "inl")
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "h" || extension == "inl")
             && let Some(name) = path.file_name()
         {
             workspace::write_if_changed(&to.join(name), &workspace::read(&path)?)?;

@@ -78,6 +78,15 @@ pub(crate) fn write_if_changed(path: &Path, contents: &[u8]) -> anyhow::Result<(
     fs::write(path, contents).with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// Whether `product` is there and not older than `source`.
+pub(crate) fn is_newer(product: &Path, source: &Path) -> bool {
+    let written = |path: &Path| fs::metadata(path).and_then(|data| data.modified());
+    match (written(product), written(source)) {
+        (Ok(product), Ok(source)) => product >= source,
+        _ => false,
+    }
+}
+
 /// Creates `folder` with all folders above it.
 pub(crate) fn create_folder(folder: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))
