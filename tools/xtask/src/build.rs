@@ -66,8 +66,18 @@ pub(crate) fn run(arguments: &BuildArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Builds `products` as `cargo xtask build` does, for the verbs that use them.
-pub(crate) fn products(products: &[Product]) -> anyhow::Result<()> {
+/// Builds everything, as `cargo xtask build` does.
+pub(crate) fn all() -> anyhow::Result<()> {
+    products(Product::value_variants())
+}
+
+/// Builds what it takes to drive the device in the rig: all but `eductl.exe`,
+/// which needs another standard library and minutes to compile that.
+pub(crate) fn for_the_rig() -> anyhow::Result<()> {
+    products(&[Product::Edu, Product::Rig, Product::Eductl])
+}
+
+fn products(products: &[Product]) -> anyhow::Result<()> {
     let workspace = Workspace::current()?;
     let cargo = CrossCargo::new(&workspace, &workspace.target().join(TARGET_DIR))?;
     products

@@ -26,14 +26,14 @@ pub(crate) struct RigArguments {
 pub(crate) fn run(arguments: &RigArguments) -> anyhow::Result<ExitCode> {
     let help = arguments.arguments.iter().any(|word| word == "--help");
     if !help {
-        build::all()?;
+        build::for_the_rig()?;
     }
     start("rig-run", &arguments.arguments)
 }
 
 /// Runs the demonstration.
 pub(crate) fn demo() -> anyhow::Result<ExitCode> {
-    build::all()?;
+    build::for_the_rig()?;
     start("rig-demo", &[])
 }
 
