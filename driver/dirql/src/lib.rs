@@ -1,2 +1,101 @@
-//! Placeholder until the first slice lands.
+//! Windows kernel drivers in safe Rust, whose interrupt-synchronised state the
+//! compiler guards.
+//!
+//! `dirql` wraps the part of WDM that an interrupt-driven function driver needs.
+//! Two ideas carry it:
+//!
+//! * **The interrupt owns its state.** [`Interrupt<S>`](interrupt::Interrupt) takes
+//!   the `S` that its ISR shares when it is connected. From then on the only ways
+//!   to a `&mut S` are the ISR, which the kernel calls with the interrupt spin lock
+//!   held, and [`synchronize`](interrupt::Interrupt::synchronize), which is
+//!   KeSynchronizeExecution. Disconnecting gives the `S` back.
+//! * **IRQL is a token.** [`irql`] has one type for each level that a routine may
+//!   rely on. Only callback thunks and closure-taking calls make a token, and
+//!   whatever raises IRQL borrows the lower one mutably for as long as it lasts.
+//!
+//! So completing an IRP, starting the next packet, waiting, taking a spin lock or
+//! synchronising again inside a critical section does not compile:
+//!
+//! ```compile_fail,E0499
+//! # use dirql::{interrupt::{Claim, Interrupt, ServiceRoutine}, irql::{Dirql, Dispatch}};
+//! # struct Counter(u32);
+//! # impl ServiceRoutine for Counter {
+//! #     fn service(&mut self, _: &mut Dirql) -> Claim { Claim::NotOurs }
+//! # }
+//! fn twice(interrupt: &Interrupt<Counter>, irql: &mut Dispatch) {
+//!     interrupt.synchronize(irql, |_, counter| {
+//!         interrupt.synchronize(irql, |_, _| ());
+//!         counter.0 += 1;
+//!     });
+//! }
+//! ```
+//!
+//! A driver implements [`driver::Driver`] for its device extension and names it in
+//! [`driver_entry!`]; see the `edu` crate beside this one for a complete one.
+//!
+//! # Soundness
+//!
+//! The facts that `SAFETY` comments lean on, by number:
+//!
+//! 1. **Extension.** [`device::Device`] lives in the device extension that
+//!    IoCreateDevice allocated. It is written once, in AddDevice, before any routine
+//!    can be called with it, never moved, and dropped in the REMOVE path after fact 3.
+//!    Nobody outside this crate can have a `&mut` to it.
+//! 2. **Registered objects.** Whatever the kernel keeps the address of (interrupt,
+//!    timer, DPC) is registered only when it lies inside that extension, which is
+//!    checked, so its address is fixed for as long as fact 1 holds.
+//! 3. **Quiescence.** Before the extension is dropped, REMOVE has waited for the
+//!    remove lock, disconnected every interrupt, cancelled every timer and flushed
+//!    the DPC queues of all processors, in that order.
+//! 4. **Ownership of IRPs.** An [`irp::Irp`], [`irp::PendingIrp`] or
+//!    [`start_io::Packet`] is the only owner of its IRP. It holds the remove lock of
+//!    its device until it is completed.
+//! 5. **Tokens.** A token exists only while the processor is at the level (or in the
+//!    range) that its type names.
+//!
+//! # Hosts
+//!
+//! On anything but Windows the crate compiles against a hand-made `sys` module
+//! with the names of `wdk_sys`, for documentation, compile-fail tests and
+//! rust-analyzer. Its routines answer as an empty kernel would.
+
 #![no_std]
+#![expect(
+    unsafe_code,
+    reason = "this crate is where the driver's side meets the kernel's C interface"
+)]
+
+#[cfg(not(windows))]
+extern crate std;
+
+pub mod device;
+mod device_interface;
+pub mod driver;
+pub mod interrupt;
+pub mod io_mem;
+pub mod irp;
+pub mod irql;
+mod object_table;
+mod pnp;
+pub mod processor;
+mod remove_lock;
+pub mod resources;
+pub mod spin_lock;
+pub mod start_io;
+pub mod status;
+mod stop_code;
+mod sys;
+mod thunks;
+pub mod timer;
+pub mod wait;
+
+pub use device_interface::Guid;
+
+#[doc(hidden)]
+pub mod __private {
+    //! What [`driver_entry!`](crate::driver_entry) expands to; no part of the interface.
+    pub use crate::{
+        sys::{DRIVER_OBJECT, NTSTATUS, UNICODE_STRING},
+        thunks::initialize,
+    };
+}

@@ -1,2 +1,63 @@
-//! Placeholder until the first slice lands.
+//! edu.sys: a WDM function driver for the `edu` PCI device of QEMU.
+//!
+//! `PCI\VEN_1234&DEV_11E8`. The driver is the wiring between three crates: what the
+//! device can do is `edu-controller`, what user mode may ask is `edu-interface`,
+//! and how a driver lives in the kernel is `dirql`. A request's way:
+//!
+//! 1. [`requests`]: the dispatch routine validates everything and starts the packet.
+//! 2. [`operations`]: StartIo programs the device in one critical section.
+//! 3. [`bar`]: the ISR acknowledges and saves the result with its operation.
+//! 4. [`operations`]: DpcForIsr takes all results out in one critical section and
+//!    completes their IRPs.
+//! 5. [`watchdog`]: a timer takes away an operation that passes its deadline.
+//!
+//! [`lifetime`] starts and stops the device.
+
 #![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(not(windows))]
+extern crate std;
+
+mod bar;
+mod lifetime;
+mod operations;
+mod requests;
+mod watchdog;
+
+use dirql::{interrupt::Interrupt, spin_lock::SpinLock, timer::Timer};
+use edu_controller::{Controller, Counters};
+
+#[cfg(windows)]
+use wdk_panic as _;
+
+/// The convention for drivers on the `wdk` crates. Nothing here allocates, so the
+/// linker leaves it out.
+#[cfg(windows)]
+#[global_allocator]
+static ALLOCATOR: wdk_alloc::WdkAllocator = wdk_alloc::WdkAllocator;
+
+/// The controller, with the IRP that an operation belongs to.
+type EduController = Controller<bar::Bar, dirql::start_io::Packet>;
+
+/// The device extension.
+#[derive(Debug)]
+struct Edu {
+    /// Owns the registers and all that the ISR shares, from start to stop.
+    interrupt: Interrupt<bar::Shared>,
+    /// Counts down the deadline of the operation that is under way.
+    watchdog: Timer<watchdog::Watchdog>,
+    /// What outlives a stop. Written by start and stop, read by requests.
+    kept: SpinLock<Kept>,
+}
+
+/// What is known while there is no controller.
+#[derive(Clone, Copy, Debug, Default)]
+struct Kept {
+    /// The identification register, as the last start read it.
+    identification: u32,
+    /// The counters, as the last stop left them.
+    counters: Counters,
+}
+
+dirql::driver_entry!(Edu);

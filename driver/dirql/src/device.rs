@@ -1,0 +1,183 @@
+//! The device: a functional device object and its extension.
+
+use core::{
+    cell::UnsafeCell,
+    ops::Deref,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use crate::{
+    device_interface::DeviceInterface,
+    irql::Passive,
+    object_table::{ObjectTable, Registered},
+    pnp::PnpState,
+    remove_lock::RemoveLock,
+    start_io::PacketQueue,
+    status::Result,
+    sys,
+};
+
+/// A functional device object, seen as its extension `E`.
+///
+/// There is one for each device, in the device extension; every routine of the
+/// driver is given a reference to it. It dereferences to `E`.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Device<E> {
+    header: Header,
+    extension: E,
+}
+
+/// What every device has, whatever its driver. At the start of the extension, so
+/// that it can be found without knowing `E`.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Header {
+    object: *mut sys::DEVICE_OBJECT,
+    physical: *mut sys::DEVICE_OBJECT,
+    /// The device object that this one is attached to, where IRPs are forwarded.
+    lower: *mut sys::DEVICE_OBJECT,
+    /// Bytes of the whole extension.
+    length: usize,
+    remove_lock: RemoveLock,
+    state: PnpState,
+    packets: PacketQueue,
+    objects: ObjectTable,
+    /// Registered in AddDevice, before any other routine runs; `None` if the driver
+    /// has none.
+    interface: UnsafeCell<Option<DeviceInterface>>,
+    /// Whether user mode can see the interface. PnP requests alone, one at a time.
+    interface_enabled: AtomicBool,
+}
+
+// SAFETY: the pointers are the kernel's and fixed after AddDevice; everything else is
+// `Sync` or written in AddDevice only.
+unsafe impl Sync for Header {}
+// SAFETY: as above; the header is never moved between threads, but read by all.
+unsafe impl Send for Header {}
+
+impl<E> Deref for Device<E> {
+    type Target = E;
+
+    fn deref(&self) -> &E {
+        &self.extension
+    }
+}
+
+impl<E> Device<E> {
+    /// What a new device starts with; AddDevice writes it into the extension.
+    pub(crate) fn new(
+        object: *mut sys::DEVICE_OBJECT,
+        physical: *mut sys::DEVICE_OBJECT,
+        extension: E,
+    ) -> Self {
+        Self {
+            header: Header {
+                object,
+                physical,
+                lower: core::ptr::null_mut(),
+                length: size_of::<Self>(),
+                remove_lock: RemoveLock::new(),
+                state: PnpState::new(),
+                packets: PacketQueue::new(),
+                objects: ObjectTable::new(),
+                interface: UnsafeCell::new(None),
+                interface_enabled: AtomicBool::new(false),
+            },
+            extension,
+        }
+    }
+
+    /// The device of a device object.
+    ///
+    /// # Safety
+    /// `object` is a device object of this crate with extension `E`, whose AddDevice has
+    /// written the extension, and which is not deleted while the result is used.
+    pub(crate) unsafe fn of<'a>(object: *mut sys::DEVICE_OBJECT) -> &'a Self {
+        // SAFETY: (Pointer) the contract says that it is alive.
+        let extension = unsafe { (*object).DeviceExtension };
+        // SAFETY: (Pointer) AddDevice has put a `Self` there; shared references only are
+        // made of it, fact 1.
+        unsafe { &*extension.cast::<Self>() }
+    }
+
+    pub(crate) const fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Enters an object of this device's extension that the kernel is about to keep
+    /// the address of.
+    pub(crate) fn register(&self, irql: &mut Passive, object: Registered<'_>) -> Result<()> {
+        self.header.objects.register(
+            irql,
+            core::ptr::from_ref(self).addr(),
+            self.header.length,
+            object,
+        )
+    }
+}
+
+impl Header {
+    /// The header of a device object.
+    ///
+    /// # Safety
+    /// As [`Device::of`], whatever `E`.
+    pub(crate) unsafe fn of<'a>(object: *mut sys::DEVICE_OBJECT) -> &'a Self {
+        // SAFETY: (Pointer) the contract says that it is alive.
+        let extension = unsafe { (*object).DeviceExtension };
+        // SAFETY: (Pointer) `Device` begins with its header.
+        unsafe { &*extension.cast::<Self>() }
+    }
+
+    pub(crate) const fn object(&self) -> *mut sys::DEVICE_OBJECT {
+        self.object
+    }
+
+    pub(crate) const fn physical(&self) -> *mut sys::DEVICE_OBJECT {
+        self.physical
+    }
+
+    pub(crate) const fn lower(&self) -> *mut sys::DEVICE_OBJECT {
+        self.lower
+    }
+
+    pub(crate) const fn remove_lock(&self) -> &RemoveLock {
+        &self.remove_lock
+    }
+
+    pub(crate) const fn state(&self) -> &PnpState {
+        &self.state
+    }
+
+    pub(crate) const fn packets(&self) -> &PacketQueue {
+        &self.packets
+    }
+
+    pub(crate) const fn objects(&self) -> &ObjectTable {
+        &self.objects
+    }
+
+    /// AddDevice attaches the device after it has written the extension.
+    pub(crate) const fn attached_to(&mut self, lower: *mut sys::DEVICE_OBJECT) {
+        self.lower = lower;
+    }
+
+    /// AddDevice registers the interface after it has attached the device.
+    pub(crate) fn has_interface(&mut self, interface: DeviceInterface) {
+        *self.interface.get_mut() = Some(interface);
+    }
+
+    /// Shows the device interface to user mode or hides it, once each way.
+    pub(crate) fn show_interface(&self, irql: &mut Passive, shown: bool) -> Result<()> {
+        if self.interface_enabled.load(Ordering::Relaxed) == shown {
+            return Ok(());
+        }
+        // SAFETY: (Aliasing) written in AddDevice only, which came before.
+        let interface = unsafe { &*self.interface.get() };
+        if let Some(interface) = interface {
+            interface.set_state(irql, shown)?;
+        }
+        self.interface_enabled.store(shown, Ordering::Relaxed);
+        Ok(())
+    }
+}

@@ -1,0 +1,152 @@
+//! What a driver implements.
+
+use crate::{
+    Guid,
+    device::Device,
+    irp::{Dispatched, Irp},
+    irql::{Dispatch, Passive, UpToDispatch},
+    resources::Resources,
+    start_io::{Packet, StartIo},
+    status::{NtError, Result},
+    thunks,
+};
+
+/// A function driver, implemented for its device extension.
+///
+/// PnP, power and the plumbing of IRPs are done by this crate: a device is started
+/// after the drivers below have started it, packets are held while it is stopped,
+/// and its extension goes away only after the kernel has let go of everything.
+pub trait Driver: Sized + Sync + 'static {
+    /// The optional routines that this driver has.
+    const ROUTINES: Routines<Self>;
+
+    /// The device interface class by which user mode finds the device.
+    const INTERFACE: Option<Guid>;
+
+    /// AddDevice: the extension of a new device. The hardware may not be touched yet.
+    ///
+    /// # Errors
+    /// Whatever keeps the device from being added.
+    fn add_device(irql: &mut Passive) -> Result<Self>;
+
+    /// START_DEVICE, after the drivers below: map, connect, enable.
+    ///
+    /// # Errors
+    /// Whatever keeps the device from being started; [`stop_device`](Self::stop_device)
+    /// is called then to undo what was done.
+    fn start_device(
+        device: &Device<Self>,
+        irql: &mut Passive,
+        resources: &Resources<'_>,
+    ) -> Result<()>;
+
+    /// STOP_DEVICE, removal, or a start that failed: silence, disconnect, unmap. Called
+    /// in any state, more than once too. Returns the packet that was in the device's
+    /// hands; it is started again after a restart, or fails.
+    fn stop_device(device: &Device<Self>, irql: &mut Passive, why: Stop) -> Option<Packet>;
+
+    /// IRP_MJ_CREATE. A device without a namespace refuses names inside it.
+    fn create(_device: &Device<Self>, irql: &mut UpToDispatch, irp: Irp) -> Dispatched {
+        let result = if irp.has_trailing_name() {
+            Err(NtError::STATUS_OBJECT_NAME_NOT_FOUND)
+        } else {
+            Ok(0)
+        };
+        irp.complete(irql, result)
+    }
+
+    /// IRP_MJ_DEVICE_CONTROL.
+    fn device_control(device: &Device<Self>, irql: &mut UpToDispatch, irp: Irp) -> Dispatched;
+}
+
+/// Why a device is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Its resources are taken away; it will be started again.
+    Rebalance,
+    /// It is removed, or could not be started.
+    Remove,
+    /// It has gone already; its registers read as all ones.
+    SurpriseRemoval,
+}
+
+/// A DpcForIsr routine.
+pub trait DpcForIsr: Driver {
+    /// Runs after one or more interrupts asked for it, on any processor, maybe on two
+    /// at once. Takes all results out of the interrupt's state in one critical section.
+    fn dpc_for_isr(device: &Device<Self>, irql: &mut Dispatch);
+}
+
+/// The routines that a driver has beside those that all have.
+#[derive(Debug)]
+pub struct Routines<E: Driver> {
+    pub(crate) start_io: Option<thunks::StartIoRoutine>,
+    pub(crate) resume: Option<fn(&Device<E>, &mut Passive)>,
+    pub(crate) dpc_for_isr: Option<thunks::DpcRoutine>,
+}
+
+impl<E: Driver> Default for Routines<E> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<E: Driver> Routines<E> {
+    /// None of them.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            start_io: None,
+            resume: None,
+            dpc_for_isr: None,
+        }
+    }
+
+    /// The driver has a StartIo routine.
+    #[must_use]
+    pub const fn start_io(mut self) -> Self
+    where
+        E: StartIo,
+    {
+        self.start_io = Some(thunks::start_io::<E>);
+        self.resume = Some(Device::<E>::resume_packets);
+        self
+    }
+
+    /// The driver has a DpcForIsr routine.
+    #[must_use]
+    pub const fn dpc_for_isr(mut self) -> Self
+    where
+        E: DpcForIsr,
+    {
+        self.dpc_for_isr = Some(thunks::dpc_for_isr::<E>);
+        self
+    }
+
+    pub(crate) const fn has_start_io(&self) -> bool {
+        self.start_io.is_some()
+    }
+}
+
+/// Makes `DriverEntry` of a [`Driver`]:
+///
+/// ```ignore
+/// dirql::driver_entry!(Edu);
+/// ```
+#[macro_export]
+macro_rules! driver_entry {
+    ($driver:ty) => {
+        /// The entry point that the kernel calls when it has loaded the image.
+        ///
+        /// # Safety
+        /// Called once, by the kernel.
+        #[unsafe(export_name = "DriverEntry")]
+        pub unsafe extern "system" fn driver_entry(
+            driver: *mut $crate::__private::DRIVER_OBJECT,
+            registry_path: *const $crate::__private::UNICODE_STRING,
+        ) -> $crate::__private::NTSTATUS {
+            // SAFETY: (Caller) the kernel, with its own driver object, once.
+            unsafe { $crate::__private::initialize::<$driver>(driver, registry_path) }
+        }
+    };
+}

@@ -1,0 +1,198 @@
+//! The three versions of `IoConnectInterruptEx`, in order, and the way back.
+//!
+//! The call rewrites `Version` to say what it did, and that decides what the
+//! connection context points to: an interrupt object, or a table of messages. See
+//! "IoConnectInterruptEx" and "Using the CONNECT_... Version" in the documentation.
+
+use core::ptr::null_mut;
+
+use super::{Info, Kind};
+use crate::{
+    resources::InterruptResource,
+    status::{NtError, Result},
+    sys,
+};
+
+pub(super) const FULLY_SPECIFIED: u32 = 1;
+pub(super) const LINE_BASED: u32 = 2;
+pub(super) const MESSAGE_BASED: u32 = 3;
+
+/// An established connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// What KeSynchronizeExecution is given.
+    pub(super) object: *mut sys::KINTERRUPT,
+    pub(super) info: Info,
+    /// `Version` as the connect call left it, and the context that goes with it.
+    version: u32,
+    context: sys::PVOID,
+}
+
+/// All that the attempts have in common.
+pub(super) struct Attempts {
+    pub(super) physical: *mut sys::DEVICE_OBJECT,
+    pub(super) line: unsafe extern "C" fn(*mut sys::KINTERRUPT, sys::PVOID) -> sys::BOOLEAN,
+    pub(super) message: unsafe extern "C" fn(*mut sys::KINTERRUPT, sys::PVOID, u32) -> sys::BOOLEAN,
+    pub(super) context: sys::PVOID,
+    pub(super) lock: *mut sys::KSPIN_LOCK,
+}
+
+impl Attempts {
+    /// Message, line, fully specified: the first that stands.
+    pub(super) fn connect(&self, resource: &InterruptResource) -> Result<Connection> {
+        self.message_based(resource)
+            .or_else(|_| self.line_based(resource))
+            .or_else(|_| self.fully_specified(resource))
+    }
+
+    /// Messages, or the device's lines if it was given no messages.
+    fn message_based(&self, resource: &InterruptResource) -> Result<Connection> {
+        let mut context: sys::PVOID = null_mut();
+        let mut parameters = sys::IO_CONNECT_INTERRUPT_PARAMETERS {
+            Version: MESSAGE_BASED,
+            ..Default::default()
+        };
+        parameters.__bindgen_anon_1.MessageBased =
+            sys::IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS {
+                PhysicalDeviceObject: self.physical,
+                ConnectionContext: sys::MessageConnectionContext {
+                    Generic: &raw mut context,
+                },
+                MessageServiceRoutine: Some(self.message),
+                ServiceContext: self.context,
+                SpinLock: self.lock,
+                SynchronizeIrql: 0,
+                FloatingSave: 0,
+                FallBackServiceRoutine: Some(self.line),
+            };
+        call(&mut parameters)?;
+        match parameters.Version {
+            MESSAGE_BASED => Connection::to_messages(context.cast()),
+            LINE_BASED => Connection::to_line(context.cast(), Kind::Line, resource),
+            _ => Err(NtError::STATUS_NOT_SUPPORTED),
+        }
+    }
+
+    fn line_based(&self, resource: &InterruptResource) -> Result<Connection> {
+        let mut object: *mut sys::KINTERRUPT = null_mut();
+        let mut parameters = sys::IO_CONNECT_INTERRUPT_PARAMETERS {
+            Version: LINE_BASED,
+            ..Default::default()
+        };
+        parameters.__bindgen_anon_1.LineBased = sys::IO_CONNECT_INTERRUPT_LINE_BASED_PARAMETERS {
+            PhysicalDeviceObject: self.physical,
+            InterruptObject: &raw mut object,
+            ServiceRoutine: Some(self.line),
+            ServiceContext: self.context,
+            // One lock for all lines, which the system supplies.
+            SpinLock: null_mut(),
+            SynchronizeIrql: 0,
+            FloatingSave: 0,
+        };
+        call(&mut parameters)?;
+        Connection::to_line(object, Kind::Line, resource)
+    }
+
+    /// What the translated descriptor says, for a platform without the other forms.
+    fn fully_specified(&self, resource: &InterruptResource) -> Result<Connection> {
+        let mut object: *mut sys::KINTERRUPT = null_mut();
+        let mut parameters = sys::IO_CONNECT_INTERRUPT_PARAMETERS {
+            Version: FULLY_SPECIFIED,
+            ..Default::default()
+        };
+        parameters.__bindgen_anon_1.FullySpecified =
+            sys::IO_CONNECT_INTERRUPT_FULLY_SPECIFIED_PARAMETERS {
+                PhysicalDeviceObject: self.physical,
+                InterruptObject: &raw mut object,
+                ServiceRoutine: Some(self.line),
+                ServiceContext: self.context,
+                SpinLock: null_mut(),
+                SynchronizeIrql: resource.level,
+                FloatingSave: 0,
+                ShareVector: resource.shared.into(),
+                Vector: resource.vector,
+                Irql: resource.level,
+                InterruptMode: if resource.latched {
+                    sys::LATCHED
+                } else {
+                    sys::LEVEL_SENSITIVE
+                },
+                ProcessorEnableMask: resource.affinity,
+                Group: 0,
+            };
+        call(&mut parameters)?;
+        Connection::to_line(object, Kind::FullySpecified, resource)
+    }
+}
+
+fn call(parameters: &mut sys::IO_CONNECT_INTERRUPT_PARAMETERS) -> Result<()> {
+    // SAFETY: (IRQL) `Interrupt::connect`, which alone gets here, has a `Passive`
+    // token. (Pointer) the parameters are complete for their version and live across
+    // the call; the service context is alive until the disconnect, facts 2 and 3.
+    // (Ready) the ISR may run from here on, and all that it reads is written.
+    let status = unsafe { sys::IoConnectInterruptEx(parameters) };
+    NtError::check(status).map(|_| ())
+}
+
+impl Connection {
+    /// A success without an interrupt object is a failure: nothing could be
+    /// synchronised with, or disconnected.
+    fn to_line(
+        object: *mut sys::KINTERRUPT,
+        kind: Kind,
+        resource: &InterruptResource,
+    ) -> Result<Self> {
+        if object.is_null() {
+            return Err(NtError::STATUS_UNSUCCESSFUL);
+        }
+        Ok(Self {
+            object,
+            info: Info {
+                kind,
+                vector: resource.vector,
+                synchronize_irql: resource.level,
+            },
+            version: match kind {
+                Kind::FullySpecified => FULLY_SPECIFIED,
+                Kind::Line | Kind::Message => LINE_BASED,
+            },
+            context: object.cast(),
+        })
+    }
+
+    fn to_messages(table: *mut sys::IO_INTERRUPT_MESSAGE_INFO) -> Result<Self> {
+        if table.is_null() {
+            return Err(NtError::STATUS_UNSUCCESSFUL);
+        }
+        // SAFETY: (Pointer) the kernel's table, which stands until the disconnect.
+        let unified_irql = unsafe { (*table).UnifiedIrql };
+        // SAFETY: (Pointer) as above; a message connection has at least one message.
+        let [message] = unsafe { (*table).MessageInfo };
+        if message.InterruptObject.is_null() {
+            return Err(NtError::STATUS_UNSUCCESSFUL);
+        }
+        Ok(Self {
+            object: message.InterruptObject,
+            info: Info {
+                kind: Kind::Message,
+                vector: message.Vector,
+                synchronize_irql: unified_irql,
+            },
+            version: MESSAGE_BASED,
+            context: table.cast(),
+        })
+    }
+
+    /// Takes the connection down; returns when no ISR of it runs any more.
+    pub(super) fn disconnect(self) {
+        let mut parameters = sys::IO_DISCONNECT_INTERRUPT_PARAMETERS {
+            Version: self.version,
+            ConnectionContext: sys::DisconnectContext {
+                Generic: self.context,
+            },
+        };
+        // SAFETY: (IRQL) `Interrupt::disconnect`, which alone gets here, has a `Passive`
+        // token. (Pointer) version and context are those of the connect call.
+        unsafe { sys::IoDisconnectInterruptEx(&raw mut parameters) };
+    }
+}

@@ -1,0 +1,338 @@
+//! Owned IRPs.
+//!
+//! A dispatch routine is given an [`Irp`] and must return a [`Dispatched`], which
+//! only completing or pending an IRP makes; both consume it. So an IRP that is
+//! completed twice, used afterwards, or neither completed nor pended does not
+//! compile. One that is dropped is completed with STATUS_REQUEST_ABORTED.
+//!
+//! # Soundness
+//!
+//! Crate facts 1 to 5. The system buffer of an owned IRP is this owner's alone until
+//! the IRP is completed: user mode cannot reach it.
+
+use core::mem::ManuallyDrop;
+
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+use crate::{
+    device::Header,
+    irql::{self, AtMostDispatch},
+    status::{NtError, Result, status_of},
+    stop_code::{Reason, stop},
+    sys,
+};
+
+pub(crate) const SL_PENDING_RETURNED: u8 = 1;
+/// `STATUS_PENDING`.
+const STATUS_PENDING: sys::NTSTATUS = 0x103;
+const METHOD_MASK: u32 = 3;
+const METHOD_BUFFERED: u32 = 0;
+const METHOD_NEITHER: u32 = 3;
+
+/// The one owner of an IRP.
+#[derive(Debug)]
+struct Owned(*mut sys::IRP);
+
+// SAFETY: an IRP belongs to no thread; its one owner may be anywhere.
+unsafe impl Send for Owned {}
+
+/// An IRP in its dispatch routine.
+#[must_use = "an IRP is completed or pended; dropping it aborts the request"]
+#[derive(Debug)]
+pub struct Irp(Owned);
+
+/// An IRP that its dispatch routine has left pending.
+#[must_use = "a pending IRP is completed in the end; dropping it aborts the request"]
+#[derive(Debug)]
+pub struct PendingIrp(Owned);
+
+/// Proof that a dispatch routine has dealt with its IRP; holds what to return.
+#[must_use = "a dispatch routine returns this"]
+#[derive(Debug)]
+pub struct Dispatched(sys::NTSTATUS);
+
+impl Dispatched {
+    pub(crate) const fn status(&self) -> sys::NTSTATUS {
+        self.0
+    }
+}
+
+/// What a request carries, in whatever state its IRP is.
+pub trait Buffers {
+    /// The I/O control code; `None` unless this is IRP_MJ_DEVICE_CONTROL.
+    fn control_code(&self) -> Option<u32>;
+
+    /// A copy of the request at the start of the input buffer.
+    ///
+    /// # Errors
+    /// STATUS_INFO_LENGTH_MISMATCH if the buffer is shorter,
+    /// STATUS_INVALID_DEVICE_REQUEST if the request has no such buffer.
+    fn input<T: FromBytes>(&self) -> Result<T>;
+
+    /// Whether a reply of type `T` fits into the output buffer.
+    ///
+    /// # Errors
+    /// STATUS_BUFFER_TOO_SMALL if not, STATUS_INVALID_DEVICE_REQUEST if the request has no
+    /// output buffer that the driver may write.
+    fn expect_output<T>(&self) -> Result<()>;
+
+    /// Length of the output buffer in bytes.
+    fn output_length(&self) -> usize;
+}
+
+impl Buffers for Owned {
+    fn control_code(&self) -> Option<u32> {
+        self.control().map(|control| control.code)
+    }
+
+    fn input<T: FromBytes>(&self) -> Result<T> {
+        let control = self.control();
+        let control = control.ok_or(NtError::STATUS_INVALID_DEVICE_REQUEST)?;
+        if control.code & METHOD_MASK == METHOD_NEITHER {
+            return Err(NtError::STATUS_INVALID_DEVICE_REQUEST);
+        }
+        if control.input_length < size_of::<T>() {
+            return Err(NtError::STATUS_INFO_LENGTH_MISMATCH);
+        }
+        let buffer = self.system_buffer();
+        if buffer.is_null() && control.input_length > 0 {
+            stop(Reason::BufferMissing, self.0.addr());
+        }
+        let bytes: &[u8] = if control.input_length == 0 {
+            &[]
+        } else {
+            // SAFETY: (Pointer) the I/O manager has allocated at least the input length
+            // and copied the input there, so it is initialised. (Aliasing) module doc.
+            unsafe { core::slice::from_raw_parts(buffer, control.input_length) }
+        };
+        T::read_from_prefix(bytes)
+            .map(|(value, _)| value)
+            .map_err(|_| NtError::STATUS_INFO_LENGTH_MISMATCH)
+    }
+
+    fn expect_output<T>(&self) -> Result<()> {
+        self.output::<T>().map(|_| ())
+    }
+
+    fn output_length(&self) -> usize {
+        self.control().map_or(0, |control| control.output_length)
+    }
+}
+
+/// Passes [`Buffers`] on to the owner of the IRP inside.
+macro_rules! buffers_of {
+    ($($owner:ty),*) => {
+        $(impl $crate::irp::Buffers for $owner {
+            fn control_code(&self) -> Option<u32> {
+                self.0.control_code()
+            }
+
+            fn input<T: zerocopy::FromBytes>(&self) -> $crate::status::Result<T> {
+                self.0.input()
+            }
+
+            fn expect_output<T>(&self) -> $crate::status::Result<()> {
+                self.0.expect_output::<T>()
+            }
+
+            fn output_length(&self) -> usize {
+                self.0.output_length()
+            }
+        })*
+    };
+}
+pub(crate) use buffers_of;
+
+buffers_of!(Irp, PendingIrp);
+
+macro_rules! ownership {
+    ($owner:ident) => {
+        impl $owner {
+            /// Takes over the IRP.
+            ///
+            /// # Safety
+            /// The caller owns the IRP (fact 4), and its current stack location is that
+            /// of a device of this crate, whose remove lock it holds.
+            pub(crate) const unsafe fn from_raw(irp: *mut sys::IRP) -> Self {
+                Self(Owned(irp))
+            }
+
+            /// Gives the IRP up without completing it.
+            pub(crate) fn into_raw(self) -> *mut sys::IRP {
+                ManuallyDrop::new(self).0.0
+            }
+
+            /// Writes a reply to the output buffer; the number of bytes, for `complete`.
+            ///
+            /// # Errors
+            /// As [`Buffers::expect_output`].
+            pub fn write_output<T: IntoBytes + Immutable>(&mut self, reply: &T) -> Result<usize> {
+                self.0.write_output(reply)
+            }
+        }
+    };
+}
+
+ownership!(Irp);
+ownership!(PendingIrp);
+
+impl Irp {
+    /// Completes the IRP: `Ok` with the number of bytes written, or the error.
+    /// Wraps `IoCompleteRequest`.
+    pub fn complete<I: AtMostDispatch>(self, _irql: &mut I, result: Result<usize>) -> Dispatched {
+        let status = status_of(&result);
+        ManuallyDrop::new(self).0.complete(result);
+        Dispatched(status)
+    }
+
+    /// Marks the IRP pending, and only then lets `publish` hand it to others, who may
+    /// complete it at once. Wraps `IoMarkIrpPending`.
+    pub fn pend(self, publish: impl FnOnce(PendingIrp)) -> Dispatched {
+        let irp = self.into_raw();
+        // SAFETY: (Pointer) this owner's IRP is alive.
+        let location = unsafe { sys::current_location(irp) };
+        // SAFETY: (Aliasing) the IRP is this owner's, and published only below.
+        unsafe { (*location).Control |= SL_PENDING_RETURNED };
+        publish(PendingIrp(Owned(irp)));
+        Dispatched(STATUS_PENDING)
+    }
+}
+
+impl Irp {
+    /// Whether IRP_MJ_CREATE names something inside the device, `\\device\name`.
+    #[must_use]
+    pub fn has_trailing_name(&self) -> bool {
+        // SAFETY: (Pointer) a location of an IRP that is alive.
+        let file = unsafe { (*self.0.location()).FileObject };
+        if file.is_null() {
+            return false;
+        }
+        // SAFETY: (Pointer) the I/O manager keeps the file object across the request.
+        unsafe { (*file).FileName.Length != 0 }
+    }
+}
+
+impl Irp {
+    /// The translated resource list of IRP_MN_START_DEVICE; NULL if there is none.
+    pub(crate) fn translated_resources(&self) -> *const sys::CM_RESOURCE_LIST {
+        let location = self.0.location();
+        // SAFETY: (Pointer) a location of an IRP that is alive; called for START_DEVICE alone,
+        // which uses this member.
+        let parameters = unsafe { &raw const (*location).Parameters.StartDevice };
+        // SAFETY: (Pointer) a place in that location.
+        unsafe { (*parameters).AllocatedResourcesTranslated }
+    }
+}
+
+impl PendingIrp {
+    /// The device object whose stack location this is.
+    pub(crate) fn device_object(&self) -> *mut sys::DEVICE_OBJECT {
+        self.0.device_object()
+    }
+
+    /// Completes the IRP: `Ok` with the number of bytes written, or the error.
+    /// Wraps `IoCompleteRequest`.
+    pub fn complete<I: AtMostDispatch>(self, _irql: &mut I, result: Result<usize>) {
+        ManuallyDrop::new(self).0.complete(result);
+    }
+}
+
+/// Parameters of IRP_MJ_DEVICE_CONTROL.
+struct Control {
+    code: u32,
+    input_length: usize,
+    output_length: usize,
+}
+
+impl Owned {
+    fn location(&self) -> *mut sys::IO_STACK_LOCATION {
+        // SAFETY: (Pointer) an owned IRP is alive, fact 4.
+        unsafe { sys::current_location(self.0) }
+    }
+
+    fn device_object(&self) -> *mut sys::DEVICE_OBJECT {
+        // SAFETY: (Pointer) a location of an IRP that is alive.
+        unsafe { (*self.location()).DeviceObject }
+    }
+
+    fn control(&self) -> Option<Control> {
+        let location = self.location();
+        // SAFETY: (Pointer) a location of an IRP that is alive.
+        let major = unsafe { (*location).MajorFunction };
+        if u32::from(major) != sys::IRP_MJ_DEVICE_CONTROL {
+            return None;
+        }
+        // SAFETY: (Pointer) as above; the major code says which member is in use.
+        let parameters = unsafe { &raw const (*location).Parameters.DeviceIoControl };
+        // SAFETY: (Ready) the I/O manager has filled it in.
+        let parameters = unsafe { parameters.read() };
+        Some(Control {
+            code: parameters.IoControlCode,
+            input_length: usize::try_from(parameters.InputBufferLength).unwrap_or(0),
+            output_length: usize::try_from(parameters.OutputBufferLength).unwrap_or(0),
+        })
+    }
+
+    fn system_buffer(&self) -> *mut u8 {
+        // SAFETY: (Pointer) an owned IRP is alive; this function's callers have seen a
+        // transfer method for which the union holds the system buffer.
+        let buffer = unsafe { &raw const (*self.0).AssociatedIrp.SystemBuffer };
+        // SAFETY: (Ready) the I/O manager has filled it in.
+        unsafe { buffer.read() }.cast()
+    }
+
+    /// The output buffer, if a `T` fits into it.
+    fn output<T>(&self) -> Result<*mut u8> {
+        let control = self.control();
+        let control = control.ok_or(NtError::STATUS_INVALID_DEVICE_REQUEST)?;
+        if control.code & METHOD_MASK != METHOD_BUFFERED {
+            return Err(NtError::STATUS_INVALID_DEVICE_REQUEST);
+        }
+        if control.output_length < size_of::<T>() {
+            return Err(NtError::STATUS_BUFFER_TOO_SMALL);
+        }
+        Ok(self.system_buffer())
+    }
+
+    fn write_output<T: IntoBytes + Immutable>(&mut self, reply: &T) -> Result<usize> {
+        let buffer = self.output::<T>()?;
+        let bytes = reply.as_bytes();
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        if buffer.is_null() {
+            stop(Reason::BufferMissing, self.0.addr());
+        }
+        // SAFETY: (Pointer) the system buffer holds at least the output length, which
+        // `output` has seen to be enough. (Aliasing) the IRP is this owner's, and the
+        // reply is no part of it.
+        unsafe { buffer.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        Ok(bytes.len())
+    }
+
+    /// Ends the request; called once for each IRP, by the consuming methods.
+    fn complete(&self, result: Result<usize>) {
+        let irp = self.0;
+        let object = self.device_object();
+        // SAFETY: (Pointer) the IRP is at a device of this crate, which its remove lock
+        // keeps alive, fact 4.
+        let header = unsafe { Header::of(object) };
+        // SAFETY: (Aliasing) the IRP is this owner's until the line below ends that.
+        unsafe {
+            (*irp).IoStatus = sys::io_status(status_of(&result), result.unwrap_or(0));
+        }
+        // SAFETY: (IRQL) the public methods have a token of at most DISPATCH_LEVEL, and
+        // `drop` has looked. (Caller) once for each owner, and no one uses it after.
+        unsafe { sys::IofCompleteRequest(irp, sys::NO_INCREMENT) };
+        header.remove_lock().release(irp);
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        if irql::current() > irql::DISPATCH_LEVEL {
+            stop(Reason::IrpDroppedAtDirql, self.0.addr());
+        }
+        self.complete(Err(NtError::STATUS_REQUEST_ABORTED));
+    }
+}

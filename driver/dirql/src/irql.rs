@@ -1,0 +1,149 @@
+//! IRQL as types.
+//!
+//! A value of a token type proves that the processor is at that level. Tokens have
+//! no size, cannot be made outside this crate, copied, or sent to another thread,
+//! and are always passed as `&mut`: whoever holds the `&mut` decides what may be
+//! called, and a closure that runs at a raised level keeps it from everybody else.
+//!
+//! | token | level | given to |
+//! |---|---|---|
+//! | [`Passive`] | PASSIVE_LEVEL | DriverEntry, AddDevice, PnP routines, unload |
+//! | [`UpToDispatch`] | at most DISPATCH_LEVEL | dispatch and completion routines |
+//! | [`Dispatch`] | DISPATCH_LEVEL | StartIo, DPC and timer routines |
+//! | [`Dirql`] | an interrupt's SynchronizeIrql | ISR and SynchCritSection closures |
+//!
+//! See "Managing Hardware Priorities" in the Windows driver documentation.
+
+use core::marker::PhantomData;
+
+use crate::sys;
+
+/// PASSIVE_LEVEL, the lowest IRQL.
+pub(crate) const PASSIVE_LEVEL: u8 = 0;
+/// DISPATCH_LEVEL.
+pub(crate) const DISPATCH_LEVEL: u8 = 2;
+
+macro_rules! token {
+    ($(#[$doc:meta])* $name:ident, $holds:expr) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name {
+            /// Neither `Send` nor `Sync`: the level is this processor's, now.
+            not_send: PhantomData<*mut ()>,
+        }
+
+        impl $name {
+            /// Makes a token from what the kernel promises; checked builds look.
+            ///
+            /// # Safety
+            /// The processor is at the level that the type names, and stays there
+            /// for as long as the token can be reached.
+            pub(crate) unsafe fn assume() -> Self {
+                debug_assert!({
+                    let holds: fn(u8) -> bool = $holds;
+                    holds(current())
+                });
+                Self { not_send: PhantomData }
+            }
+        }
+    };
+}
+
+token!(
+    /// The processor is at PASSIVE_LEVEL.
+    Passive,
+    |level| level == PASSIVE_LEVEL
+);
+token!(
+    /// The processor is at DISPATCH_LEVEL.
+    Dispatch,
+    |level| level == DISPATCH_LEVEL
+);
+token!(
+    /// The processor is at DISPATCH_LEVEL or below; the kernel does not promise more.
+    UpToDispatch,
+    |level| level <= DISPATCH_LEVEL
+);
+token!(
+    /// The processor is at the SynchronizeIrql of an interrupt whose lock is held.
+    Dirql,
+    |level| level > DISPATCH_LEVEL
+);
+
+impl UpToDispatch {
+    /// Looks at the level once; a [`Passive`] token if it is PASSIVE_LEVEL.
+    pub fn try_passive(&mut self) -> Option<PassiveGuard<'_>> {
+        (current() == PASSIVE_LEVEL).then(|| PassiveGuard {
+            // SAFETY: (IRQL) the level was read just now, and only a call that takes
+            // the `UpToDispatch` token, which the guard borrows, could raise it.
+            token: unsafe { Passive::assume() },
+            source: PhantomData,
+        })
+    }
+}
+
+/// The [`Passive`] token that [`UpToDispatch::try_passive`] found; it freezes the
+/// token that it came from.
+#[derive(Debug)]
+pub struct PassiveGuard<'a> {
+    token: Passive,
+    source: PhantomData<&'a mut UpToDispatch>,
+}
+
+impl PassiveGuard<'_> {
+    /// The token.
+    pub fn token(&mut self) -> &mut Passive {
+        &mut self.token
+    }
+}
+
+mod sealed {
+    pub trait Level {}
+}
+
+/// Levels from which a spin lock may be taken, an IRP completed or a critical
+/// section entered.
+#[diagnostic::on_unimplemented(
+    message = "this needs an IRQL of at most DISPATCH_LEVEL",
+    label = "`{Self}` may be higher",
+    note = "in an ISR or a critical section, request the DPC and do it there"
+)]
+pub trait AtMostDispatch: sealed::Level {
+    /// The level is DISPATCH_LEVEL for certain, so raising to it is not needed.
+    #[doc(hidden)]
+    const IS_DISPATCH: bool;
+}
+
+impl sealed::Level for Passive {}
+impl sealed::Level for UpToDispatch {}
+impl sealed::Level for Dispatch {}
+
+impl AtMostDispatch for Passive {
+    const IS_DISPATCH: bool = false;
+}
+impl AtMostDispatch for UpToDispatch {
+    const IS_DISPATCH: bool = false;
+}
+impl AtMostDispatch for Dispatch {
+    const IS_DISPATCH: bool = true;
+}
+
+/// Runs `f` at DISPATCH_LEVEL. Wraps `KeRaiseIrql`, `KeLowerIrql`.
+pub fn at_dispatch<I: AtMostDispatch, R>(_irql: &mut I, f: impl FnOnce(&mut Dispatch) -> R) -> R {
+    // SAFETY: (IRQL) the token says that the level is at most DISPATCH_LEVEL, so
+    // this never lowers it.
+    let old = unsafe { sys::KfRaiseIrql(DISPATCH_LEVEL) };
+    // SAFETY: (IRQL) the line above raised to just this level, and the token cannot
+    // leave the closure.
+    let mut token = unsafe { Dispatch::assume() };
+    let result = f(&mut token);
+    // SAFETY: (IRQL) undoes the raise above, the latest one: closures nest.
+    unsafe { sys::KeLowerIrql(old) };
+    result
+}
+
+/// The level that this processor is at.
+pub(crate) fn current() -> u8 {
+    // SAFETY: KeGetCurrentIrql may be called at any IRQL and takes nothing.
+    unsafe { sys::KeGetCurrentIrql() }
+}

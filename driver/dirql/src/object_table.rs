@@ -1,0 +1,117 @@
+//! What the kernel keeps the address of, and how to make it let go.
+//!
+//! Interrupts and timers enter themselves when they are first used, so REMOVE can
+//! take them down before the extension goes away, whatever the driver's own stop
+//! routine did or forgot. That is why nothing rests on a handle's `Drop`.
+
+use core::marker::PhantomData;
+
+use crate::{
+    irql::Passive,
+    spin_lock::SpinLock,
+    status::{NtError, Result},
+};
+
+/// Objects that one device may have.
+const CAPACITY: usize = 16;
+
+/// An object and its way out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Registered<'a> {
+    object: *const (),
+    length: usize,
+    /// What `quiesce` is, with the object's type forgotten.
+    typed: fn(),
+    quiesce: unsafe fn(fn(), *const (), &mut Passive),
+    borrowed: PhantomData<&'a ()>,
+}
+
+// SAFETY: a pointer to a `Sync` object (`new` asks for it) and functions.
+unsafe impl Send for Registered<'_> {}
+
+impl<'a> Registered<'a> {
+    /// `quiesce` makes the kernel forget `object`; doing so twice does no harm.
+    pub(crate) fn new<T: Sync>(object: &'a T, quiesce: fn(&T, &mut Passive)) -> Self {
+        /// # Safety
+        /// `typed` is a `fn(&T, &mut Passive)` and `object` a `&T` that is alive.
+        unsafe fn call<T>(typed: fn(), object: *const (), irql: &mut Passive) {
+            // SAFETY: the contract says that this is what it was.
+            let quiesce = unsafe { core::mem::transmute::<fn(), fn(&T, &mut Passive)>(typed) };
+            // SAFETY: the contract says so.
+            quiesce(unsafe { &*object.cast::<T>() }, irql);
+        }
+        Self {
+            object: core::ptr::from_ref(object).cast(),
+            length: size_of::<T>(),
+            // SAFETY: function pointers have one layout; `call` turns it back.
+            typed: unsafe { core::mem::transmute::<fn(&T, &mut Passive), fn()>(quiesce) },
+            quiesce: call::<T>,
+            borrowed: PhantomData,
+        }
+    }
+
+    /// Whether the object lies in these bytes.
+    fn lies_in(&self, start: usize, length: usize) -> bool {
+        let offset = self.object.addr().checked_sub(start);
+        offset.is_some_and(|offset| {
+            offset
+                .checked_add(self.length)
+                .is_some_and(|end| end <= length)
+        })
+    }
+}
+
+/// The objects of one device.
+#[derive(Debug)]
+pub(crate) struct ObjectTable {
+    /// `'static` stands for "as long as the extension", which the table is a part of.
+    objects: SpinLock<[Option<Registered<'static>>; CAPACITY]>,
+}
+
+impl ObjectTable {
+    pub(crate) const fn new() -> Self {
+        Self {
+            objects: SpinLock::new([None; CAPACITY]),
+        }
+    }
+
+    /// Enters an object that lies in `[start, start + length)`; once is enough.
+    pub(crate) fn register(
+        &self,
+        irql: &mut Passive,
+        start: usize,
+        length: usize,
+        object: Registered<'_>,
+    ) -> Result<()> {
+        if !object.lies_in(start, length) {
+            return Err(NtError::STATUS_INVALID_PARAMETER);
+        }
+        let object = Registered {
+            borrowed: PhantomData,
+            ..object
+        };
+        self.objects.with(irql, |_, objects| {
+            let known = |slot: &&mut Option<Registered<'static>>| {
+                slot.as_ref()
+                    .is_none_or(|known| known.object == object.object)
+            };
+            let slot = objects.iter_mut().find(known);
+            let slot = slot.ok_or(NtError::STATUS_INSUFFICIENT_RESOURCES)?;
+            *slot = Some(object);
+            Ok(())
+        })
+    }
+
+    /// Makes the kernel forget every object.
+    ///
+    /// # Safety
+    /// The extension is still alive.
+    pub(crate) unsafe fn quiesce_all(&self, irql: &mut Passive) {
+        let objects = self.objects.with(irql, |_, objects| *objects);
+        for object in objects.into_iter().flatten() {
+            // SAFETY: `Registered::new` put the two together; the object lies in the
+            // extension, which the contract says is alive.
+            unsafe { (object.quiesce)(object.typed, object.object, irql) };
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! Plug and Play: the state of a device and the requests that change it.
+//!
+//! ```text
+//!              START              QUERY_STOP            STOP
+//!   Added ---------------> Started ----------> StopPending ------> Stopped
+//!     |                    ^  |  ^                  |                 |
+//!     |                    |  |  '--- CANCEL_STOP --'                 |
+//!     |                    |  '-- QUERY_REMOVE --> RemovePending      |
+//!     |                    '-------- START -------- (CANCEL_REMOVE) --'
+//!     |
+//!     '-- any: SURPRISE_REMOVAL --> Gone;  any: REMOVE --> deleted
+//! ```
+//!
+//! Requests that change the state come at PASSIVE_LEVEL in a system thread, one at a
+//! time. See "Plug and Play Minor IRPs" and the pages that it leads to.
+
+use core::sync::atomic::{AtomicU8, Ordering};
+
+use crate::{
+    device::{Device, Header},
+    driver::{Driver, Stop},
+    irp::Irp,
+    irql::Passive,
+    resources::Resources,
+    status::{NtError, Result},
+    sys, thunks,
+};
+
+/// Where a device stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum State {
+    Added,
+    Started,
+    StopPending,
+    Stopped,
+    RemovePending,
+    Gone,
+}
+
+/// The state of a device, and the one before `RemovePending`.
+#[derive(Debug)]
+pub(crate) struct PnpState {
+    /// Written by PnP requests, one at a time; read by every dispatch routine.
+    now: AtomicU8,
+    before: AtomicU8,
+}
+
+impl PnpState {
+    pub(crate) const fn new() -> Self {
+        Self {
+            now: AtomicU8::new(State::Added as u8),
+            before: AtomicU8::new(State::Added as u8),
+        }
+    }
+
+    fn is(&self, state: State) -> bool {
+        self.now.load(Ordering::Acquire) == state as u8
+    }
+
+    fn set(&self, state: State) {
+        self.now.store(state as u8, Ordering::Release);
+    }
+
+    fn remember(&self) {
+        let now = self.now.load(Ordering::Relaxed);
+        self.before.store(now, Ordering::Relaxed);
+    }
+
+    fn recall(&self) {
+        let before = self.before.load(Ordering::Relaxed);
+        self.now.store(before, Ordering::Release);
+    }
+
+    /// Whether a handle may be opened now.
+    pub(crate) fn admit_create(&self) -> Result<()> {
+        if self.is(State::RemovePending) {
+            return Err(NtError::STATUS_DELETE_PENDING);
+        }
+        self.admit_request()
+    }
+
+    /// Whether a request may be handled now; while stopped it may, and is held.
+    pub(crate) fn admit_request(&self) -> Result<()> {
+        if self.is(State::Gone) {
+            return Err(NtError::STATUS_DELETE_PENDING);
+        }
+        if self.is(State::Added) {
+            return Err(NtError::STATUS_DEVICE_NOT_READY);
+        }
+        Ok(())
+    }
+}
+
+/// IRP_MJ_PNP.
+pub(crate) unsafe extern "C" fn dispatch<E: Driver>(
+    object: *mut sys::DEVICE_OBJECT,
+    irp: *mut sys::IRP,
+) -> sys::NTSTATUS {
+    // SAFETY: (Caller) the PnP manager; only `initialize::<E>` hands this out. The I/O
+    // manager keeps the device object across the call, until REMOVE deletes it.
+    let device = unsafe { Device::<E>::of(object) };
+    if let Err(error) = device.header().remove_lock().acquire(irp) {
+        // SAFETY: (Caller) the dispatch routine owns the IRP; no remove lock is held.
+        return unsafe { thunks::refuse(irp, error) };
+    }
+    // SAFETY: (Pointer) the dispatch routine owns the IRP.
+    let location = unsafe { sys::current_location(irp) };
+    // SAFETY: (Pointer) a location of that IRP.
+    let minor = u32::from(unsafe { (*location).MinorFunction });
+    // SAFETY: (Caller) the dispatch routine owns the IRP, and the lock was acquired above.
+    let irp = unsafe { Irp::from_raw(irp) };
+    if !changes_state(minor) {
+        return forward(device.header(), irp);
+    }
+    // SAFETY: (IRQL) the PnP manager sends the requests that change the state at
+    // PASSIVE_LEVEL.
+    let mut irql = unsafe { Passive::assume() };
+    change_state(device, &mut irql, minor, irp)
+}
+
+const fn changes_state(minor: u32) -> bool {
+    matches!(
+        minor,
+        sys::IRP_MN_START_DEVICE
+            | sys::IRP_MN_QUERY_STOP_DEVICE
+            | sys::IRP_MN_STOP_DEVICE
+            | sys::IRP_MN_CANCEL_STOP_DEVICE
+            | sys::IRP_MN_QUERY_REMOVE_DEVICE
+            | sys::IRP_MN_CANCEL_REMOVE_DEVICE
+            | sys::IRP_MN_SURPRISE_REMOVAL
+            | sys::IRP_MN_REMOVE_DEVICE
+    )
+}
+
+fn change_state<E: Driver>(
+    device: &Device<E>,
+    irql: &mut Passive,
+    minor: u32,
+    irp: Irp,
+) -> sys::NTSTATUS {
+    let header = device.header();
+    let state = header.state();
+    match minor {
+        sys::IRP_MN_START_DEVICE => return start(device, irql, irp),
+        sys::IRP_MN_CANCEL_STOP_DEVICE => return cancel_stop(device, irql, irp),
+        sys::IRP_MN_CANCEL_REMOVE_DEVICE => return cancel_remove(header, irql, irp),
+        sys::IRP_MN_REMOVE_DEVICE => return remove(device, irql, irp),
+        sys::IRP_MN_QUERY_STOP_DEVICE => {
+            if state.is(State::Started) {
+                state.set(State::StopPending);
+                header.packets().pause(irql);
+            }
+        }
+        sys::IRP_MN_STOP_DEVICE => {
+            stop(device, irql, Stop::Rebalance);
+            state.set(State::Stopped);
+        }
+        sys::IRP_MN_QUERY_REMOVE_DEVICE => {
+            state.remember();
+            state.set(State::RemovePending);
+        }
+        _ => {
+            state.set(State::Gone);
+            stop(device, irql, Stop::SurpriseRemoval);
+        }
+    }
+    succeed_and_forward(header, irp)
+}
+
+/// START_DEVICE: the drivers below first.
+fn start<E: Driver>(device: &Device<E>, irql: &mut Passive, irp: Irp) -> sys::NTSTATUS {
+    let header = device.header();
+    let (irp, below) = forward_and_wait(header, irql, irp);
+    if let Err(error) = below {
+        return irp.complete(irql, Err(error)).status();
+    }
+    // Other resources for a device that runs: the old ones go first.
+    if header.state().is(State::Started) {
+        stop(device, irql, Stop::Rebalance);
+    }
+    let result = start_with(device, irql, &irp);
+    match result {
+        Ok(()) => {
+            header.state().set(State::Started);
+            if let Some(resume) = E::ROUTINES.resume {
+                resume(device, irql);
+            }
+        }
+        Err(_) => stop(device, irql, Stop::Remove),
+    }
+    irp.complete(irql, result.map(|()| 0)).status()
+}
+
+fn start_with<E: Driver>(device: &Device<E>, irql: &mut Passive, irp: &Irp) -> Result<()> {
+    let list = irp.translated_resources();
+    // SAFETY: (Pointer) the list is the PnP manager's and stays until the IRP is completed.
+    let resources = unsafe { Resources::new(list) };
+    E::start_device(device, irql, &resources)?;
+    device.header().show_interface(irql, true)
+}
+
+/// Takes the device out of service: packets are held or fail, the driver lets go of
+/// the hardware.
+fn stop<E: Driver>(device: &Device<E>, irql: &mut Passive, why: Stop) {
+    let header = device.header();
+    match why {
+        Stop::Rebalance => header.packets().pause(irql),
+        Stop::Remove | Stop::SurpriseRemoval => {
+            header.packets().fail(irql, NtError::STATUS_DELETE_PENDING);
+        }
+    }
+    if let Some(packet) = E::stop_device(device, irql, why) {
+        header.hold_packet(irql, packet);
+    }
+    if why != Stop::Rebalance {
+        // A failure leaves the interface as it is: nothing more can be done about it
+        // on the way out, and these requests may not fail.
+        let _shown_still = header.show_interface(irql, false);
+    }
+}
+
+fn cancel_stop<E: Driver>(device: &Device<E>, irql: &mut Passive, irp: Irp) -> sys::NTSTATUS {
+    let header = device.header();
+    let (irp, below) = forward_and_wait(header, irql, irp);
+    if header.state().is(State::StopPending) {
+        header.state().set(State::Started);
+        if let Some(resume) = E::ROUTINES.resume {
+            resume(device, irql);
+        }
+    }
+    irp.complete(irql, below.map(|()| 0)).status()
+}
+
+fn cancel_remove(header: &Header, irql: &mut Passive, irp: Irp) -> sys::NTSTATUS {
+    let (irp, below) = forward_and_wait(header, irql, irp);
+    if header.state().is(State::RemovePending) {
+        header.state().recall();
+    }
+    irp.complete(irql, below.map(|()| 0)).status()
+}
+
+/// REMOVE_DEVICE: out of service, out of the stack, out of memory.
+fn remove<E: Driver>(device: &Device<E>, irql: &mut Passive, irp: Irp) -> sys::NTSTATUS {
+    let header = device.header();
+    if !header.state().is(State::Gone) {
+        header.state().set(State::Gone);
+        stop(device, irql, Stop::Remove);
+    }
+    let object = header.object();
+    let irp = irp.into_raw();
+    // SAFETY: (Caller) the IRP is ours, not pended, and has no completion routine.
+    let status = unsafe { call_below(header, irp, Some(0)) };
+    header.remove_lock().release_and_wait(irql, irp);
+    // SAFETY: (Caller) the remove lock has been waited for: no IRP is at the device and
+    // none will be. `device` and `header` are not used again.
+    unsafe { delete::<E>(irql, object) };
+    status
+}
+
+/// Makes the kernel let go of the extension, drops it, deletes the device object.
+///
+/// # Safety
+/// The extension was written, no IRP is at the device, and no reference to the
+/// extension is used afterwards.
+pub(crate) unsafe fn delete<E>(irql: &mut Passive, object: *mut sys::DEVICE_OBJECT) {
+    // SAFETY: (Pointer) the contract.
+    let device = unsafe { Device::<E>::of(object) };
+    // SAFETY: (Pointer) the extension is alive until it is dropped below.
+    unsafe { device.header().objects().quiesce_all(irql) };
+    // SAFETY: (IRQL) the token says PASSIVE_LEVEL. Nothing queues a DPC of this device any
+    // more: its interrupts and timers are gone.
+    unsafe { sys::KeFlushQueuedDpcs() };
+    let lower = device.header().lower();
+    if !lower.is_null() {
+        // SAFETY: (IRQL) as above. (Caller) the device is attached to `lower`, once.
+        unsafe { sys::IoDetachDevice(lower) };
+    }
+    // SAFETY: (Pointer) as above; the field is the extension's address.
+    let place = unsafe { (*object).DeviceExtension }.cast::<Device<E>>();
+    // SAFETY: (Aliasing) no IRP, ISR, DPC or timer routine is left that could hold a
+    // reference, fact 3, and the contract rules out others.
+    unsafe { place.drop_in_place() };
+    // SAFETY: (IRQL) as above. (Caller) detached, and nobody refers to it.
+    unsafe { sys::IoDeleteDevice(object) };
+}
+
+/// Passes an IRP down as it came, and gives back its remove lock.
+pub(crate) fn forward(header: &Header, irp: Irp) -> sys::NTSTATUS {
+    let irp = irp.into_raw();
+    // SAFETY: (Caller) the IRP was owned, not pended, and has no completion routine.
+    let status = unsafe { call_below(header, irp, None) };
+    header.remove_lock().release(irp);
+    status
+}
+
+/// Passes a handled IRP down with STATUS_SUCCESS.
+fn succeed_and_forward(header: &Header, irp: Irp) -> sys::NTSTATUS {
+    let irp = irp.into_raw();
+    // SAFETY: as in `forward`.
+    let status = unsafe { call_below(header, irp, Some(0)) };
+    header.remove_lock().release(irp);
+    status
+}
+
+/// # Safety
+/// The caller owns the IRP, has not pended it, and gives it up.
+unsafe fn call_below(
+    header: &Header,
+    irp: *mut sys::IRP,
+    status: Option<sys::NTSTATUS>,
+) -> sys::NTSTATUS {
+    if let Some(status) = status {
+        // SAFETY: (Aliasing) the caller owns the IRP.
+        unsafe { sys::set_status(irp, status) };
+    }
+    // SAFETY: (Caller) the contract: owned, not pended, forwarded next.
+    unsafe { sys::skip_current_location(irp) };
+    // SAFETY: (IRQL) dispatch routines are at DISPATCH_LEVEL or below. (Pointer) the lower
+    // device stays while this one is attached.
+    unsafe { sys::IofCallDriver(header.lower(), irp) }
+}
+
+/// Passes an IRP down and waits until the drivers below are done with it. Wraps
+/// `IoForwardIrpSynchronously`.
+fn forward_and_wait(header: &Header, _irql: &mut Passive, irp: Irp) -> (Irp, Result<()>) {
+    let irp = irp.into_raw();
+    // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Caller) the IRP is ours, and is again
+    // when the call returns.
+    let forwarded = unsafe { sys::IoForwardIrpSynchronously(header.lower(), irp) };
+    let result = if forwarded == 0 {
+        Err(NtError::STATUS_INSUFFICIENT_RESOURCES)
+    } else {
+        // SAFETY: (Aliasing) as above.
+        NtError::check(unsafe { sys::status(irp) }).map(|_| ())
+    };
+    // SAFETY: (Caller) the IRP came from an `Irp` a few lines above.
+    (unsafe { Irp::from_raw(irp) }, result)
+}

@@ -1,0 +1,161 @@
+//! Hardware resources that START_DEVICE assigns.
+//!
+//! The translated list maps memory and connects interrupts; see
+//! "CM_PARTIAL_RESOURCE_DESCRIPTOR" in the documentation. PCI devices get memory in
+//! BAR order.
+
+use core::marker::PhantomData;
+
+use crate::{status::NtError, status::Result, sys};
+
+const TYPE_INTERRUPT: u8 = 2;
+const TYPE_MEMORY: u8 = 3;
+const TYPE_MEMORY_LARGE: u8 = 7;
+const INTERRUPT_LATCHED: u16 = 0x1;
+const INTERRUPT_MESSAGE: u16 = 0x2;
+const SHARE_SHARED: u8 = 3;
+
+/// A range of device memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryResource {
+    /// Physical address of the first byte.
+    pub start: u64,
+    /// Length in bytes.
+    pub length: u64,
+}
+
+/// An interrupt, a line or a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InterruptResource {
+    /// The DIRQL.
+    pub level: u8,
+    /// The vector.
+    pub vector: u32,
+    /// Processors that may take it.
+    pub affinity: u64,
+    /// Other devices may be on the same vector.
+    pub shared: bool,
+    /// Edge (latched) rather than level.
+    pub latched: bool,
+    /// A message rather than a line.
+    pub message: bool,
+}
+
+/// The translated resources of one START_DEVICE request.
+#[derive(Debug)]
+pub struct Resources<'a> {
+    list: *const sys::CM_RESOURCE_LIST,
+    request: PhantomData<&'a ()>,
+}
+
+impl Resources<'_> {
+    /// # Safety
+    /// `list` is the translated list of a START_DEVICE request that stays alive as
+    /// long as the result, or NULL.
+    pub(crate) const unsafe fn new(list: *const sys::CM_RESOURCE_LIST) -> Self {
+        Self {
+            list,
+            request: PhantomData,
+        }
+    }
+
+    /// The `index`-th memory range, from zero.
+    ///
+    /// # Errors
+    /// STATUS_DEVICE_CONFIGURATION_ERROR if there is none.
+    pub fn memory(&self, index: usize) -> Result<MemoryResource> {
+        self.descriptors()
+            .filter_map(|descriptor| memory(&descriptor))
+            .nth(index)
+            .ok_or(NtError::STATUS_DEVICE_CONFIGURATION_ERROR)
+    }
+
+    /// The first interrupt.
+    ///
+    /// # Errors
+    /// STATUS_DEVICE_CONFIGURATION_ERROR if there is none.
+    pub fn interrupt(&self) -> Result<InterruptResource> {
+        self.descriptors()
+            .find_map(|descriptor| interrupt(&descriptor))
+            .ok_or(NtError::STATUS_DEVICE_CONFIGURATION_ERROR)
+    }
+
+    /// The descriptors of the first full descriptor; a PCI function has one bus.
+    fn descriptors(&self) -> impl Iterator<Item = sys::CM_PARTIAL_RESOURCE_DESCRIPTOR> {
+        let (count, first) = self.partial_list();
+        (0..count).map(move |index| {
+            // SAFETY: (Pointer) the kernel says that `count` descriptors follow each
+            // other from `first`; the layout packs them, hence the unaligned read.
+            let place = unsafe { first.add(index) };
+            // SAFETY: (Ready) as above; any bytes are a descriptor.
+            unsafe { place.read_unaligned() }
+        })
+    }
+
+    fn partial_list(&self) -> (usize, *const sys::CM_PARTIAL_RESOURCE_DESCRIPTOR) {
+        if self.list.is_null() {
+            return (0, core::ptr::null());
+        }
+        // SAFETY: (Pointer) not NULL, so `new`'s contract says that it is alive.
+        let full_descriptors = unsafe { &raw const (*self.list).Count };
+        // SAFETY: (Pointer) as above; the kernel's lists are aligned for a ULONG only.
+        if unsafe { full_descriptors.read_unaligned() } == 0 {
+            return (0, core::ptr::null());
+        }
+        // SAFETY: (Pointer) as above, and there is a first full descriptor.
+        let partial = unsafe { &raw const (*self.list).List[0].PartialResourceList };
+        // SAFETY: (Pointer) a place inside that descriptor.
+        let count = unsafe { &raw const (*partial).Count };
+        // SAFETY: (Pointer) as above.
+        let count = unsafe { count.read_unaligned() };
+        // SAFETY: (Pointer) a place inside that descriptor.
+        let first = unsafe { &raw const (*partial).PartialDescriptors };
+        (usize::try_from(count).unwrap_or(0), first.cast())
+    }
+}
+
+fn memory(descriptor: &sys::CM_PARTIAL_RESOURCE_DESCRIPTOR) -> Option<MemoryResource> {
+    // The large form stores the length in units of 2^8, 2^16 or 2^32 bytes.
+    const LARGE_40: u16 = 0x0200;
+    const LARGE_48: u16 = 0x0400;
+    const LARGE_64: u16 = 0x0800;
+    let kind = descriptor.Type;
+    let flags = descriptor.Flags;
+    let shift = match kind {
+        TYPE_MEMORY => 0,
+        TYPE_MEMORY_LARGE if flags & LARGE_40 != 0 => 8,
+        TYPE_MEMORY_LARGE if flags & LARGE_48 != 0 => 16,
+        TYPE_MEMORY_LARGE if flags & LARGE_64 != 0 => 32,
+        _ => return None,
+    };
+    // SAFETY: (Ready) for both types the union holds start and length, in the places
+    // of `Memory` (`Memory40`, 48 and 64 differ in the name of the length only).
+    let memory = unsafe { descriptor.u.Memory };
+    let start = memory.Start;
+    // SAFETY: (Ready) all views of a LARGE_INTEGER are integers of its 8 bytes.
+    let start = unsafe { start.QuadPart };
+    let length = memory.Length;
+    Some(MemoryResource {
+        start: start.cast_unsigned(),
+        length: u64::from(length) << shift,
+    })
+}
+
+fn interrupt(descriptor: &sys::CM_PARTIAL_RESOURCE_DESCRIPTOR) -> Option<InterruptResource> {
+    let kind = descriptor.Type;
+    if kind != TYPE_INTERRUPT {
+        return None;
+    }
+    let flags = descriptor.Flags;
+    // SAFETY: (Ready) the descriptor is an interrupt's. A translated message has level,
+    // vector and affinity in the same places as a line.
+    let interrupt = unsafe { descriptor.u.Interrupt };
+    Some(InterruptResource {
+        level: u8::try_from(interrupt.Level).ok()?,
+        vector: interrupt.Vector,
+        affinity: interrupt.Affinity,
+        shared: descriptor.ShareDisposition == SHARE_SHARED,
+        latched: flags & INTERRUPT_LATCHED != 0,
+        message: flags & INTERRUPT_MESSAGE != 0,
+    })
+}

@@ -1,0 +1,39 @@
+//! Bug checks for broken invariants that soundness rests on.
+//!
+//! A driver that gets here has a defect that the types could not stop; going on
+//! would corrupt memory. The bug check code spells `DRQL`; its first parameter is
+//! one of the reasons here.
+
+use crate::sys;
+
+/// Bug check code of this crate, in ASCII.
+pub(crate) const DIRQL_BUGCHECK: u32 = u32::from_be_bytes(*b"DRQL");
+
+/// Why the machine was stopped; the first parameter of the bug check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Reason {
+    /// A spin lock was taken by the processor that holds it.
+    SpinLockRecursion = 1,
+    /// An IRP was dropped above DISPATCH_LEVEL, where it cannot be completed.
+    IrpDroppedAtDirql = 2,
+    /// A second packet came to be held while one was.
+    SecondPacketHeld = 3,
+    /// An IRP has no buffer although its stack location says that it has one.
+    BufferMissing = 4,
+}
+
+/// Stops the machine. Wraps `KeBugCheckEx`.
+#[cold]
+pub(crate) fn stop(reason: Reason, detail: usize) -> ! {
+    // SAFETY: KeBugCheckEx may be called at any IRQL with any arguments.
+    unsafe {
+        sys::KeBugCheckEx(
+            DIRQL_BUGCHECK,
+            reason as sys::Parameter,
+            detail as sys::Parameter,
+            0,
+            0,
+        )
+    }
+}

@@ -1,0 +1,345 @@
+//! The names of `wdk_sys` for hosts that are not Windows.
+//!
+//! Structures have the fields that this crate uses, under the bindings' names, in no
+//! particular layout. Routines answer as a kernel would that has one processor, no
+//! devices and nobody to call back: IRQL and spin locks work, what needs a device
+//! fails with its documented status or does nothing. That is enough for the types,
+//! the documentation and the compile-fail tests; behaviour is tested in the rig.
+
+#![expect(
+    non_snake_case,
+    reason = "the kernel's own names, as in the bindings that this stands for"
+)]
+#![expect(
+    non_camel_case_types,
+    reason = "the kernel's own names, as in the bindings that this stands for"
+)]
+#![expect(
+    clippy::upper_case_acronyms,
+    reason = "the kernel's own names, as in the bindings that this stands for"
+)]
+
+use core::ffi::c_void;
+use std::cell::Cell;
+
+pub(crate) type BOOLEAN = u8;
+pub(crate) type CCHAR = i8;
+/// Of a bug check.
+pub(crate) type Parameter = u64;
+pub(crate) type KSPIN_LOCK = u64;
+/// See the WDK.
+pub type NTSTATUS = i32;
+pub(crate) type PVOID = *mut c_void;
+pub(crate) type PDRIVER_DISPATCH =
+    Option<unsafe extern "C" fn(*mut DEVICE_OBJECT, *mut IRP) -> NTSTATUS>;
+type ServiceRoutine = Option<unsafe extern "C" fn(*mut KINTERRUPT, PVOID) -> BOOLEAN>;
+type MessageServiceRoutine = Option<unsafe extern "C" fn(*mut KINTERRUPT, PVOID, u32) -> BOOLEAN>;
+type StartIoRoutine = Option<unsafe extern "C" fn(*mut DEVICE_OBJECT, *mut IRP)>;
+type DeferredRoutine = Option<unsafe extern "C" fn(*mut KDPC, PVOID, PVOID, PVOID)>;
+type SynchronizeRoutine = Option<unsafe extern "C" fn(PVOID) -> BOOLEAN>;
+
+pub(crate) const KERNEL_MODE: CCHAR = 0;
+pub(crate) const NOTIFICATION_TIMER: i32 = 0;
+pub(crate) const LEVEL_SENSITIVE: i32 = 0;
+pub(crate) const LATCHED: i32 = 1;
+pub(crate) const IRP_MJ_CREATE: u32 = 0;
+pub(crate) const IRP_MJ_CLOSE: u32 = 2;
+pub(crate) const IRP_MJ_DEVICE_CONTROL: u32 = 14;
+pub(crate) const IRP_MJ_CLEANUP: u32 = 18;
+pub(crate) const IRP_MJ_POWER: u32 = 22;
+pub(crate) const IRP_MJ_SYSTEM_CONTROL: u32 = 23;
+pub(crate) const IRP_MJ_PNP: u32 = 27;
+pub(crate) const IRP_MN_START_DEVICE: u32 = 0;
+pub(crate) const IRP_MN_QUERY_REMOVE_DEVICE: u32 = 1;
+pub(crate) const IRP_MN_REMOVE_DEVICE: u32 = 2;
+pub(crate) const IRP_MN_CANCEL_REMOVE_DEVICE: u32 = 3;
+pub(crate) const IRP_MN_STOP_DEVICE: u32 = 4;
+pub(crate) const IRP_MN_QUERY_STOP_DEVICE: u32 = 5;
+pub(crate) const IRP_MN_CANCEL_STOP_DEVICE: u32 = 6;
+pub(crate) const IRP_MN_SURPRISE_REMOVAL: u32 = 23;
+
+const STATUS_SUCCESS: NTSTATUS = 0;
+const STATUS_NOT_FOUND: NTSTATUS = 0xC000_0225_u32.cast_signed();
+const STATUS_NO_SUCH_DEVICE: NTSTATUS = 0xC000_000E_u32.cast_signed();
+
+macro_rules! structures {
+    ($($vis:vis struct $name:ident { $($field:ident: $kind:ty,)* })*) => {
+        $(
+            #[doc = "See the WDK."]
+            #[derive(Clone, Copy)]
+            #[repr(C)]
+            $vis struct $name { $(pub(crate) $field: $kind,)* }
+        )*
+    };
+}
+
+macro_rules! unions {
+    ($($name:ident { $($field:ident: $kind:ty,)* })*) => {
+        $(
+            #[derive(Clone, Copy)]
+            #[repr(C)]
+            pub(crate) union $name { $(pub(crate) $field: $kind,)* }
+        )*
+    };
+}
+
+structures! {
+    pub struct UNICODE_STRING { Length: u16, MaximumLength: u16, Buffer: *mut u16, }
+    pub(crate) struct DRIVER_EXTENSION {
+        AddDevice: Option<unsafe extern "C" fn(*mut DRIVER_OBJECT, *mut DEVICE_OBJECT) -> NTSTATUS>,
+    }
+    pub struct DRIVER_OBJECT {
+        DriverExtension: *mut DRIVER_EXTENSION,
+        DriverStartIo: StartIoRoutine,
+        DriverUnload: Option<unsafe extern "C" fn(*mut DRIVER_OBJECT)>,
+        MajorFunction: [PDRIVER_DISPATCH; 28],
+    }
+    pub(crate) struct DEVICE_OBJECT { Flags: u32, DeviceExtension: PVOID, Dpc: KDPC, }
+    pub(crate) struct FILE_OBJECT { FileName: UNICODE_STRING, }
+    pub(crate) struct GUID { Data1: u32, Data2: u16, Data3: u16, Data4: [u8; 8], }
+    pub(crate) struct KINTERRUPT { reserved: usize, }
+    pub(crate) struct KDPC { reserved: usize, }
+    pub(crate) struct KTIMER { reserved: usize, }
+    pub(crate) struct IO_REMOVE_LOCK { reserved: usize, }
+    pub(crate) struct IO_STATUS_BLOCK { __bindgen_anon_1: StatusOrPointer, Information: u64, }
+    pub(crate) struct Overlay { __bindgen_anon_2: OverlayQueue, }
+    pub(crate) struct OverlayQueue { __bindgen_anon_1: OverlayLocation, }
+    pub(crate) struct IRP {
+        AssociatedIrp: AssociatedIrp, IoStatus: IO_STATUS_BLOCK, CurrentLocation: CCHAR, Tail: Tail,
+    }
+    pub(crate) struct DeviceIoControl {
+        OutputBufferLength: u32, InputBufferLength: u32, IoControlCode: u32,
+    }
+    pub(crate) struct StartDevice { AllocatedResourcesTranslated: *mut CM_RESOURCE_LIST, }
+    pub(crate) struct IO_STACK_LOCATION {
+        MajorFunction: u8, MinorFunction: u8, Control: u8, Parameters: Parameters,
+        DeviceObject: *mut DEVICE_OBJECT, FileObject: *mut FILE_OBJECT,
+    }
+    pub(crate) struct MemoryDescriptor { Start: LARGE_INTEGER, Length: u32, }
+    pub(crate) struct InterruptDescriptor { Level: u32, Vector: u32, Affinity: u64, }
+    pub(crate) struct CM_PARTIAL_RESOURCE_DESCRIPTOR {
+        Type: u8, ShareDisposition: u8, Flags: u16, u: DescriptorUnion,
+    }
+    pub(crate) struct CM_PARTIAL_RESOURCE_LIST {
+        Count: u32, PartialDescriptors: [CM_PARTIAL_RESOURCE_DESCRIPTOR; 1],
+    }
+    pub(crate) struct CM_FULL_RESOURCE_DESCRIPTOR { PartialResourceList: CM_PARTIAL_RESOURCE_LIST, }
+    pub(crate) struct CM_RESOURCE_LIST { Count: u32, List: [CM_FULL_RESOURCE_DESCRIPTOR; 1], }
+    pub(crate) struct IO_INTERRUPT_MESSAGE_INFO_ENTRY {
+        InterruptObject: *mut KINTERRUPT, Vector: u32,
+    }
+    pub(crate) struct IO_INTERRUPT_MESSAGE_INFO {
+        UnifiedIrql: u8, MessageInfo: [IO_INTERRUPT_MESSAGE_INFO_ENTRY; 1],
+    }
+    pub(crate) struct IO_CONNECT_INTERRUPT_FULLY_SPECIFIED_PARAMETERS {
+        PhysicalDeviceObject: *mut DEVICE_OBJECT, InterruptObject: *mut *mut KINTERRUPT,
+        ServiceRoutine: ServiceRoutine, ServiceContext: PVOID, SpinLock: *mut KSPIN_LOCK,
+        SynchronizeIrql: u8, FloatingSave: BOOLEAN, ShareVector: BOOLEAN, Vector: u32, Irql: u8,
+        InterruptMode: i32, ProcessorEnableMask: u64, Group: u16,
+    }
+    pub(crate) struct IO_CONNECT_INTERRUPT_LINE_BASED_PARAMETERS {
+        PhysicalDeviceObject: *mut DEVICE_OBJECT, InterruptObject: *mut *mut KINTERRUPT,
+        ServiceRoutine: ServiceRoutine, ServiceContext: PVOID, SpinLock: *mut KSPIN_LOCK,
+        SynchronizeIrql: u8, FloatingSave: BOOLEAN,
+    }
+    pub(crate) struct IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS {
+        PhysicalDeviceObject: *mut DEVICE_OBJECT, ConnectionContext: MessageConnectionContext,
+        MessageServiceRoutine: MessageServiceRoutine, ServiceContext: PVOID,
+        SpinLock: *mut KSPIN_LOCK, SynchronizeIrql: u8, FloatingSave: BOOLEAN,
+        FallBackServiceRoutine: ServiceRoutine,
+    }
+    pub(crate) struct IO_CONNECT_INTERRUPT_PARAMETERS {
+        Version: u32, __bindgen_anon_1: ConnectUnion,
+    }
+    pub(crate) struct IO_DISCONNECT_INTERRUPT_PARAMETERS {
+        Version: u32, ConnectionContext: DisconnectContext,
+    }
+}
+
+unions! {
+    LARGE_INTEGER { QuadPart: i64, }
+    StatusOrPointer { Status: NTSTATUS, }
+    AssociatedIrp { SystemBuffer: PVOID, }
+    Tail { Overlay: Overlay, }
+    OverlayLocation { CurrentStackLocation: *mut IO_STACK_LOCATION, }
+    Parameters { DeviceIoControl: DeviceIoControl, StartDevice: StartDevice, }
+    DescriptorUnion { Memory: MemoryDescriptor, Interrupt: InterruptDescriptor, }
+    MessageConnectionContext { Generic: *mut PVOID, }
+    DisconnectContext { Generic: PVOID, }
+    ConnectUnion {
+        FullySpecified: IO_CONNECT_INTERRUPT_FULLY_SPECIFIED_PARAMETERS,
+        LineBased: IO_CONNECT_INTERRUPT_LINE_BASED_PARAMETERS,
+        MessageBased: IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS,
+    }
+}
+
+impl Default for IO_CONNECT_INTERRUPT_PARAMETERS {
+    fn default() -> Self {
+        // SAFETY: integers, pointers and optional functions; zero is valid for all.
+        unsafe { core::mem::zeroed() }
+    }
+}
+
+impl core::fmt::Debug for KDPC {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(formatter, "KDPC({})", self.reserved)
+    }
+}
+
+pub(crate) const fn zeroed_timer() -> KTIMER {
+    KTIMER { reserved: 0 }
+}
+
+pub(crate) const fn zeroed_dpc() -> KDPC {
+    KDPC { reserved: 0 }
+}
+
+pub(crate) const fn io_status(status: NTSTATUS, information: usize) -> IO_STATUS_BLOCK {
+    IO_STATUS_BLOCK {
+        __bindgen_anon_1: StatusOrPointer { Status: status },
+        Information: information as u64,
+    }
+}
+
+std::thread_local! {
+    /// Each host thread is a processor of its own.
+    static IRQL: Cell<u8> = const { Cell::new(0) };
+}
+
+pub(crate) unsafe fn KeGetCurrentIrql() -> u8 {
+    IRQL.get()
+}
+
+pub(crate) unsafe fn KfRaiseIrql(new: u8) -> u8 {
+    let old = IRQL.replace(new);
+    assert!(old <= new, "KeRaiseIrql to a lower IRQL");
+    old
+}
+
+pub(crate) unsafe fn KeLowerIrql(new: u8) {
+    let old = IRQL.replace(new);
+    assert!(new <= old, "KeLowerIrql to a higher IRQL");
+}
+
+pub(crate) unsafe fn KeGetCurrentProcessorNumberEx(_: PVOID) -> u32 {
+    0
+}
+
+pub(crate) unsafe fn KeQueryActiveProcessorCountEx(_: u16) -> u32 {
+    1
+}
+
+pub(crate) unsafe fn KeAcquireSpinLockRaiseToDpc(lock: *mut KSPIN_LOCK) -> u8 {
+    // SAFETY: DISPATCH_LEVEL is not below what an acquiring caller may be at.
+    let old = unsafe { KfRaiseIrql(2) };
+    // SAFETY: the caller's lock.
+    unsafe { KeAcquireSpinLockAtDpcLevel(lock) };
+    old
+}
+
+pub(crate) unsafe fn KeAcquireSpinLockAtDpcLevel(lock: *mut KSPIN_LOCK) {
+    // SAFETY: the caller's lock; each host thread has its own.
+    let held = unsafe { lock.replace(1) };
+    assert_eq!(held, 0, "the spin lock would never be free");
+}
+
+pub(crate) unsafe fn KeReleaseSpinLock(lock: *mut KSPIN_LOCK, irql: u8) {
+    // SAFETY: the caller's lock.
+    unsafe { KeReleaseSpinLockFromDpcLevel(lock) };
+    // SAFETY: the caller's level before it acquired.
+    unsafe { KeLowerIrql(irql) };
+}
+
+pub(crate) unsafe fn KeReleaseSpinLockFromDpcLevel(lock: *mut KSPIN_LOCK) {
+    // SAFETY: the caller's lock.
+    let held = unsafe { lock.replace(0) };
+    assert_eq!(held, 1, "the spin lock was not held");
+}
+
+pub(crate) unsafe fn KeBugCheckEx(code: u32, p1: u64, p2: u64, p3: u64, p4: u64) -> ! {
+    panic!("bug check {code:#x} ({p1:#x}, {p2:#x}, {p3:#x}, {p4:#x})")
+}
+
+pub(crate) unsafe fn KeDelayExecutionThread(
+    _: CCHAR,
+    _: BOOLEAN,
+    _: *mut LARGE_INTEGER,
+) -> NTSTATUS {
+    STATUS_SUCCESS
+}
+
+pub(crate) unsafe fn KeSynchronizeExecution(
+    _: *mut KINTERRUPT,
+    _: SynchronizeRoutine,
+    _: PVOID,
+) -> BOOLEAN {
+    unreachable!("no interrupt can be connected here")
+}
+
+pub(crate) unsafe fn IoConnectInterruptEx(_: *mut IO_CONNECT_INTERRUPT_PARAMETERS) -> NTSTATUS {
+    STATUS_NOT_FOUND
+}
+
+pub(crate) unsafe fn IoCreateDevice(
+    _: *mut DRIVER_OBJECT,
+    _: u32,
+    _: *mut UNICODE_STRING,
+    _: u32,
+    _: u32,
+    _: BOOLEAN,
+    _: *mut *mut DEVICE_OBJECT,
+) -> NTSTATUS {
+    STATUS_NO_SUCH_DEVICE
+}
+
+pub(crate) unsafe fn IoRegisterDeviceInterface(
+    _: *mut DEVICE_OBJECT,
+    _: *const GUID,
+    _: *mut UNICODE_STRING,
+    _: *mut UNICODE_STRING,
+) -> NTSTATUS {
+    STATUS_NO_SUCH_DEVICE
+}
+
+pub(crate) unsafe fn IoSetDeviceInterfaceState(_: *mut UNICODE_STRING, _: BOOLEAN) -> NTSTATUS {
+    STATUS_NOT_FOUND
+}
+
+pub(crate) unsafe fn MmMapIoSpaceEx(_: LARGE_INTEGER, _: u64, _: u32) -> PVOID {
+    core::ptr::null_mut()
+}
+
+/// Routines that are given a device, an IRP, a timer or a mapping. There is none on a
+/// host, so nothing can call them.
+macro_rules! needs_a_device {
+    ($($name:ident($($kind:ty),*) $(-> $result:ty)?;)*) => {
+        $(pub(crate) unsafe fn $name($(_: $kind),*) $(-> $result)? {
+            unreachable!(concat!(stringify!($name), " needs a device"))
+        })*
+    };
+}
+
+needs_a_device! {
+    IoAcquireRemoveLockEx(*mut IO_REMOVE_LOCK, PVOID, *const CCHAR, u32, u32) -> NTSTATUS;
+    IoAttachDeviceToDeviceStack(*mut DEVICE_OBJECT, *mut DEVICE_OBJECT) -> *mut DEVICE_OBJECT;
+    IoDeleteDevice(*mut DEVICE_OBJECT);
+    IoDetachDevice(*mut DEVICE_OBJECT);
+    IoDisconnectInterruptEx(*mut IO_DISCONNECT_INTERRUPT_PARAMETERS);
+    IoForwardIrpSynchronously(*mut DEVICE_OBJECT, *mut IRP) -> BOOLEAN;
+    IoInitializeRemoveLockEx(*mut IO_REMOVE_LOCK, u32, u32, u32, u32);
+    IoReleaseRemoveLockAndWaitEx(*mut IO_REMOVE_LOCK, PVOID, u32);
+    IoReleaseRemoveLockEx(*mut IO_REMOVE_LOCK, PVOID, u32);
+    IoSetStartIoAttributes(*mut DEVICE_OBJECT, BOOLEAN, BOOLEAN);
+    IoStartNextPacket(*mut DEVICE_OBJECT, BOOLEAN);
+    IoStartPacket(*mut DEVICE_OBJECT, *mut IRP, *mut u32, Option<unsafe extern "C" fn()>);
+    IofCallDriver(*mut DEVICE_OBJECT, *mut IRP) -> NTSTATUS;
+    IofCompleteRequest(*mut IRP, CCHAR);
+    KeCancelTimer(*mut KTIMER) -> BOOLEAN;
+    KeFlushQueuedDpcs();
+    KeInitializeDpc(*mut KDPC, DeferredRoutine, PVOID);
+    KeInitializeTimerEx(*mut KTIMER, i32);
+    KeInsertQueueDpc(*mut KDPC, PVOID, PVOID) -> BOOLEAN;
+    KeSetTimerEx(*mut KTIMER, LARGE_INTEGER, i32, *mut KDPC) -> BOOLEAN;
+    MmUnmapIoSpace(PVOID, u64);
+    RtlFreeUnicodeString(*mut UNICODE_STRING);
+}

@@ -1,0 +1,118 @@
+//! The kernel's C interface: `wdk_sys` on Windows, the same names elsewhere.
+//!
+//! What the bindings lack because the WDK has it as inline functions or macros is
+//! declared or built here, once for both.
+
+#[cfg(not(windows))]
+mod host;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(not(windows))]
+pub(crate) use host::*;
+#[cfg(windows)]
+pub(crate) use windows::*;
+
+// What the driver-entry macro names, so it must be nameable from outside.
+#[cfg(not(windows))]
+pub use host::{DRIVER_OBJECT, NTSTATUS, UNICODE_STRING};
+#[cfg(windows)]
+pub use wdk_sys::{DRIVER_OBJECT, NTSTATUS, UNICODE_STRING};
+
+/// `IO_NO_INCREMENT`: the device did nothing that the requester waited for.
+pub(crate) const NO_INCREMENT: CCHAR = 0;
+
+/// A relative due time: negative, in units of 100 ns.
+pub(crate) fn relative_time(milliseconds: u32) -> LARGE_INTEGER {
+    const UNITS_PER_MILLISECOND: i64 = 10_000;
+    LARGE_INTEGER {
+        QuadPart: i64::from(milliseconds)
+            .saturating_mul(UNITS_PER_MILLISECOND)
+            .saturating_neg(),
+    }
+}
+
+/// A size that the kernel takes as a ULONG, at compile time.
+///
+/// # Panics
+/// At compile time, if it does not fit.
+pub(crate) const fn ulong_size<T>() -> u32 {
+    let size = size_of::<T>();
+    assert!(size <= 0xffff, "too large for a structure of the kernel's");
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the line above has looked; `try_from` is not const"
+    )]
+    let size = size as u32;
+    size
+}
+
+/// The stack location that is the driver's own. Is `IoGetCurrentIrpStackLocation`.
+///
+/// # Safety
+/// `irp` is an IRP that the driver owns.
+pub(crate) unsafe fn current_location(irp: *mut IRP) -> *mut IO_STACK_LOCATION {
+    // SAFETY: (Pointer) the contract, passed on.
+    let place = unsafe { location_of(irp) };
+    // SAFETY: (Ready) the I/O manager keeps it filled in.
+    unsafe { place.read() }
+}
+
+/// Leaves the driver's stack location to the driver below. Is
+/// `IoSkipCurrentIrpStackLocation`.
+///
+/// # Safety
+/// `irp` is an IRP that the driver owns, has not marked pending, and forwards next,
+/// without a completion routine.
+pub(crate) unsafe fn skip_current_location(irp: *mut IRP) {
+    // SAFETY: (Pointer) an owned IRP is alive. (Aliasing) its owner alone touches it.
+    let irp = unsafe { &mut *irp };
+    irp.CurrentLocation = irp.CurrentLocation.wrapping_add(1);
+    // SAFETY: (Pointer) as above.
+    let place = unsafe { location_of(irp) };
+    // SAFETY: (Ready) the I/O manager keeps it filled in.
+    let location = unsafe { place.read() };
+    // SAFETY: (Pointer) locations are an array, and its end is above the topmost one.
+    let above = unsafe { location.add(1) };
+    // SAFETY: (Aliasing) the IRP is its owner's.
+    unsafe { place.write(above) };
+}
+
+/// Where an IRP keeps the address of its current stack location.
+///
+/// # Safety
+/// `irp` is an IRP that is alive.
+unsafe fn location_of(irp: *mut IRP) -> *mut *mut IO_STACK_LOCATION {
+    // SAFETY: (Pointer) the contract. What a driver sees of the union is the overlay.
+    let overlay = unsafe { &raw mut (*irp).Tail.Overlay };
+    // SAFETY: (Pointer) a place in the IRP; not the packet type, which shares it.
+    unsafe {
+        &raw mut (*overlay)
+            .__bindgen_anon_2
+            .__bindgen_anon_1
+            .CurrentStackLocation
+    }
+}
+
+/// Sets the status that an IRP goes on with.
+///
+/// # Safety
+/// The caller owns the IRP.
+pub(crate) unsafe fn set_status(irp: *mut IRP, status: NTSTATUS) {
+    // SAFETY: (Pointer) an owned IRP is alive; the status shares its place with a pointer
+    // that only the I/O manager uses.
+    let place = unsafe { &raw mut (*irp).IoStatus.__bindgen_anon_1.Status };
+    // SAFETY: (Aliasing) the IRP is the caller's.
+    unsafe { place.write(status) };
+}
+
+/// The status that an IRP carries.
+///
+/// # Safety
+/// The caller owns the IRP.
+pub(crate) unsafe fn status(irp: *const IRP) -> NTSTATUS {
+    // SAFETY: as in `set_status`.
+    let place = unsafe { &raw const (*irp).IoStatus.__bindgen_anon_1.Status };
+    // SAFETY: (Ready) every IRP has a status.
+    unsafe { place.read() }
+}

@@ -1,0 +1,71 @@
+//! `wdk_sys`, and what it leaves out on x64.
+
+pub(crate) use wdk_sys::{
+    BOOLEAN, CCHAR, CM_PARTIAL_RESOURCE_DESCRIPTOR, CM_RESOURCE_LIST, DEVICE_OBJECT, GUID,
+    IO_CONNECT_INTERRUPT_FULLY_SPECIFIED_PARAMETERS, IO_CONNECT_INTERRUPT_LINE_BASED_PARAMETERS,
+    IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS, IO_CONNECT_INTERRUPT_PARAMETERS,
+    IO_DISCONNECT_INTERRUPT_PARAMETERS, IO_INTERRUPT_MESSAGE_INFO, IO_REMOVE_LOCK,
+    IO_STACK_LOCATION, IRP, KDPC, KSPIN_LOCK, KTIMER, LARGE_INTEGER, NTSTATUS, PDRIVER_DISPATCH,
+    PVOID,
+    ntddk::{
+        IoAcquireRemoveLockEx, IoAttachDeviceToDeviceStack, IoConnectInterruptEx, IoCreateDevice,
+        IoDeleteDevice, IoDetachDevice, IoDisconnectInterruptEx, IoForwardIrpSynchronously,
+        IoInitializeRemoveLockEx, IoRegisterDeviceInterface, IoReleaseRemoveLockAndWaitEx,
+        IoReleaseRemoveLockEx, IoSetDeviceInterfaceState, IoSetStartIoAttributes,
+        IoStartNextPacket, IoStartPacket, IofCallDriver, IofCompleteRequest,
+        KeAcquireSpinLockAtDpcLevel, KeAcquireSpinLockRaiseToDpc, KeBugCheckEx, KeCancelTimer,
+        KeDelayExecutionThread, KeFlushQueuedDpcs, KeInitializeDpc, KeInitializeTimerEx,
+        KeInsertQueueDpc, KeQueryActiveProcessorCountEx, KeReleaseSpinLock,
+        KeReleaseSpinLockFromDpcLevel, KeSetTimerEx, KeSynchronizeExecution, MmMapIoSpaceEx,
+        MmUnmapIoSpace, RtlFreeUnicodeString,
+    },
+};
+
+pub(crate) use wdk_sys::{
+    _IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS__bindgen_ty_1 as MessageConnectionContext,
+    _IO_DISCONNECT_INTERRUPT_PARAMETERS__bindgen_ty_1 as DisconnectContext,
+    _KINTERRUPT as KINTERRUPT, IO_STATUS_BLOCK, IRP_MJ_CLEANUP, IRP_MJ_CLOSE, IRP_MJ_CREATE,
+    IRP_MJ_DEVICE_CONTROL, IRP_MJ_PNP, IRP_MJ_POWER, IRP_MJ_SYSTEM_CONTROL,
+    IRP_MN_CANCEL_REMOVE_DEVICE, IRP_MN_CANCEL_STOP_DEVICE, IRP_MN_QUERY_REMOVE_DEVICE,
+    IRP_MN_QUERY_STOP_DEVICE, IRP_MN_REMOVE_DEVICE, IRP_MN_START_DEVICE, IRP_MN_STOP_DEVICE,
+    IRP_MN_SURPRISE_REMOVAL, ULONG_PTR as Parameter,
+};
+
+/// `KernelMode`.
+pub(crate) const KERNEL_MODE: wdk_sys::KPROCESSOR_MODE = 0;
+/// `NotificationTimer`.
+pub(crate) const NOTIFICATION_TIMER: wdk_sys::TIMER_TYPE = wdk_sys::_TIMER_TYPE::NotificationTimer;
+/// `LevelSensitive`.
+pub(crate) const LEVEL_SENSITIVE: wdk_sys::KINTERRUPT_MODE =
+    wdk_sys::_KINTERRUPT_MODE::LevelSensitive;
+/// `Latched`.
+pub(crate) const LATCHED: wdk_sys::KINTERRUPT_MODE = wdk_sys::_KINTERRUPT_MODE::Latched;
+
+/// A timer that was never initialised.
+pub(crate) const fn zeroed_timer() -> KTIMER {
+    // SAFETY: a KTIMER is integers, pointers and unions of those; zero is valid for all.
+    unsafe { core::mem::zeroed() }
+}
+
+/// A DPC that was never initialised.
+pub(crate) const fn zeroed_dpc() -> KDPC {
+    // SAFETY: as in `zeroed_timer`.
+    unsafe { core::mem::zeroed() }
+}
+
+/// The two fields of a status block.
+pub(crate) const fn io_status(status: NTSTATUS, information: usize) -> IO_STATUS_BLOCK {
+    IO_STATUS_BLOCK {
+        __bindgen_anon_1: wdk_sys::_IO_STATUS_BLOCK__bindgen_ty_1 { Status: status },
+        Information: information as u64,
+    }
+}
+
+// Inline functions in some versions of the WDK's headers, exports in all versions
+// of the kernel for x64.
+unsafe extern "C" {
+    pub(crate) fn KeGetCurrentIrql() -> u8;
+    pub(crate) fn KfRaiseIrql(new: u8) -> u8;
+    pub(crate) fn KeLowerIrql(new: u8);
+    pub(crate) fn KeGetCurrentProcessorNumberEx(number: *mut core::ffi::c_void) -> u32;
+}

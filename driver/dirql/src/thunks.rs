@@ -1,0 +1,309 @@
+//! The C routines that the kernel calls: recover the device, mint the token, call
+//! safe code.
+
+use core::ptr::null_mut;
+
+use crate::{
+    device::{Device, Header},
+    device_interface::DeviceInterface,
+    driver::{DpcForIsr, Driver},
+    irp::{Dispatched, Irp},
+    irql::{Dispatch, Passive, UpToDispatch},
+    pnp,
+    start_io::{Packet, StartIo},
+    status::{NtError, Result, status_of},
+    sys,
+};
+
+pub(crate) type StartIoRoutine = unsafe extern "C" fn(*mut sys::DEVICE_OBJECT, *mut sys::IRP);
+pub(crate) type DpcRoutine =
+    unsafe extern "C" fn(*mut sys::KDPC, sys::PVOID, sys::PVOID, sys::PVOID);
+
+const FILE_DEVICE_UNKNOWN: u32 = 0x22;
+const FILE_DEVICE_SECURE_OPEN: u32 = 0x100;
+const DO_BUFFERED_IO: u32 = 0x4;
+const DO_DEVICE_INITIALIZING: u32 = 0x80;
+const DO_POWER_PAGABLE: u32 = 0x2000;
+const TRUE: u8 = 1;
+
+/// DriverEntry: tells the kernel the driver's routines.
+///
+/// # Safety
+/// Called by the kernel, through [`crate::driver_entry!`], with its driver object.
+pub unsafe fn initialize<E: Driver>(
+    driver: *mut sys::DRIVER_OBJECT,
+    _registry_path: *const sys::UNICODE_STRING,
+) -> sys::NTSTATUS {
+    const {
+        // IoCreateDevice aligns the extension as it aligns pool.
+        assert!(
+            align_of::<Device<E>>() <= 16,
+            "the extension's alignment is too large"
+        );
+    }
+    // SAFETY: (Pointer) the kernel's driver object, which outlives the driver.
+    // (Aliasing) the kernel reads it after DriverEntry has returned.
+    let driver = unsafe { &mut *driver };
+    // SAFETY: (Pointer) the kernel makes a driver extension for every driver.
+    unsafe { (*driver.DriverExtension).AddDevice = Some(add_device::<E>) };
+    driver.DriverUnload = Some(unload);
+    driver.DriverStartIo = E::ROUTINES.start_io;
+    let routines: [(u32, sys::PDRIVER_DISPATCH); 7] = [
+        (sys::IRP_MJ_CREATE, Some(create::<E>)),
+        (sys::IRP_MJ_CLEANUP, Some(succeed)),
+        (sys::IRP_MJ_CLOSE, Some(succeed)),
+        (sys::IRP_MJ_DEVICE_CONTROL, Some(device_control::<E>)),
+        (sys::IRP_MJ_PNP, Some(pnp::dispatch::<E>)),
+        (sys::IRP_MJ_POWER, Some(pass_down)),
+        (sys::IRP_MJ_SYSTEM_CONTROL, Some(pass_down)),
+    ];
+    for (major, routine) in routines {
+        let slot = usize::try_from(major).ok();
+        if let Some(slot) = slot.and_then(|major| driver.MajorFunction.get_mut(major)) {
+            *slot = routine;
+        }
+    }
+    0
+}
+
+/// AddDevice: a functional device object on top of the stack.
+unsafe extern "C" fn add_device<E: Driver>(
+    driver: *mut sys::DRIVER_OBJECT,
+    physical: *mut sys::DEVICE_OBJECT,
+) -> sys::NTSTATUS {
+    // SAFETY: (IRQL) the PnP manager calls AddDevice at PASSIVE_LEVEL.
+    let mut irql = unsafe { Passive::assume() };
+    status_of(&add_device_at_passive::<E>(&mut irql, driver, physical))
+}
+
+fn add_device_at_passive<E: Driver>(
+    irql: &mut Passive,
+    driver: *mut sys::DRIVER_OBJECT,
+    physical: *mut sys::DEVICE_OBJECT,
+) -> Result<()> {
+    let extension = E::add_device(irql)?;
+    let mut object = null_mut();
+    // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) the driver object is the
+    // kernel's, the result lives across the call; the object has no name.
+    let status = unsafe {
+        sys::IoCreateDevice(
+            driver,
+            const { sys::ulong_size::<Device<E>>() },
+            null_mut(),
+            FILE_DEVICE_UNKNOWN,
+            FILE_DEVICE_SECURE_OPEN,
+            0,
+            &raw mut object,
+        )
+    };
+    NtError::check(status)?;
+    // SAFETY: (Pointer) IoCreateDevice has just made it.
+    let place = unsafe { (*object).DeviceExtension }.cast::<Device<E>>();
+    // SAFETY: (Pointer) as large as asked for and aligned, see `initialize`. (Aliasing)
+    // nobody knows the device object yet.
+    unsafe { place.write(Device::new(object, physical, extension)) };
+    let attached = attach(irql, object, place.cast(), E::ROUTINES.dpc_for_isr);
+    // A class that cannot be registered fails AddDevice: user mode could not find
+    // the device.
+    let result = attached.and_then(|()| match &E::INTERFACE {
+        Some(class) => DeviceInterface::register(irql, physical, class).map(Some),
+        None => Ok(None),
+    });
+    match result {
+        Ok(interface) => {
+            if let Some(interface) = interface {
+                // SAFETY: (Aliasing) the device still says that it is initialising, so no
+                // IRP comes; nobody else is at the extension.
+                unsafe { (*place.cast::<Header>()).has_interface(interface) };
+            }
+            // SAFETY: (Aliasing) as above; this is what lets IRPs come.
+            unsafe { (*object).Flags &= !DO_DEVICE_INITIALIZING };
+            Ok(())
+        }
+        Err(error) => {
+            // SAFETY: (Caller) nothing was started, and no IRP has come.
+            unsafe { pnp::delete::<E>(irql, object) };
+            Err(error)
+        }
+    }
+}
+
+/// Makes the device object ready and attaches it to the stack.
+fn attach(
+    irql: &mut Passive,
+    object: *mut sys::DEVICE_OBJECT,
+    header: *mut Header,
+    dpc: Option<DpcRoutine>,
+) -> Result<()> {
+    // SAFETY: (Aliasing) the device object is attached to nothing yet, so nobody else
+    // is at its extension.
+    let header = unsafe { &mut *header };
+    // SAFETY: (Caller) once, and the extension never moves, fact 1.
+    unsafe { header.remove_lock().initialize(irql) };
+    // SAFETY: (Pointer) alive. Is IoInitializeDpcRequest.
+    let kdpc = unsafe { &raw mut (*object).Dpc };
+    if dpc.is_some() {
+        // SAFETY: (Pointer) the device object's own DPC; its context is the device object,
+        // which outlives it, fact 3.
+        unsafe { sys::KeInitializeDpc(kdpc, dpc, object.cast()) };
+    }
+    // SAFETY: (Pointer) alive. A StartIo routine that ends its packet at once starts the
+    // next from inside, so it must not be re-entered; packets are not cancellable once
+    // dequeued.
+    unsafe { sys::IoSetStartIoAttributes(object, TRUE, TRUE) };
+    // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) the PDO that AddDevice was
+    // given.
+    let lower = unsafe { sys::IoAttachDeviceToDeviceStack(object, header.physical()) };
+    if lower.is_null() {
+        return Err(NtError::STATUS_NO_SUCH_DEVICE);
+    }
+    header.attached_to(lower);
+    // SAFETY: (Pointer) the stack keeps the lower object while this one is attached.
+    let pageable = unsafe { (*lower).Flags } & DO_POWER_PAGABLE;
+    // SAFETY: (Aliasing) the device still says that it is initialising.
+    unsafe { (*object).Flags |= DO_BUFFERED_IO | pageable };
+    Ok(())
+}
+
+/// DriverUnload: REMOVE has undone everything by now.
+unsafe extern "C" fn unload(_driver: *mut sys::DRIVER_OBJECT) {}
+
+/// An IRP at a device of this crate, whose remove lock holds for it.
+struct Arrived<'a, E> {
+    device: &'a Device<E>,
+    irp: Irp,
+    irql: UpToDispatch,
+}
+
+impl<E> Arrived<'_, E> {
+    /// Takes the remove lock for an IRP that came to a dispatch routine. `Err` holds
+    /// what to return: the device is going, and the IRP was completed.
+    ///
+    /// # Safety
+    /// The I/O manager has just passed this IRP to a dispatch routine of this device,
+    /// whose extension is `E`.
+    unsafe fn new(
+        object: *mut sys::DEVICE_OBJECT,
+        irp: *mut sys::IRP,
+    ) -> core::result::Result<Self, sys::NTSTATUS> {
+        // SAFETY: (Pointer) the I/O manager keeps the device object across the call.
+        let device = unsafe { Device::<E>::of(object) };
+        // SAFETY: (IRQL) dispatch routines are called at DISPATCH_LEVEL or below.
+        let irql = unsafe { UpToDispatch::assume() };
+        if let Err(error) = device.header().remove_lock().acquire(irp) {
+            // SAFETY: (Caller) the IRP is ours, and we have not got its remove lock.
+            return Err(unsafe { refuse(irp, error) });
+        }
+        Ok(Self {
+            device,
+            // SAFETY: (Caller) the dispatch routine owns the IRP, and the lock is held.
+            irp: unsafe { Irp::from_raw(irp) },
+            irql,
+        })
+    }
+}
+
+/// Completes an IRP whose device does not hold a remove lock for it.
+///
+/// # Safety
+/// The caller owns the IRP and gives it up.
+pub(crate) unsafe fn refuse(irp: *mut sys::IRP, error: NtError) -> sys::NTSTATUS {
+    // SAFETY: (Aliasing) the caller owns the IRP.
+    unsafe { (*irp).IoStatus = sys::io_status(error.status(), 0) };
+    // SAFETY: (IRQL) dispatch routines are at DISPATCH_LEVEL or below. (Caller) the one
+    // completion: the IRP is given up.
+    unsafe { sys::IofCompleteRequest(irp, sys::NO_INCREMENT) };
+    error.status()
+}
+
+/// IRP_MJ_CREATE.
+unsafe extern "C" fn create<E: Driver>(
+    object: *mut sys::DEVICE_OBJECT,
+    irp: *mut sys::IRP,
+) -> sys::NTSTATUS {
+    // SAFETY: (Caller) the I/O manager; only `initialize::<E>` hands this out.
+    let arrived = unsafe { Arrived::<E>::new(object, irp) };
+    dispatch(arrived, |device, irql, irp| {
+        match device.header().state().admit_create() {
+            Ok(()) => E::create(device, irql, irp),
+            Err(error) => irp.complete(irql, Err(error)),
+        }
+    })
+}
+
+/// IRP_MJ_DEVICE_CONTROL.
+unsafe extern "C" fn device_control<E: Driver>(
+    object: *mut sys::DEVICE_OBJECT,
+    irp: *mut sys::IRP,
+) -> sys::NTSTATUS {
+    // SAFETY: as in `create`.
+    let arrived = unsafe { Arrived::<E>::new(object, irp) };
+    dispatch(arrived, |device, irql, irp| {
+        match device.header().state().admit_request() {
+            Ok(()) => E::device_control(device, irql, irp),
+            Err(error) => irp.complete(irql, Err(error)),
+        }
+    })
+}
+
+/// IRP_MJ_CLEANUP, IRP_MJ_CLOSE: this crate keeps nothing for a handle. Never
+/// refused, not even by a device that has gone.
+unsafe extern "C" fn succeed(object: *mut sys::DEVICE_OBJECT, irp: *mut sys::IRP) -> sys::NTSTATUS {
+    // SAFETY: as in `create`; whatever the extension is, it begins with a header.
+    let arrived = unsafe { Arrived::<()>::new(object, irp) };
+    dispatch(arrived, |_, irql, irp| irp.complete(irql, Ok(0)))
+}
+
+fn dispatch<E>(
+    arrived: core::result::Result<Arrived<'_, E>, sys::NTSTATUS>,
+    routine: impl FnOnce(&Device<E>, &mut UpToDispatch, Irp) -> Dispatched,
+) -> sys::NTSTATUS {
+    match arrived {
+        Ok(mut arrived) => routine(arrived.device, &mut arrived.irql, arrived.irp).status(),
+        Err(status) => status,
+    }
+}
+
+/// IRP_MJ_POWER, IRP_MJ_SYSTEM_CONTROL: not handled here, so the driver below gets
+/// them as they came.
+unsafe extern "C" fn pass_down(
+    object: *mut sys::DEVICE_OBJECT,
+    irp: *mut sys::IRP,
+) -> sys::NTSTATUS {
+    // SAFETY: as in `succeed`.
+    let arrived = unsafe { Arrived::<()>::new(object, irp) };
+    match arrived {
+        Ok(arrived) => pnp::forward(arrived.device.header(), arrived.irp),
+        Err(status) => status,
+    }
+}
+
+/// StartIo.
+pub(crate) unsafe extern "C" fn start_io<E: StartIo>(
+    object: *mut sys::DEVICE_OBJECT,
+    irp: *mut sys::IRP,
+) {
+    // SAFETY: (Caller) the I/O manager, from IoStartPacket or IoStartNextPacket. The IRP
+    // holds the remove lock, so the device is alive, fact 4.
+    let device = unsafe { Device::<E>::of(object) };
+    // SAFETY: (IRQL) StartIo is called at DISPATCH_LEVEL.
+    let mut irql = unsafe { Dispatch::assume() };
+    // SAFETY: (Caller) as above: `start_packet` gave the IRP to the queue.
+    let packet = unsafe { Packet::from_raw(irp) };
+    device.offer(&mut irql, packet);
+}
+
+/// DpcForIsr.
+pub(crate) unsafe extern "C" fn dpc_for_isr<E: DpcForIsr>(
+    _dpc: *mut sys::KDPC,
+    context: sys::PVOID,
+    _irp: sys::PVOID,
+    _argument: sys::PVOID,
+) {
+    // SAFETY: (Caller) the kernel's DPC dispatcher. (Pointer) `attach` gave the device
+    // object as context; REMOVE flushes DPCs before it deletes the object, fact 3.
+    let device = unsafe { Device::<E>::of(context.cast()) };
+    // SAFETY: (IRQL) DPCs run at DISPATCH_LEVEL.
+    let mut irql = unsafe { Dispatch::assume() };
+    E::dpc_for_isr(device, &mut irql);
+}

@@ -1,0 +1,117 @@
+//! Adding, starting and stopping the device.
+
+use dirql::{
+    Guid,
+    device::Device,
+    driver::{Driver, Routines, Stop},
+    interrupt::Interrupt,
+    irp::{Dispatched, Irp},
+    irql::{Passive, UpToDispatch, at_dispatch},
+    resources::Resources,
+    spin_lock::SpinLock,
+    start_io::Packet,
+    status::{NtError, Result},
+    timer::Timer,
+    wait,
+};
+use edu_controller::Controller;
+use edu_interface::DEVICE_INTERFACE;
+
+use crate::{
+    Edu, EduController, Kept,
+    bar::{Bar, Shared},
+    operations, requests,
+    watchdog::TICK_MS,
+};
+
+/// Longest time that a device may go on with what it was doing before the start. The
+/// largest factorial takes it some seconds.
+const QUIET_MS: u32 = 30_000;
+/// How often a start looks whether the device is quiet.
+const QUIET_POLL_MS: u32 = 5;
+
+impl Driver for Edu {
+    const ROUTINES: Routines<Self> = Routines::new().start_io().dpc_for_isr();
+
+    const INTERFACE: Option<Guid> = Some(Guid {
+        data1: DEVICE_INTERFACE.data1,
+        data2: DEVICE_INTERFACE.data2,
+        data3: DEVICE_INTERFACE.data3,
+        data4: DEVICE_INTERFACE.data4,
+    });
+
+    fn add_device(_irql: &mut Passive) -> Result<Self> {
+        Ok(Self {
+            interrupt: Interrupt::new(),
+            watchdog: Timer::new(),
+            kept: SpinLock::new(Kept::default()),
+        })
+    }
+
+    /// The controller is a plain value until `connect` gives it to the interrupt: the
+    /// device has no reset, so it is silenced and waited for first.
+    fn start_device(
+        device: &Device<Self>,
+        irql: &mut Passive,
+        resources: &Resources<'_>,
+    ) -> Result<()> {
+        let line = resources.interrupt()?;
+        let bar = Bar::map(irql, &resources.memory(0)?)?;
+        let counters = device.kept.with(irql, |_, kept| kept.counters);
+        let mut controller = Controller::new(bar, counters);
+        let identification = controller
+            .identify()
+            .ok_or(NtError::STATUS_NO_SUCH_DEVICE)?
+            .value();
+        device
+            .kept
+            .with(irql, |_, kept| kept.identification = identification);
+        quiet(irql, &mut controller)?;
+        let shared = Shared(controller);
+        device
+            .interrupt
+            .connect(device, irql, &line, shared, |_, shared| shared.0.enable())?;
+        device.watchdog.start_periodic(device, irql, TICK_MS)
+    }
+
+    fn stop_device(device: &Device<Self>, irql: &mut Passive, _why: Stop) -> Option<Packet> {
+        let under_way = device
+            .interrupt
+            .synchronize(irql, |_, shared| shared.0.silence());
+        device.watchdog.stop(irql);
+        if let Some(Shared(mut controller)) = device.interrupt.disconnect(irql) {
+            // The DPC may not have come to what the ISR saved last.
+            let results = operations::take_results(&mut controller);
+            at_dispatch(irql, |irql| {
+                for ended in results.into_iter().flatten() {
+                    operations::complete(irql, ended);
+                }
+            });
+            let counters = controller.counters();
+            device.kept.with(irql, |_, kept| kept.counters = counters);
+        }
+        under_way.flatten()
+    }
+
+    fn device_control(device: &Device<Self>, irql: &mut UpToDispatch, irp: Irp) -> Dispatched {
+        requests::device_control(device, irql, irp)
+    }
+}
+
+/// Silences the device and waits out what it is still doing.
+fn quiet(irql: &mut Passive, controller: &mut EduController) -> Result<()> {
+    let nothing_under_way = controller.silence();
+    debug_assert!(
+        nothing_under_way.is_none(),
+        "a new controller has no operation"
+    );
+    let mut waited_ms: u32 = 0;
+    while !controller.is_quiet() {
+        if waited_ms >= QUIET_MS {
+            return Err(NtError::STATUS_IO_TIMEOUT);
+        }
+        wait::delay(irql, QUIET_POLL_MS);
+        waited_ms = waited_ms.saturating_add(QUIET_POLL_MS);
+    }
+    Ok(())
+}

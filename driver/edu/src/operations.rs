@@ -1,0 +1,117 @@
+//! StartIo and DpcForIsr: the two ends of an operation.
+
+use dirql::{
+    device::Device,
+    driver::DpcForIsr,
+    irp::Buffers,
+    irql::Dispatch,
+    start_io::{Packet, Start, StartIo},
+    status::{NtError, Result},
+};
+use edu_controller::{Ended, Outcome, Refused};
+use edu_interface::{Factorial, Liveness, Raised};
+
+use crate::{Edu, EduController, requests::Packeted};
+
+/// Results that one critical section takes out; more than the controller ever has.
+const BATCH: usize = 8;
+
+impl StartIo for Edu {
+    fn start_io(device: &Device<Self>, irql: &mut Dispatch, packet: Packet) -> Start {
+        match packet
+            .control_code()
+            .map(|code| Packeted::parse(code, &packet))
+        {
+            Some(Ok(Packeted::Liveness { value })) => check_liveness(device, irql, packet, value),
+            Some(Ok(Packeted::Operation {
+                operation,
+                deadline,
+            })) => {
+                let mut packet = Some(packet);
+                let refused = device.interrupt.synchronize(irql, |_, shared| {
+                    let packet = packet.take()?;
+                    shared.0.arm(packet, operation, deadline).err()
+                });
+                started(irql, packet, refused.flatten())
+            }
+            Some(Err(error)) => {
+                packet.fail(irql, error);
+                Start::Accepted
+            }
+            None => {
+                packet.fail(irql, NtError::STATUS_INVALID_DEVICE_REQUEST);
+                Start::Accepted
+            }
+        }
+    }
+}
+
+/// `untouched` still holds the packet if no critical section ran.
+fn started(
+    irql: &mut Dispatch,
+    untouched: Option<Packet>,
+    refused: Option<Refused<Packet>>,
+) -> Start {
+    match (untouched, refused) {
+        (Some(packet), _) | (None, Some(Refused::Silent(packet))) => Start::Refused(packet),
+        (None, Some(Refused::Busy(packet))) => {
+            packet.fail(irql, NtError::STATUS_DEVICE_BUSY);
+            Start::Accepted
+        }
+        (None, None) => Start::Accepted,
+    }
+}
+
+/// Needs no interrupt, so it ends here.
+fn check_liveness(device: &Device<Edu>, irql: &mut Dispatch, packet: Packet, value: u32) -> Start {
+    let answer = device
+        .interrupt
+        .synchronize(irql, |_, shared| shared.0.check_liveness(value));
+    match answer.flatten() {
+        Some(answer) => {
+            packet.complete(irql, Ok(Liveness { answer }));
+            Start::Accepted
+        }
+        None => Start::Refused(packet),
+    }
+}
+
+impl DpcForIsr for Edu {
+    fn dpc_for_isr(device: &Device<Self>, irql: &mut Dispatch) {
+        let results = device
+            .interrupt
+            .synchronize(irql, |_, shared| take_results(&mut shared.0));
+        for ended in results.into_iter().flatten().flatten() {
+            complete(irql, ended);
+        }
+    }
+}
+
+/// Takes all results out of the controller.
+pub(crate) fn take_results(controller: &mut EduController) -> [Option<Ended<Packet>>; BATCH] {
+    let mut taken: u64 = 0;
+    let results = core::array::from_fn(|_| {
+        let ended = controller.next_result();
+        taken = taken.wrapping_add(ended.is_some().into());
+        ended
+    });
+    controller.drained(taken);
+    results
+}
+
+/// Completes the IRP of an operation that has ended.
+pub(crate) fn complete(irql: &mut Dispatch, ended: Ended<Packet>) {
+    match ended.outcome {
+        Outcome::Factorial { n, value } => {
+            let reply: Result<_> = Ok(Factorial { n, value });
+            ended.owner.complete(irql, reply);
+        }
+        Outcome::Raised { causes } => {
+            let reply: Result<_> = Ok(Raised {
+                causes,
+                reserved: 0,
+            });
+            ended.owner.complete(irql, reply);
+        }
+    }
+}

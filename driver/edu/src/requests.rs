@@ -1,0 +1,210 @@
+//! IRP_MJ_DEVICE_CONTROL: validate, answer at once, or start a packet.
+//!
+//! Everything that can be wrong with a request is found here, before any register
+//! is touched:
+//!
+//! | what is wrong | status |
+//! |---|---|
+//! | control code not known, all 32 bits compared | `STATUS_INVALID_DEVICE_REQUEST` |
+//! | input shorter than the request | `STATUS_INFO_LENGTH_MISMATCH` |
+//! | output shorter than the reply | `STATUS_BUFFER_TOO_SMALL` |
+//! | a mask of zero, a time-out over the bound | `STATUS_INVALID_PARAMETER` |
+//! | the device is not started | `STATUS_DEVICE_NOT_READY` |
+//! | the device is gone | `STATUS_DELETE_PENDING` |
+
+use dirql::{
+    device::Device,
+    interrupt::Kind,
+    irp::{Buffers, Dispatched, Irp},
+    irql::UpToDispatch,
+    processor,
+    status::{NtError, Result},
+};
+use edu_controller::{Counters, Deadline, Operation};
+use edu_interface::{
+    ControlCode, DEFAULT_TIMEOUT_MS, FACTORIAL, Factorial, FactorialRequest, IDENTIFY,
+    INTERFACE_VERSION, Identity, InterruptKind, LIVENESS, Liveness, LivenessRequest,
+    MAX_TIMEOUT_MS, RAISE_INTERRUPT, RESET_STATISTICS, RaiseRequest, Raised, STATISTICS,
+    Statistics,
+};
+use zerocopy::FromBytes;
+
+use crate::{Edu, EduController, watchdog::TICK_MS};
+
+/// A validated request that needs the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Packeted {
+    /// Write and read the liveness register.
+    Liveness { value: u32 },
+    /// Ends with an interrupt.
+    Operation {
+        operation: Operation,
+        deadline: Deadline,
+    },
+}
+
+/// IRP_MJ_DEVICE_CONTROL.
+pub(crate) fn device_control(
+    device: &Device<Edu>,
+    irql: &mut UpToDispatch,
+    irp: Irp,
+) -> Dispatched {
+    let Some(code) = irp.control_code() else {
+        return irp.complete(irql, Err(NtError::STATUS_INVALID_DEVICE_REQUEST));
+    };
+    match code {
+        _ if code == IDENTIFY.value() => identify(device, irql, irp),
+        _ if code == STATISTICS.value() => statistics(device, irql, irp),
+        _ if code == RESET_STATISTICS.value() => reset_statistics(device, irql, irp),
+        _ => match Packeted::parse(code, &irp) {
+            Ok(_) => irp.pend(|irp| device.start_packet(irql, irp)),
+            Err(error) => irp.complete(irql, Err(error)),
+        },
+    }
+}
+
+/// Lengths of a request that goes to the device.
+trait Request: FromBytes {
+    type Reply;
+
+    fn validate(self) -> Result<Packeted>;
+}
+
+impl Packeted {
+    /// Reads the request of an IRP, and checks it. StartIo calls this again for a packet
+    /// that the dispatch routine has checked; the system buffer cannot have changed.
+    pub(crate) fn parse(code: u32, irp: &impl Buffers) -> Result<Self> {
+        const fn is(code: u32, known: ControlCode) -> bool {
+            code == known.value()
+        }
+        match code {
+            _ if is(code, LIVENESS) => read::<LivenessRequest>(irp),
+            _ if is(code, FACTORIAL) => read::<FactorialRequest>(irp),
+            _ if is(code, RAISE_INTERRUPT) => read::<RaiseRequest>(irp),
+            _ => Err(NtError::STATUS_INVALID_DEVICE_REQUEST),
+        }
+    }
+}
+
+fn read<T: Request>(irp: &impl Buffers) -> Result<Packeted> {
+    let request = irp.input::<T>()?;
+    irp.expect_output::<T::Reply>()?;
+    request.validate()
+}
+
+impl Request for LivenessRequest {
+    type Reply = Liveness;
+
+    fn validate(self) -> Result<Packeted> {
+        Ok(Packeted::Liveness { value: self.value })
+    }
+}
+
+impl Request for FactorialRequest {
+    type Reply = Factorial;
+
+    fn validate(self) -> Result<Packeted> {
+        Ok(Packeted::Operation {
+            operation: Operation::Factorial { n: self.n },
+            deadline: deadline(self.timeout_ms)?,
+        })
+    }
+}
+
+impl Request for RaiseRequest {
+    type Reply = Raised;
+
+    fn validate(self) -> Result<Packeted> {
+        if self.mask == 0 {
+            return Err(NtError::STATUS_INVALID_PARAMETER);
+        }
+        Ok(Packeted::Operation {
+            operation: Operation::Raise { mask: self.mask },
+            deadline: deadline(self.timeout_ms)?,
+        })
+    }
+}
+
+/// The deadline of a request's time-out, in watchdog ticks.
+fn deadline(timeout_ms: u32) -> Result<Deadline> {
+    let timeout_ms = match timeout_ms {
+        0 => DEFAULT_TIMEOUT_MS,
+        1..=MAX_TIMEOUT_MS => timeout_ms,
+        _ => return Err(NtError::STATUS_INVALID_PARAMETER),
+    };
+    Ok(Deadline::after_ticks(timeout_ms.div_ceil(TICK_MS)))
+}
+
+fn identify(device: &Device<Edu>, irql: &mut UpToDispatch, mut irp: Irp) -> Dispatched {
+    let result = irp.expect_output::<Identity>().and_then(|()| {
+        let info = device.interrupt.info();
+        let info = info.ok_or(NtError::STATUS_DEVICE_NOT_READY)?;
+        irp.write_output(&Identity {
+            version: INTERFACE_VERSION,
+            identification: device.kept.with(irql, |_, kept| kept.identification),
+            interrupt_kind: match info.kind {
+                Kind::Line => InterruptKind::Line,
+                Kind::Message => InterruptKind::Message,
+                Kind::FullySpecified => InterruptKind::FullySpecified,
+            } as u32,
+            vector: info.vector,
+            synchronize_irql: info.synchronize_irql.into(),
+            processors: processor::active_count(),
+        })
+    });
+    irp.complete(irql, result)
+}
+
+/// A snapshot of the counters, taken in one critical section.
+fn statistics(device: &Device<Edu>, irql: &mut UpToDispatch, mut irp: Irp) -> Dispatched {
+    let result = irp.expect_output::<Statistics>().and_then(|()| {
+        let counters = count(device, irql, |controller| controller.counters())?;
+        irp.write_output(&snapshot(&counters))
+    });
+    irp.complete(irql, result)
+}
+
+/// Sets the counters to zero. Who wants to know what they were passes a buffer.
+fn reset_statistics(device: &Device<Edu>, irql: &mut UpToDispatch, mut irp: Irp) -> Dispatched {
+    let wanted = irp.output_length() > 0;
+    let fits = if wanted {
+        irp.expect_output::<Statistics>()
+    } else {
+        Ok(())
+    };
+    let result = fits.and_then(|()| {
+        let counters = count(device, irql, EduController::reset_counters)?;
+        if wanted {
+            irp.write_output(&snapshot(&counters))
+        } else {
+            Ok(0)
+        }
+    });
+    irp.complete(irql, result)
+}
+
+fn count(
+    device: &Device<Edu>,
+    irql: &mut UpToDispatch,
+    f: impl FnOnce(&mut EduController) -> Counters,
+) -> Result<Counters> {
+    device
+        .interrupt
+        .synchronize(irql, |_, shared| f(&mut shared.0))
+        .ok_or(NtError::STATUS_DEVICE_NOT_READY)
+}
+
+fn snapshot(counters: &Counters) -> Statistics {
+    Statistics {
+        interrupts_claimed: counters.interrupts_claimed,
+        interrupts_not_ours: counters.interrupts_not_ours,
+        interrupts_unasked: counters.interrupts_unasked,
+        operations_started: counters.operations_started,
+        operations_completed: counters.operations_completed,
+        operations_timed_out: counters.operations_timed_out,
+        operations_aborted: counters.operations_aborted,
+        dpc_runs: counters.drains,
+        dpc_most_results: counters.most_results,
+        liveness_checks: counters.liveness_checks,
+    }
+}

@@ -1,0 +1,30 @@
+//! The watchdog timer.
+//!
+//! It ticks from start to stop, and each tick counts down the deadline of the
+//! operation under way, in the one critical section that also takes an operation
+//! past its deadline away. Starting and cancelling a timer for each operation would
+//! cost two calls into the kernel on the way of every request.
+
+use dirql::{device::Device, irql::Dispatch, status::NtError, timer::TimerRoutine};
+
+use crate::Edu;
+
+/// Milliseconds from tick to tick: how exactly deadlines are kept.
+pub(crate) const TICK_MS: u32 = 20;
+
+/// The routine of the watchdog timer.
+#[derive(Debug)]
+pub(crate) struct Watchdog;
+
+impl TimerRoutine for Watchdog {
+    type Extension = Edu;
+
+    fn expired(device: &Device<Edu>, irql: &mut Dispatch) {
+        let late = device
+            .interrupt
+            .synchronize(irql, |_, shared| shared.0.tick());
+        if let Some(packet) = late.flatten() {
+            packet.fail(irql, NtError::STATUS_IO_TIMEOUT);
+        }
+    }
+}
