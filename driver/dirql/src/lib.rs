@@ -16,7 +16,7 @@
 //! So completing an IRP, starting the next packet, waiting, taking a spin lock or
 //! synchronising again inside a critical section does not compile:
 //!
-//! ```compile_fail,E0499
+//! ```compile_fail,E0501
 //! # use dirql::{interrupt::{Claim, Interrupt, ServiceRoutine}, irql::{Dirql, Dispatch}};
 //! # struct Counter(u32);
 //! # impl ServiceRoutine for Counter {
