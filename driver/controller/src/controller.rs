@@ -26,6 +26,18 @@ pub enum Service {
     ResultReady,
 }
 
+/// Results on their way from the ISR to their completion, the oldest first.
+#[derive(Debug)]
+pub struct Results<T>(Ring<Ended<T>, RESULTS>);
+
+impl<T> Iterator for Results<T> {
+    type Item = Ended<T>;
+
+    fn next(&mut self) -> Option<Ended<T>> {
+        self.0.pop()
+    }
+}
+
 /// The device's registers and all that the ISR shares.
 ///
 /// `T` is what an operation belongs to.
@@ -142,18 +154,15 @@ impl<R: Registers, T> Controller<R, T> {
         }
     }
 
-    /// Takes the oldest result that the ISR has saved; the DPC calls it until there
-    /// is none, all in one critical section, which [`drained`](Self::drained) ends.
-    pub fn next_result(&mut self) -> Option<Ended<T>> {
-        self.results.pop()
-    }
-
-    /// Counts a drain that found `results` results.
-    pub fn drained(&mut self, results: u64) {
-        if results > 0 {
+    /// Takes out all results that the ISR has saved, for the DPC.
+    pub fn drain(&mut self) -> Results<T> {
+        let results = core::mem::replace(&mut self.results, Ring::new());
+        let found = results.len();
+        if found > 0 {
             count(&mut self.counters.drains);
-            self.counters.most_results = self.counters.most_results.max(results);
+            self.counters.most_results = self.counters.most_results.max(found as u64);
         }
+        Results(results)
     }
 
     /// Counts a watchdog tick, and hands back an operation past its deadline.

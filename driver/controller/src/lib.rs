@@ -37,7 +37,7 @@ mod engine;
 mod registers;
 mod ring;
 
-pub use controller::{Controller, Service};
+pub use controller::{Controller, Results, Service};
 pub use counters::Counters;
 pub use engine::{Deadline, Ended, Operation, Outcome, Refused};
 pub use registers::{Identification, Register, Registers, STATUS_COMPUTING, STATUS_INTERRUPT};

@@ -24,6 +24,10 @@ impl<V, const N: usize> Ring<V, N> {
         }
     }
 
+    pub(crate) const fn len(&self) -> usize {
+        self.length
+    }
+
     pub(crate) const fn has_room(&self) -> bool {
         self.length < N
     }

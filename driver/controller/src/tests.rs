@@ -110,7 +110,7 @@ fn a_factorial_takes_four_register_accesses() {
     controller.device().end_factorial();
     assert_eq!(controller.service(), Service::ResultReady);
     assert_eq!(
-        controller.next_result(),
+        controller.drain().next(),
         Some(Ended {
             owner: 7,
             outcome: Outcome::Factorial {
@@ -119,7 +119,7 @@ fn a_factorial_takes_four_register_accesses() {
             }
         })
     );
-    assert_eq!(controller.next_result(), None);
+    assert_eq!(controller.drain().next(), None);
     assert_eq!(
         controller.device().log,
         vec![
@@ -138,7 +138,7 @@ fn a_raise_takes_three_register_accesses() {
     assert_eq!(controller.arm_raise(1, 0x8000_0101, 10), Ok(()));
     assert_eq!(controller.service(), Service::ResultReady);
     assert_eq!(
-        controller.next_result().map(|ended| ended.outcome),
+        controller.drain().next().map(|ended| ended.outcome),
         Some(Outcome::Raised {
             causes: 0x8000_0101
         })
@@ -186,7 +186,7 @@ fn an_unasked_cause_is_claimed_and_leaves_the_operation_alone() {
     assert_eq!(controller.arm_factorial(1, 5, 10), Ok(()));
     controller.device().causes = 0x100;
     assert_eq!(controller.service(), Service::Claimed);
-    assert_eq!(controller.next_result(), None);
+    assert_eq!(controller.drain().next(), None);
     controller.device().end_factorial();
     assert_eq!(controller.service(), Service::ResultReady);
     assert_eq!(controller.counters().interrupts_unasked, 1);
@@ -202,12 +202,9 @@ fn a_second_interrupt_before_the_drain_overwrites_nothing() {
         assert_eq!(controller.service(), Service::ResultReady);
     }
     assert_eq!(controller.arm_raise(9, 1, 10), Err(Refused::Busy(9)));
-    let owners: Vec<_> = core::iter::from_fn(|| controller.next_result())
-        .map(|ended| ended.owner)
-        .collect();
+    let owners: Vec<_> = controller.drain().map(|ended| ended.owner).collect();
     assert_eq!(owners, vec![0, 1, 2, 3]);
-    controller.drained(4);
-    controller.drained(0);
+    assert_eq!(controller.drain().count(), 0);
     let counters = controller.counters();
     assert_eq!((counters.drains, counters.most_results), (1, 4));
 }
@@ -244,11 +241,11 @@ fn a_time_out_waits_for_the_abandoned_factorial() {
     assert_eq!(controller.arm_factorial(2, 6, 10), Ok(()));
     controller.device().end_factorial();
     assert_eq!(controller.service(), Service::Claimed);
-    assert_eq!(controller.next_result(), None);
+    assert_eq!(controller.drain().next(), None);
     controller.device().end_factorial();
     assert_eq!(controller.service(), Service::ResultReady);
     assert_eq!(
-        controller.next_result().map(|ended| ended.outcome),
+        controller.drain().next().map(|ended| ended.outcome),
         Some(Outcome::Factorial { n: 6, value: 720 })
     );
     let counters = controller.counters();
@@ -302,7 +299,7 @@ fn a_result_saved_before_the_silence_is_still_drained() {
     assert_eq!(controller.arm_raise(1, 4, 10), Ok(()));
     assert_eq!(controller.service(), Service::ResultReady);
     assert_eq!(controller.silence(), None);
-    assert_eq!(controller.next_result().map(|ended| ended.owner), Some(1));
+    assert_eq!(controller.drain().next().map(|ended| ended.owner), Some(1));
 }
 
 #[test]

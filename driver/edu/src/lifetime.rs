@@ -81,9 +81,9 @@ impl Driver for Edu {
         device.watchdog.stop(irql);
         if let Some(Shared(mut controller)) = device.interrupt.disconnect(irql) {
             // The DPC may not have come to what the ISR saved last.
-            let results = operations::take_results(&mut controller);
+            let results = controller.drain();
             at_dispatch(irql, |irql| {
-                for ended in results.into_iter().flatten() {
+                for ended in results {
                     operations::complete(irql, ended);
                 }
             });

@@ -11,10 +11,7 @@ use dirql::{
 use edu_controller::{Ended, Outcome, Refused};
 use edu_interface::{Factorial, Liveness, Raised};
 
-use crate::{Edu, EduController, requests::Packeted};
-
-/// Results that one critical section takes out; more than the controller ever has.
-const BATCH: usize = 8;
+use crate::{Edu, requests::Packeted};
 
 impl StartIo for Edu {
     fn start_io(device: &Device<Self>, irql: &mut Dispatch, packet: Packet) -> Start {
@@ -80,23 +77,11 @@ impl DpcForIsr for Edu {
     fn dpc_for_isr(device: &Device<Self>, irql: &mut Dispatch) {
         let results = device
             .interrupt
-            .synchronize(irql, |_, shared| take_results(&mut shared.0));
-        for ended in results.into_iter().flatten().flatten() {
+            .synchronize(irql, |_, shared| shared.0.drain());
+        for ended in results.into_iter().flatten() {
             complete(irql, ended);
         }
     }
-}
-
-/// Takes all results out of the controller.
-pub(crate) fn take_results(controller: &mut EduController) -> [Option<Ended<Packet>>; BATCH] {
-    let mut taken: u64 = 0;
-    let results = core::array::from_fn(|_| {
-        let ended = controller.next_result();
-        taken = taken.wrapping_add(ended.is_some().into());
-        ended
-    });
-    controller.drained(taken);
-    results
 }
 
 /// Completes the IRP of an operation that has ended.
