@@ -15,6 +15,7 @@ const SECTIONS: usize = 6;
 const OPTIONAL_HEADER_SIZE: usize = 20;
 const OPTIONAL_HEADER: usize = 24;
 /// In the optional header.
+const CHECKSUM: usize = 64;
 const SUBSYSTEM: usize = 68;
 /// In a section header.
 const CHARACTERISTICS: usize = 36;
@@ -30,76 +31,99 @@ const IMPORT: &[u8] = b"KeSynchronizeExecution\0";
 const NO_IMPORT: &[u8] = b"KeSynchronizeExecutixn\0";
 
 pub(super) fn add(list: &mut List) {
-    list.add("bad-image/empty", |artifacts| {
-        altered(artifacts, &["edu.sys"], |image| {
-            image.clear();
-            Ok(())
-        })
+    let mut bad = |name: &str, words: &'static [&'static str], alter: Alteration| {
+        list.add(format!("bad-image/{name}"), move |artifacts| {
+            altered(artifacts, words, alter)
+        });
+    };
+    bad("empty", &["image"], |image| {
+        image.clear();
+        Ok(())
     });
-    list.add("bad-image/no-image", |artifacts| {
-        altered(artifacts, &["edu.sys", "not a PE"], |image| {
-            *image = b"This is a text file, and no driver at all.\n".repeat(100);
-            Ok(())
-        })
+    bad("no-image", &["no PE image"], |image| {
+        *image = b"This is a text file, and no driver at all.\n".repeat(100);
+        Ok(())
     });
-    list.add("bad-image/cut-in-the-headers", |artifacts| {
-        altered(artifacts, &["truncated"], |image| {
-            image.truncate(pe_header(image)? + OPTIONAL_HEADER + 8);
-            Ok(())
-        })
+    bad("cut-in-the-headers", &["PE image"], |image| {
+        image.truncate(pe_header(image)? + OPTIONAL_HEADER + 8);
+        Ok(())
     });
-    list.add("bad-image/cut-in-the-middle", |artifacts| {
-        altered(artifacts, &["truncated"], |image| {
-            image.truncate(image.len() / 2);
-            Ok(())
-        })
+    bad("cut-in-the-middle", &["truncated"], |image| {
+        image.truncate(image.len() / 2);
+        Ok(())
     });
-    list.add("bad-image/another-machine", |artifacts| {
-        altered(artifacts, &["machine"], |image| {
-            let at = pe_header(image)? + MACHINE;
-            put(image, at, &I386.to_le_bytes())
-        })
+    bad("damaged", &["damaged", "checksum"], |image| {
+        let at = image.len() / 2;
+        image[at] ^= 1;
+        Ok(())
     });
-    list.add("bad-image/a-console-program", |artifacts| {
-        altered(artifacts, &["subsystem"], |image| {
+    bad("without-checksum", &["no checksum"], |image| {
+        let at = pe_header(image)? + OPTIONAL_HEADER + CHECKSUM;
+        put(image, at, &[0; 4])
+    });
+    bad("another-machine", &["another machine", "0x014c"], |image| {
+        let at = pe_header(image)? + MACHINE;
+        put(image, at, &I386.to_le_bytes())?;
+        sign(image)
+    });
+    bad(
+        "a-console-program",
+        &["no kernel image", "subsystem 3"],
+        |image| {
             let at = pe_header(image)? + OPTIONAL_HEADER + SUBSYSTEM;
-            put(image, at, &CONSOLE.to_le_bytes())
-        })
-    });
-    list.add("bad-image/writable-code", |artifacts| {
-        altered(artifacts, &["writable", "executable"], |image| {
-            make_code_writable(image)
-        })
-    });
-    list.add("bad-image/missing-import", |artifacts| {
-        altered(artifacts, &["KeSynchronizeExecutixn"], |image| {
-            let at = find(image, IMPORT).context("the driver does not import what it should")?;
-            put(image, at, NO_IMPORT)
-        })
+            put(image, at, &CONSOLE.to_le_bytes())?;
+            sign(image)
+        },
+    );
+    bad(
+        "writable-code",
+        &["both writable and executable"],
+        |image| {
+            make_code_writable(image)?;
+            sign(image)
+        },
+    );
+    bad("missing-import", &["KeSynchronizeExecutixn"], |image| {
+        let at = find(image, IMPORT).context("the driver does not import what it should")?;
+        put(image, at, NO_IMPORT)?;
+        sign(image)
     });
     list.add("bad-image/eductl.exe", |artifacts| {
         let program = artifacts.eductl_exe();
         ensure!(program.is_file(), "{} is not there", program.display());
         refused(
             &Machine::new(artifacts).with_driver(&program),
-            &["subsystem"],
+            &["no kernel image", "subsystem 3"],
         )
     });
 }
 
+type Alteration = fn(&mut Vec<u8>) -> anyhow::Result<()>;
+
 /// Boots the rig with an altered copy of the driver, which it must refuse with a
 /// sentence that holds `words`.
-fn altered(
-    artifacts: &Artifacts,
-    words: &[&str],
-    alter: impl FnOnce(&mut Vec<u8>) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+fn altered(artifacts: &Artifacts, words: &[&str], alter: Alteration) -> anyhow::Result<()> {
     let mut image = fs::read(artifacts.driver()).context("cannot read the driver")?;
     alter(&mut image)?;
     let folder = tempfile::tempdir().context("cannot make a folder")?;
     let copy: &Path = &folder.path().join("edu.sys");
     fs::write(copy, &image).context("cannot write the altered driver")?;
     refused(&Machine::new(artifacts).with_driver(copy), words)
+}
+
+/// Stores the checksum that the altered image has, so that it is refused for
+/// what was altered: the 16-bit one's complement sum of the file without its
+/// checksum field, plus its length.
+fn sign(image: &mut [u8]) -> anyhow::Result<()> {
+    let at = pe_header(image)? + OPTIONAL_HEADER + CHECKSUM;
+    put(image, at, &[0; 4])?;
+    let sum = image.chunks(2).fold(0_u32, |sum, pair| {
+        let word = u32::from(pair[0]) | pair.get(1).map_or(0, |high| u32::from(*high) << 8);
+        let sum = sum + word;
+        (sum & 0xffff) + (sum >> 16)
+    });
+    let checksum = sum + u32::try_from(image.len())?;
+    put(image, at, &checksum.to_le_bytes())
 }
 
 fn make_code_writable(image: &mut [u8]) -> anyhow::Result<()> {

@@ -36,6 +36,16 @@ pub(super) fn add(list: &mut List) {
             two_devices(artifacts, interrupts)
         });
     }
+    list.add("connect/fully-specified", |artifacts| {
+        verify_connected(
+            artifacts,
+            "connect=fully-specified",
+            InterruptKind::FullySpecified,
+        )
+    });
+    list.add("connect/interrupt-while-connecting", |artifacts| {
+        verify_connected(artifacts, "early-isr=on", InterruptKind::Message)
+    });
     list.add("watchdog", watchdog);
 }
 
@@ -64,13 +74,33 @@ fn verify_everything(
             "{sections} critical sections cannot have served {} operations",
             verification.operations
         );
-        as_configured(rig, processors, interrupts)
+        let kind = match interrupts {
+            Interrupts::Msi => InterruptKind::Message,
+            Interrupts::Intx => InterruptKind::Line,
+        };
+        as_configured(rig, processors, kind)
+    })?;
+    Ok(())
+}
+
+/// A platform that offers less, or that interrupts at the worst moment.
+fn verify_connected(
+    artifacts: &Artifacts,
+    option: &str,
+    kind: InterruptKind,
+) -> anyhow::Result<()> {
+    let machine = Machine::new(artifacts)
+        .with_processors(2)
+        .with_option(option);
+    in_rig(&machine, |rig| {
+        passed(&verify::run(rig, 0)?)?;
+        as_configured(rig, 2, kind)
     })?;
     Ok(())
 }
 
 /// The driver must have found what the machine is.
-fn as_configured(rig: &Rig, processors: u32, interrupts: Interrupts) -> anyhow::Result<()> {
+fn as_configured(rig: &Rig, processors: u32, kind: InterruptKind) -> anyhow::Result<()> {
     let handle = rig.open(&Open::read_write(0))?;
     let identity = Device::new(handle.as_ref()).identify()?;
     handle.close()?;
@@ -80,13 +110,9 @@ fn as_configured(rig: &Rig, processors: u32, interrupts: Interrupts) -> anyhow::
         rig.hello().processors,
         identity.processors
     );
-    let wanted = match interrupts {
-        Interrupts::Msi => InterruptKind::Message,
-        Interrupts::Intx => InterruptKind::Line,
-    };
     ensure!(
-        InterruptKind::from_value(identity.interrupt_kind) == Some(wanted),
-        "the interrupt is of kind {} instead of {wanted:?}",
+        InterruptKind::from_value(identity.interrupt_kind) == Some(kind),
+        "the interrupt is of kind {} instead of {kind:?}",
         identity.interrupt_kind
     );
     Ok(())
