@@ -93,12 +93,14 @@ impl<R: Registers, T> Controller<R, T> {
         status == ABSENT || (status & STATUS_COMPUTING == 0 && dma & DMA_RUNNING == 0)
     }
 
-    /// Lets the device interrupt. To be called under the interrupt lock, after the
+    /// Lets a silent device interrupt. To be called under the interrupt lock, after the
     /// interrupt was connected, and only when the device [`is_quiet`](Self::is_quiet).
     pub fn enable(&mut self) {
-        self.registers.write(Register::Acknowledge, u32::MAX);
-        self.registers.write(Register::Status, STATUS_INTERRUPT);
-        self.engine = Engine::Idle;
+        if let Engine::Silent = self.engine {
+            self.engine = Engine::Idle;
+            self.registers.write(Register::Acknowledge, u32::MAX);
+            self.registers.write(Register::Status, STATUS_INTERRUPT);
+        }
     }
 
     /// Programs an operation. One register write, unless it has to wait.
@@ -139,18 +141,18 @@ impl<R: Registers, T> Controller<R, T> {
         self.registers.write(Register::Acknowledge, causes);
         count(&mut self.counters.interrupts_claimed);
 
-        match core::mem::replace(&mut self.engine, Engine::Idle) {
-            Engine::Armed(armed) => match self.outcome(armed.operation, causes) {
-                Some(outcome) => self.save(armed.owner, outcome),
-                None => self.unasked(Engine::Armed(armed)),
-            },
-            Engine::Waiting(armed) if causes & CAUSE_FACTORIAL != 0 => {
-                count(&mut self.counters.interrupts_unasked);
-                self.program(armed);
-                Service::Claimed
+        match &self.engine {
+            Engine::Armed(armed) => {
+                let operation = armed.operation;
+                match self.outcome(operation, causes) {
+                    Some(outcome) => self.end(outcome),
+                    None => self.unasked(),
+                }
             }
-            Engine::Draining if causes & CAUSE_FACTORIAL != 0 => self.unasked(Engine::Idle),
-            engine => self.unasked(engine),
+            Engine::Draining | Engine::Waiting(_) if causes & CAUSE_FACTORIAL != 0 => {
+                self.drained_device()
+            }
+            _ => self.unasked(),
         }
     }
 
@@ -177,16 +179,24 @@ impl<R: Registers, T> Controller<R, T> {
             return None;
         }
         count(&mut self.counters.operations_timed_out);
-        match core::mem::replace(&mut self.engine, Engine::Draining) {
+        match core::mem::replace(&mut self.engine, Engine::Idle) {
             Engine::Armed(armed) => {
-                if let Operation::Raise { mask } = armed.operation {
-                    self.registers.write(Register::Acknowledge, mask);
-                    self.engine = Engine::Idle;
+                match armed.operation {
+                    Operation::Factorial { .. } => self.engine = Engine::Draining,
+                    Operation::Raise { mask } => {
+                        self.registers.write(Register::Acknowledge, mask);
+                    }
                 }
                 Some(armed.owner)
             }
-            Engine::Waiting(armed) => Some(armed.owner),
-            Engine::Silent | Engine::Idle | Engine::Draining => None,
+            Engine::Waiting(armed) => {
+                self.engine = Engine::Draining;
+                Some(armed.owner)
+            }
+            engine => {
+                self.engine = engine;
+                None
+            }
         }
     }
 
@@ -239,32 +249,47 @@ impl<R: Registers, T> Controller<R, T> {
         }
     }
 
-    fn save(&mut self, owner: T, outcome: Outcome) -> Service {
-        match self.results.push(Ended { owner, outcome }) {
-            Ok(()) => {
-                count(&mut self.counters.operations_completed);
-                Service::ResultReady
-            }
-            // `arm` has seen room for this result and nothing else fills the ring.
-            // Should that ever be wrong, the operation is not lost: it stays under
-            // way and its deadline hands it back.
-            Err(Ended { owner, outcome }) => {
-                let operation = match outcome {
-                    Outcome::Factorial { n, .. } => Operation::Factorial { n },
-                    Outcome::Raised { causes } => Operation::Raise { mask: causes },
-                };
-                self.engine = Engine::Armed(Armed {
-                    owner,
-                    operation,
-                    deadline: Deadline::after_ticks(0),
-                });
-                Service::ResultReady
+    /// The operation under way has ended: its result waits for the DPC.
+    fn end(&mut self, outcome: Outcome) -> Service {
+        match core::mem::replace(&mut self.engine, Engine::Idle) {
+            Engine::Armed(Armed {
+                owner,
+                operation,
+                deadline,
+            }) => match self.results.push(Ended { owner, outcome }) {
+                Ok(()) => {
+                    count(&mut self.counters.operations_completed);
+                    Service::ResultReady
+                }
+                // `arm` has seen room for this result, and nothing else fills the ring.
+                // Were that ever wrong, the operation would not be lost: it stays under
+                // way, and its deadline hands it back.
+                Err(Ended { owner, .. }) => {
+                    self.engine = Engine::Armed(Armed {
+                        owner,
+                        operation,
+                        deadline,
+                    });
+                    Service::ResultReady
+                }
+            },
+            engine => {
+                self.engine = engine;
+                self.unasked()
             }
         }
     }
 
-    fn unasked(&mut self, engine: Engine<T>) -> Service {
-        self.engine = engine;
+    /// The device has ended the factorial that nobody waits for; what waited for the
+    /// device is programmed.
+    fn drained_device(&mut self) -> Service {
+        if let Engine::Waiting(armed) = core::mem::replace(&mut self.engine, Engine::Idle) {
+            self.program(armed);
+        }
+        self.unasked()
+    }
+
+    fn unasked(&mut self) -> Service {
         count(&mut self.counters.interrupts_unasked);
         Service::Claimed
     }

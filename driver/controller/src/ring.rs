@@ -39,12 +39,14 @@ impl<V, const N: usize> Ring<V, N> {
         }
         let index = self.first.wrapping_add(self.length) % N;
         match self.slots.get_mut(index) {
-            Some(slot) => {
+            // Said to be empty, so that overwriting it is no drop of a result: under
+            // the lock nothing may be dropped, and the compiler leaves that code out.
+            Some(slot @ None) => {
                 *slot = Some(value);
                 self.length = self.length.wrapping_add(1);
                 Ok(())
             }
-            None => Err(value),
+            _ => Err(value),
         }
     }
 
