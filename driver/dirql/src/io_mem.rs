@@ -7,9 +7,10 @@ use core::{
 };
 
 use crate::{
-    irql::Passive,
+    irql::{self, Passive},
     resources::MemoryResource,
     status::{NtError, Result},
+    stop_code::{Reason, stop},
     sys,
 };
 
@@ -97,9 +98,11 @@ impl<const LENGTH: usize> IoMem<LENGTH> {
 
 impl<const LENGTH: usize> Drop for IoMem<LENGTH> {
     fn drop(&mut self) {
-        // SAFETY: (IRQL) at most DISPATCH_LEVEL: an `IoMem` is owned by PASSIVE_LEVEL code
-        // or by the `S` of an interrupt, which is dropped after the disconnect. (Pointer)
-        // base and length are those of the mapping, which is used no more.
+        if irql::current() > irql::DISPATCH_LEVEL {
+            stop(Reason::DroppedAtDirql, self.base.addr().get());
+        }
+        // SAFETY: (IRQL) at most DISPATCH_LEVEL, looked at just now. (Pointer) base and
+        // length are those of the mapping, which is used no more.
         unsafe { sys::MmUnmapIoSpace(self.base.as_ptr().cast(), LENGTH as u64) };
     }
 }

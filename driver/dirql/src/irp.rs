@@ -331,7 +331,7 @@ impl Owned {
 impl Drop for Owned {
     fn drop(&mut self) {
         if irql::current() > irql::DISPATCH_LEVEL {
-            stop(Reason::IrpDroppedAtDirql, self.0.addr());
+            stop(Reason::DroppedAtDirql, self.0.addr());
         }
         self.complete(Err(NtError::STATUS_REQUEST_ABORTED));
     }

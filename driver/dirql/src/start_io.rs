@@ -102,7 +102,7 @@ impl Packet {
 impl Drop for Packet {
     fn drop(&mut self) {
         if irql::current() > irql::DISPATCH_LEVEL {
-            stop(Reason::IrpDroppedAtDirql, self.0.device_object().addr());
+            stop(Reason::DroppedAtDirql, self.0.device_object().addr());
         }
         // SAFETY: (IRQL) looked at just now.
         let mut irql = unsafe { irql::UpToDispatch::assume() };
