@@ -29,6 +29,7 @@ pub(crate) use machine::log::log;
 
 use machine::{
     acpi, boot, command_port, cpu, image, interrupts, log, memory, self_check, stop, time,
+    word::word,
 };
 
 /// Name under which the host finds the rig's symbols.
@@ -45,11 +46,7 @@ fn efi_main() -> Status {
     let boot = boot::take_over();
     cpu::enable_features();
     memory::initialize(&boot);
-    image::register(
-        IMAGE_NAME,
-        boot.image_base.addr(),
-        boot.image_size as usize,
-    );
+    image::register(IMAGE_NAME, boot.image_base.addr(), word(boot.image_size));
     // The firmware's stack has no guard page below; the rig's own have.
     let stack = memory::allocate_stack(memory::PROCESSOR_STACK);
     cpu::continue_on(stack, boot.rsdp, processor_0)

@@ -4,12 +4,12 @@
 use alloc::vec::Vec;
 use core::ptr::NonNull;
 
+use crate::machine::interrupts::ApicId;
+use crate::machine::{cpu, stop, time};
 use acpi::address::AddressSpace;
 use acpi::sdt::fadt::Fadt;
 use acpi::sdt::madt::{Madt, MadtEntry};
 use acpi::{AcpiTables, Handler, PciAddress, PhysicalMapping};
-use crate::machine::interrupts::ApicId;
-use crate::machine::{cpu, stop, time};
 
 /// The power management timer.
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +90,10 @@ fn read_madt(tables: &AcpiTables<Identity>) -> (InterruptControllers, Vec<ApicId
     let mut processors = Vec::new();
     let mut io_apic = None;
     let mut local_apic = u64::from(madt.get().local_apic_address);
-    let mut isa = core::array::from_fn(|index| index as u32);
+    let mut isa = [0; 16];
+    for (gsi, slot) in (0..).zip(&mut isa) {
+        *slot = gsi;
+    }
     for entry in madt.get().entries() {
         match entry {
             MadtEntry::LocalApic(entry) if entry.flags & 1 != 0 => {
@@ -143,9 +146,9 @@ impl Handler for Identity {
         physical_address: usize,
         size: usize,
     ) -> PhysicalMapping<Self, T> {
-        let Some(virtual_start) =
-            NonNull::new(core::ptr::with_exposed_provenance_mut::<T>(physical_address))
-        else {
+        let Some(virtual_start) = NonNull::new(core::ptr::with_exposed_provenance_mut::<T>(
+            physical_address,
+        )) else {
             stop::refuse(format_args!("An ACPI table is said to lie at address 0."));
         };
         PhysicalMapping {

@@ -7,7 +7,7 @@
 
 use core::fmt::{self, Write};
 use core::hint;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use uart_16550::{Config, Uart16550};
 use x86_64::instructions::interrupts;
@@ -30,10 +30,13 @@ const NOBODY: usize = usize::MAX;
 /// The processor that is writing a line.
 static WRITER: AtomicUsize = AtomicUsize::new(NOBODY);
 
+/// A line has been begun and not ended. At first it is the firmware's.
+static WITHIN_LINE: AtomicBool = AtomicBool::new(true);
+
 /// Writes one line to the log. Any IRQL.
 macro_rules! log {
     ($($argument:tt)*) => {
-        $crate::machine::log::write_line(::core::format_args!($($argument)*))
+        $crate::machine::log::record(::core::format_args!($($argument)*))
     };
 }
 pub(crate) use log;
@@ -49,16 +52,16 @@ pub(crate) fn initialize() -> Result<(), &'static str> {
         .map_err(|_| "the first serial port does not work")
 }
 
-/// One line; [`log!`] calls it.
-pub(crate) fn write_line(text: fmt::Arguments<'_>) {
+/// One line without anything in front; [`log!`] calls it.
+pub(crate) fn record(text: fmt::Arguments<'_>) {
     interrupts::without_interrupts(|| {
-        let processor = cpu::current_processor();
-        let nested = acquire(processor);
+        let nested = acquire(cpu::current_processor());
         let mut line = Line {
             bytes: [0; FIFO],
             length: 0,
         };
-        if nested {
+        // Another line, this processor's or a halted one's, ends here.
+        if WITHIN_LINE.swap(true, Ordering::Relaxed) {
             line.push(b'\n');
         }
         if line.write_fmt(text).is_err() {
@@ -66,6 +69,7 @@ pub(crate) fn write_line(text: fmt::Arguments<'_>) {
         }
         line.push(b'\n');
         line.flush();
+        WITHIN_LINE.store(false, Ordering::Relaxed);
         if !nested {
             WRITER.store(NOBODY, Ordering::Release);
         }
@@ -75,14 +79,7 @@ pub(crate) fn write_line(text: fmt::Arguments<'_>) {
 /// Makes the log this processor's for good; the others are halted, one of them
 /// perhaps in the middle of a line.
 pub(crate) fn break_lock() {
-    if WRITER.swap(cpu::current_processor(), Ordering::AcqRel) != NOBODY {
-        let mut line = Line {
-            bytes: [0; FIFO],
-            length: 0,
-        };
-        line.push(b'\n');
-        line.flush();
-    }
+    WRITER.store(cpu::current_processor(), Ordering::Release);
 }
 
 /// Waits for the log; true when this processor has it already. Not bounded by a

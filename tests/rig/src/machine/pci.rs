@@ -10,6 +10,7 @@ use x86_64::instructions::port::{Port, PortWriteOnly};
 
 use crate::machine::interrupts::MessageAddress;
 use crate::machine::sync::IrqLock;
+use crate::machine::word::low_16;
 
 /// Configuration address and data ports (PCI Local Bus specification 3.0, 3.2.2.3.2).
 const ADDRESS_PORT: u16 = 0xcf8;
@@ -123,23 +124,21 @@ impl PciFunction {
 
     /// Reads 16 bits; `offset` is rounded down to 2.
     pub(crate) fn read16(self, offset: u8) -> u16 {
-        (self.read32(offset) >> (8 * u32::from(offset & 2))) as u16
+        low_16(self.read32(offset) >> (8 * u32::from(offset & 2)))
     }
 
-    /// Reads 8 bits.
-    pub(crate) fn read8(self, offset: u8) -> u8 {
-        (self.read32(offset) >> (8 * u32::from(offset & 3))) as u8
-    }
-
-    /// A memory BAR: its physical address and its length. Memory decoding must be
-    /// off, because the BAR does not hold its address for a moment.
+    /// A memory BAR: its physical address and its length. The function does not
+    /// decode memory meanwhile, because while it is sized the BAR does not hold its
+    /// address.
     pub(crate) fn memory_bar(self, index: u8) -> Option<(u64, usize)> {
-        let command = self.header().command(Ports);
-        debug_assert!(
-            !command.contains(CommandRegister::MEMORY_ENABLE),
-            "a BAR is sized while the function decodes it"
-        );
-        match self.endpoint()?.bar(index, Ports)? {
+        let decodes = self
+            .header()
+            .command(Ports)
+            .contains(CommandRegister::MEMORY_ENABLE);
+        self.set_memory_space(false);
+        let bar = self.endpoint()?.bar(index, Ports);
+        self.set_memory_space(decodes);
+        match bar? {
             Bar::Memory32 { address, size, .. } => Some((u64::from(address), size as usize)),
             Bar::Memory64 { address, size, .. } => Some((address, usize::try_from(size).ok()?)),
             Bar::Io { .. } => None,
@@ -154,11 +153,6 @@ impl PciFunction {
     /// The function may access memory and send messages, or not.
     pub(crate) fn set_bus_master(self, enabled: bool) {
         self.set_command(CommandRegister::BUS_MASTER_ENABLE, enabled);
-    }
-
-    /// The function may not drive its line, or may.
-    pub(crate) fn set_line_disabled(self, disabled: bool) {
-        self.set_command(CommandRegister::INTERRUPT_DISABLE, disabled);
     }
 
     /// Changes bits of the command register.

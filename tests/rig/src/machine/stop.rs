@@ -61,6 +61,10 @@ pub(crate) struct Context {
 }
 
 /// The registers as they are here, in the function that calls this.
+#[expect(
+    clippy::inline_always,
+    reason = "the registers must be those of the function that asks"
+)]
 #[inline(always)]
 pub(crate) fn capture_context() -> Context {
     let mut context = Context::default();
@@ -173,21 +177,17 @@ fn write_registers(context: &Context) {
 
 /// The `@stack` lines: what lies above the stack pointer, up to the stack's end.
 fn write_stack(rsp: u64) {
-    let Some(top) = memory::stack_top_above(rsp) else {
+    let Some((start, end)) = memory::stack_above(rsp) else {
         log!("The stack pointer {rsp:#x} lies in none of the rig's stacks.");
         return;
     };
-    // SAFETY: `stack_top_above` found the range in a mapped stack, which is
-    // never unmapped; the other processors are halted and this one only reads.
-    let bytes = unsafe {
-        core::slice::from_raw_parts(
-            core::ptr::with_exposed_provenance::<u8>(rsp as usize),
-            (top - rsp as usize).min(STACK_BYTES),
-        )
-    };
+    let length = (end - start).min(STACK_BYTES);
+    let stack = core::ptr::with_exposed_provenance::<u8>(start);
+    // SAFETY: `stack_above` found the range in a stack, which is mapped for ever;
+    // the other processors are halted, and this one only reads below.
+    let bytes = unsafe { core::slice::from_raw_parts(stack, length) };
     for (index, line) in bytes.chunks(STACK_LINE).enumerate() {
-        let address = rsp as usize + index * STACK_LINE;
-        log!("@stack {address:x} {}", Hex(line));
+        log!("@stack {:x} {}", start + index * STACK_LINE, Hex(line));
     }
 }
 

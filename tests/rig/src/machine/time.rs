@@ -36,7 +36,11 @@ static SCALE: AtomicU64 = AtomicU64::new(0);
 /// Measures the counter's rate. Called once, by processor 0, before others start.
 pub(crate) fn calibrate(timer: PowerTimer) {
     let mut port = PortReadOnly::<u32>::new(timer.port);
-    let mask = if timer.is_32_bit { u32::MAX } else { 0x00ff_ffff };
+    let mask = if timer.is_32_bit {
+        u32::MAX
+    } else {
+        0x00ff_ffff
+    };
     let mut read = || {
         // SAFETY: The firmware's FADT names this port as the power management
         // timer; reading it has no side effect.
@@ -50,7 +54,11 @@ pub(crate) fn calibrate(timer: PowerTimer) {
     while elapsed < CALIBRATION_TICKS {
         let now = read();
         let step = (now + modulus - previous) % modulus;
-        looks_without_progress = if step == 0 { looks_without_progress + 1 } else { 0 };
+        looks_without_progress = if step == 0 {
+            looks_without_progress + 1
+        } else {
+            0
+        };
         if looks_without_progress > 10_000_000 {
             stop::refuse(format_args!(
                 "The ACPI power management timer at port {:#x} does not count.",
@@ -114,7 +122,7 @@ impl SpinLimit {
     pub(crate) fn spin(&mut self) {
         hint::spin_loop();
         self.spins = self.spins.wrapping_add(1);
-        if self.spins % SPINS_PER_LOOK != 0 {
+        if !self.spins.is_multiple_of(SPINS_PER_LOOK) {
             return;
         }
         let now = system_time_100ns();

@@ -26,3 +26,9 @@ pub(crate) fn enable_features() {
     // the bit changes no mapping that exists before the rig's own page tables.
     unsafe { Efer::write(efer) };
 }
+
+/// Whether the firmware translates addresses in five levels; the rig's page
+/// tables have four.
+pub(crate) fn has_five_levels() -> bool {
+    Cr4::read().contains(Cr4Flags::L5_PAGING)
+}

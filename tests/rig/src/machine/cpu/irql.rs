@@ -3,13 +3,15 @@
 
 use core::arch::asm;
 
+use crate::machine::word::{low_8, low_32};
+
 /// The current IRQL.
 pub(crate) fn irql() -> u8 {
     let value: u64;
     // SAFETY: Reading CR8 has no effect; the rig runs in ring 0. The memory
     // clobber (no `nomem`) keeps accesses from moving over a change of IRQL.
     unsafe { asm!("mov {}, cr8", out(reg) value, options(nostack, preserves_flags)) };
-    (value & 0xf) as u8
+    low_8(low_32(value)) & 0xf
 }
 
 /// Sets the IRQL without any check. Lowering it lets pending interrupts in at once.

@@ -10,7 +10,7 @@ mod trampoline;
 
 pub(crate) use block::{MAX_PROCESSORS, current_processor, install_block, processor_count};
 pub(crate) use descriptors::{DOUBLE_FAULT_STACK, MACHINE_CHECK_STACK, NMI_STACK};
-pub(crate) use features::enable_features;
+pub(crate) use features::{enable_features, has_five_levels};
 pub(crate) use idle::{wait_for_interrupt, wait_for_interrupt_unless, wake};
 pub(crate) use irql::{irql, set_irql};
 pub(crate) use startup::{
@@ -19,8 +19,3 @@ pub(crate) use startup::{
 
 pub(crate) use crate::machine::interrupts::{halt_others, request_dispatch_interrupt};
 pub(crate) use crate::machine::time::{SpinLimit, stall, system_time_100ns};
-
-/// Tells the processor that it is spinning. Any IRQL.
-pub(crate) fn pause() {
-    core::hint::spin_loop();
-}

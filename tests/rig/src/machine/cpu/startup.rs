@@ -13,6 +13,7 @@ use super::{descriptors, features};
 use crate::machine::interrupts::{self, ApicId};
 use crate::machine::log::log;
 use crate::machine::time::{TICKS_PER_SECOND, counter, stall, system_time_100ns};
+use crate::machine::word::low_32;
 use crate::machine::{memory, stop};
 
 /// How long a processor may take to start.
@@ -91,18 +92,17 @@ fn install_trampoline() -> u64 {
     };
     let length = offset_of(&trampoline::rig_trampoline_end);
     // SAFETY: The two symbols enclose the code, which is read-only data.
-    let code = unsafe {
-        core::slice::from_raw_parts(&raw const trampoline::rig_trampoline_begin, length)
-    };
+    let code =
+        unsafe { core::slice::from_raw_parts(&raw const trampoline::rig_trampoline_begin, length) };
     let page_table = memory::page_table_root();
     memory::install_low_page(|page, address| {
         page[..length].copy_from_slice(code);
         let parameters = Parameters {
             page_table,
-            far_jump: address + offset_of(&trampoline::rig_trampoline_long) as u32,
+            far_jump: address + low_32(offset_of(&trampoline::rig_trampoline_long) as u64),
             far_selector: 8,
             table_limit: 15,
-            table_address: address + offset_of(&trampoline::rig_trampoline_table) as u32,
+            table_address: address + low_32(offset_of(&trampoline::rig_trampoline_table) as u64),
             entry: trampoline::processor_entry as *const () as u64,
         };
         // SAFETY: `Parameters` is 24 bytes of plain integers without padding.

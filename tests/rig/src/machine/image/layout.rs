@@ -17,6 +17,7 @@ use object::read::pe::{
 
 use super::error::LoadError;
 use crate::machine::memory::{PAGE, Protection};
+use crate::machine::word::low_32;
 
 /// Largest image that is loaded: far above any driver.
 const LARGEST: u32 = 64 << 20;
@@ -81,7 +82,7 @@ pub(super) fn read(data: &[u8]) -> Result<Layout<'_>, LoadError> {
         return Err(LoadError::NotRelocatable);
     }
     let size = optional.size_of_image();
-    if size == 0 || size > LARGEST || size as usize % PAGE != 0 {
+    if size == 0 || size > LARGEST || !(size as usize).is_multiple_of(PAGE) {
         return Err(LoadError::BadLayout(format!(
             "the image would have {size} bytes"
         )));
@@ -118,8 +119,8 @@ fn check_machine(data: &[u8], offset: u64) -> Result<(), LoadError> {
     let nt = data
         .read_at::<ImageNtHeaders32>(offset)
         .map_err(|()| LoadError::NotAnImage("it ends within its headers"))?;
-    let magic = optional_header_magic(data)
-        .map_err(|_| LoadError::NotAnImage("it has no PE signature"))?;
+    let magic =
+        optional_header_magic(data).map_err(|_| LoadError::NotAnImage("it has no PE signature"))?;
     let machine = nt.file_header().machine.get(LE);
     if machine != IMAGE_FILE_MACHINE_AMD64 || magic != IMAGE_NT_OPTIONAL_HDR64_MAGIC {
         return Err(LoadError::ForeignMachine(machine.0));
@@ -128,11 +129,7 @@ fn check_machine(data: &[u8], offset: u64) -> Result<(), LoadError> {
 }
 
 /// Whether the file has all that its headers describe.
-fn check_complete(
-    data: &[u8],
-    table: &SectionTable<'_>,
-    headers: u32,
-) -> Result<(), LoadError> {
+fn check_complete(data: &[u8], table: &SectionTable<'_>, headers: u32) -> Result<(), LoadError> {
     let ends = table.iter().map(|section| {
         u64::from(section.pointer_to_raw_data.get(LE)) + u64::from(section.size_of_raw_data.get(LE))
     });
@@ -159,7 +156,7 @@ fn check_checksum(data: &[u8], optional_header: usize, stated: u32) -> Result<()
         sum += word;
         sum = (sum & 0xffff) + (sum >> 16);
     }
-    let computed = sum + data.len() as u32;
+    let computed = sum.wrapping_add(low_32(data.len() as u64));
     if stated != computed {
         return Err(LoadError::Checksum { stated, computed });
     }
@@ -206,7 +203,7 @@ fn read_section(header: &ImageSectionHeader) -> Result<Section, LoadError> {
         (false, false) => Protection::ReadOnly,
     };
     let offset = header.virtual_address.get(LE) as usize;
-    if offset % PAGE != 0 {
+    if !offset.is_multiple_of(PAGE) {
         return Err(LoadError::BadLayout(format!(
             "section {} does not begin with a page",
             name(header)

@@ -17,7 +17,7 @@ use super::error::LoadError;
 use super::layout::{self, Layout};
 use super::modules;
 use crate::machine::memory::{
-    PAGE, Protection, map_driver_image, protect_driver_image, unmap_driver_image,
+    Protection, map_driver_image, protect_driver_image, unmap_driver_image,
 };
 
 /// A loaded image.
@@ -32,6 +32,10 @@ pub(crate) struct Image {
     /// Address of its entry point.
     pub(crate) entry: usize,
 }
+
+// SAFETY: The pages belong to the image and to no processor; the pointer only
+// says where they are.
+unsafe impl Send for Image {}
 
 /// Finds what an import names: the DLL, the routine.
 pub(crate) type Resolve<'a> = dyn Fn(&str, &str) -> Option<usize> + 'a;
@@ -182,7 +186,9 @@ fn relocate(memory: &mut [u8], layout: &Layout<'_>, base: u64) -> Result<(), Loa
                     let slot = slot(memory, at).ok_or_else(|| {
                         LoadError::BadRelocation(format!("{at:#x} lies outside of the image"))
                     })?;
-                    *slot = u64::from_le_bytes(*slot).wrapping_add(distance).to_le_bytes();
+                    *slot = u64::from_le_bytes(*slot)
+                        .wrapping_add(distance)
+                        .to_le_bytes();
                 }
                 kind => {
                     return Err(LoadError::BadRelocation(format!(
@@ -204,7 +210,6 @@ fn protect(image: &Image, layout: &Layout<'_>) -> Result<(), LoadError> {
         let start = image.base.wrapping_add(section.offset);
         protect_driver_image(start, section.length, section.protection)
     });
-    debug_assert!(image.size % PAGE == 0, "images are whole pages");
     (everything && sections)
         .then_some(())
         .ok_or(LoadError::NoMemory)

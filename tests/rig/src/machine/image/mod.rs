@@ -9,6 +9,5 @@ mod layout;
 mod load;
 mod modules;
 
-pub(crate) use error::LoadError;
 pub(crate) use load::{Image, load_driver, unload};
 pub(crate) use modules::{Location, name_of, register};

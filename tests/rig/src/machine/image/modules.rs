@@ -5,6 +5,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::machine::log::log;
+use crate::machine::word::word;
 
 /// Images that can be known: the rig, the driver, and room.
 const MAX_MODULES: usize = 8;
@@ -48,7 +49,7 @@ pub(crate) fn register(name: &'static str, base: usize, size: usize) {
 fn find(address: u64) -> Option<(&'static str, usize)> {
     MODULES.iter().find_map(|module| {
         let base = module.base.load(Ordering::Acquire);
-        let offset = (address as usize).checked_sub(base)?;
+        let offset = word(address).checked_sub(base)?;
         let inside = base != 0 && offset < module.size.load(Ordering::Relaxed);
         inside.then_some((*module.name.get()?, offset))
     })
@@ -62,6 +63,13 @@ pub(crate) fn name_of(address: u64) -> &'static str {
 /// An address as an image and an offset. Any IRQL.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Location(pub(crate) u64);
+
+impl Location {
+    /// The address, if it lies in an image.
+    pub(crate) fn of(address: u64) -> Option<Self> {
+        find(address).map(|_| Self(address))
+    }
+}
 
 impl fmt::Display for Location {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

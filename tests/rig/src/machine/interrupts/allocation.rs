@@ -19,8 +19,3 @@ pub(crate) fn allocate_vector() -> Option<u8> {
         Some(vector)
     })
 }
-
-/// Gives a vector back. Nothing may be routed to it any more. Any IRQL.
-pub(crate) fn free_vector(vector: u8) {
-    TAKEN.with(|taken| taken[usize::from(vector)] = false);
-}

@@ -5,6 +5,7 @@ use core::fmt;
 use x86_64::registers::control::Cr2;
 use x86_64::structures::idt::PageFaultErrorCode;
 
+use crate::machine::word::word;
 use crate::machine::{cpu, image, memory, stop};
 
 /// Every register, as `rig_exception_common` pushes them.
@@ -37,10 +38,38 @@ pub(super) struct TrapFrame {
 
 /// The stop codes, by vector.
 const CODES: [&str; 32] = [
-    "FAULT-DE", "FAULT-DB", "FAULT-NMI", "FAULT-BP", "FAULT-OF", "FAULT-BR", "FAULT-UD", "FAULT-NM",
-    "FAULT-DF", "FAULT-09", "FAULT-TS", "FAULT-NP", "FAULT-SS", "FAULT-GP", "FAULT-PF", "FAULT-15",
-    "FAULT-MF", "FAULT-AC", "FAULT-MC", "FAULT-XM", "FAULT-VE", "FAULT-CP", "FAULT-22", "FAULT-23",
-    "FAULT-24", "FAULT-25", "FAULT-26", "FAULT-27", "FAULT-HV", "FAULT-VC", "FAULT-SX", "FAULT-31",
+    "FAULT-DE",
+    "FAULT-DB",
+    "FAULT-NMI",
+    "FAULT-BP",
+    "FAULT-OF",
+    "FAULT-BR",
+    "FAULT-UD",
+    "FAULT-NM",
+    "FAULT-DF",
+    "FAULT-09",
+    "FAULT-TS",
+    "FAULT-NP",
+    "FAULT-SS",
+    "FAULT-GP",
+    "FAULT-PF",
+    "FAULT-15",
+    "FAULT-MF",
+    "FAULT-AC",
+    "FAULT-MC",
+    "FAULT-XM",
+    "FAULT-VE",
+    "FAULT-CP",
+    "FAULT-22",
+    "FAULT-23",
+    "FAULT-24",
+    "FAULT-25",
+    "FAULT-26",
+    "FAULT-27",
+    "FAULT-HV",
+    "FAULT-VC",
+    "FAULT-SX",
+    "FAULT-31",
 ];
 
 /// The same in words.
@@ -103,7 +132,7 @@ pub(super) extern "C" fn exception(frame: &TrapFrame) -> ! {
         r14: frame.r14,
         r15: frame.r15,
     };
-    let vector = frame.vector as usize % CODES.len();
+    let vector = word(frame.vector) % CODES.len();
     stop::stop(
         CODES[vector],
         image::name_of(frame.rip),
@@ -118,7 +147,7 @@ struct Report<'a>(&'a TrapFrame);
 impl fmt::Display for Report<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let frame = self.0;
-        let name = NAMES[frame.vector as usize % NAMES.len()];
+        let name = NAMES[word(frame.vector) % NAMES.len()];
         write!(
             formatter,
             "{name} in {} at {:#x}, IRQL {}, error code {:#x}.",

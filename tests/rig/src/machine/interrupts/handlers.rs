@@ -8,6 +8,7 @@ use super::{
     CLOCK_VECTOR, COMMAND_PORT_VECTOR, DEVICE_VECTORS, DISPATCH_VECTOR, TRANSLATION_VECTOR,
     WAKE_VECTOR, local_apic,
 };
+use crate::machine::word::low_8;
 use crate::machine::{command_port, cpu, memory, stop};
 
 /// What the executive runs on an interrupt, at the interrupt's IRQL, with
@@ -52,8 +53,8 @@ pub(crate) fn install_handlers(handlers: Handlers) {
 
 /// Rust's side of every interrupt; the entry code calls it with interrupts
 /// disabled and returns to what was interrupted.
-pub(super) extern "C" fn interrupt(vector: u64) {
-    let vector = vector as u8;
+pub(super) extern "C" fn interrupt(vector: u32) {
+    let vector = low_8(vector);
     let Some(handlers) = HANDLERS.get() else {
         stop::refuse(format_args!(
             "Interrupt vector {vector:#x} came before the rig was ready for interrupts."

@@ -11,6 +11,7 @@ use x86_64::instructions::interrupts;
 
 use super::{CLOCK_VECTOR, DISPATCH_VECTOR, SPURIOUS_VECTOR};
 use crate::machine::time::{TICKS_PER_SECOND, stall};
+use crate::machine::word::{low_8, low_32};
 use crate::machine::{cpu, memory, stop};
 
 /// Registers (Intel SDM volume 3A, table 11-1), as offsets.
@@ -112,7 +113,7 @@ fn write(offset: usize, value: u32) {
 /// Turns this processor's APIC on, with its clock.
 pub(super) fn load_this_processor() {
     let processor = cpu::current_processor();
-    IDS[processor].store((read(ID) >> 24) as u8, Ordering::Release);
+    IDS[processor].store(low_8(read(ID) >> 24), Ordering::Release);
     for entry in [
         LVT_TIMER,
         LVT_THERMAL,
@@ -179,11 +180,6 @@ pub(crate) fn send_interrupt(processor: usize, vector: u8) {
     command(u32::from(id), ASSERT | u32::from(vector));
 }
 
-/// Sends an interrupt to all processors but this one. Any IRQL.
-pub(super) fn send_to_others(vector: u8) {
-    command(0, ALL_BUT_SELF | ASSERT | u32::from(vector));
-}
-
 /// Software interrupt at `DISPATCH_LEVEL` on a processor, which may be this one:
 /// it comes as soon as that processor's IRQL is below. Any IRQL.
 pub(crate) fn request_dispatch_interrupt(processor: usize) {
@@ -205,7 +201,7 @@ pub(crate) fn send_init(id: ApicId) {
 
 /// Start-up: the processor begins at `page`, in real mode.
 pub(crate) fn send_startup(id: ApicId, page: u64) {
-    let number = (page >> 12) as u32 & 0xff;
+    let number = low_32(page >> 12) & 0xff;
     command(u32::from(id.0), STARTUP | ASSERT | number);
 }
 

@@ -19,7 +19,7 @@ mod io_apic;
 mod local_apic;
 mod table;
 
-pub(crate) use allocation::{allocate_vector, free_vector};
+pub(crate) use allocation::allocate_vector;
 pub(crate) use handlers::{Handlers, clocks, dispatches, install_handlers};
 pub(crate) use io_apic::{mask_line, route_isa_edge, route_line};
 pub(crate) use local_apic::{

@@ -2,8 +2,8 @@
 
 use arrayvec::ArrayVec;
 use uefi::boot::MemoryType;
-use x86_64::structures::paging::{FrameAllocator, PhysFrame, Size4KiB};
 use x86_64::PhysAddr;
+use x86_64::structures::paging::{FrameAllocator, PhysFrame, Size4KiB};
 
 use super::PAGE;
 use crate::machine::boot::MemoryRange;
@@ -52,7 +52,9 @@ pub(super) fn initialize(map: impl Iterator<Item = MemoryRange>) {
                 log!("The firmware's memory map has more free ranges than the rig keeps.");
             }
         }
-        frames.ranges.sort_unstable_by_key(|(start, end)| end - start);
+        frames
+            .ranges
+            .sort_unstable_by_key(|(start, end)| end - start);
     });
 }
 

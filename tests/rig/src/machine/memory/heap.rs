@@ -10,6 +10,7 @@ use talc::source::Manual;
 use super::frames;
 use crate::machine::stop;
 use crate::machine::sync::IrqLock;
+use crate::machine::word::word;
 
 /// Size of the heap: 96 MiB of the 512 that the rig asks for.
 const HEAP: u64 = 96 << 20;
@@ -23,11 +24,11 @@ static ALLOCATOR: Heap = Heap(IrqLock::new(Talc::new(Manual)));
 /// Gives the heap its memory. Once, before anything is allocated.
 pub(super) fn initialize() {
     let start = frames::take_contiguous(HEAP);
-    let base = core::ptr::with_exposed_provenance_mut::<u8>(start as usize);
+    let base = core::ptr::with_exposed_provenance_mut::<u8>(word(start));
     let claimed = ALLOCATOR.0.with(|talc| {
         // SAFETY: The frames were just taken for good, and are mapped where they
         // lie by the firmware's page tables now and by the rig's later.
-        unsafe { talc.claim(base, HEAP as usize) }
+        unsafe { talc.claim(base, word(HEAP)) }
     });
     if claimed.is_none() {
         stop::refuse(format_args!("The heap at {start:#x} could not be set up."));

@@ -26,12 +26,13 @@ pub(crate) use ranges::{
     Place, allocate_guarded, free_guarded, map_device, map_driver_image, protect_driver_image,
     unmap_device, unmap_driver_image,
 };
-pub(crate) use stacks::{EXCEPTION_STACK, PROCESSOR_STACK, allocate_stack, stack_top_above};
+pub(crate) use stacks::{EXCEPTION_STACK, PROCESSOR_STACK, allocate_stack, stack_above};
 pub(crate) use translation::acknowledge_translation_change;
 
 pub(crate) use paging::{install_low_page, remove_low_page};
 
 use crate::machine::boot::BootInformation;
+use crate::machine::{cpu, stop};
 
 /// Bytes in a page.
 pub(crate) const PAGE: usize = 4096;
@@ -39,6 +40,11 @@ pub(crate) const PAGE: usize = 4096;
 /// Takes the memory over from the firmware: heap, page tables. Once, on processor
 /// 0, with no other processor running and interrupts disabled.
 pub(crate) fn initialize(boot: &BootInformation) {
+    if cpu::has_five_levels() {
+        stop::refuse(format_args!(
+            "The firmware uses five levels of page tables and the rig has four: start QEMU with -cpu max,la57=off."
+        ));
+    }
     frames::initialize(boot.memory_ranges());
     heap::initialize();
     let image = rig_image::RigImage::of(boot);

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use uefi::boot::MemoryType;
 use x86_64::registers::control::{Cr3, Cr3Flags};
-use x86_64::structures::paging::mapper::{MapToError, TranslateResult};
+use x86_64::structures::paging::mapper::{MapToError, MapperFlush, TranslateResult};
 use x86_64::structures::paging::{
     FrameAllocator, Mapper, OffsetPageTable, Page, PageSize, PageTable, PageTableFlags, PhysFrame,
     Size2MiB, Size4KiB, Translate,
@@ -19,6 +19,7 @@ use super::translation::flush_everywhere;
 use crate::machine::boot::{BootInformation, MemoryRange};
 use crate::machine::stop;
 use crate::machine::sync::IrqLock;
+use crate::machine::word::{low_32, word};
 
 /// What may be done on a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +98,7 @@ pub(crate) fn page_table_root() -> u32 {
 
 /// Address of a frame, where it is mapped.
 fn address(frame: PhysFrame) -> usize {
-    frame.start_address().as_u64() as usize
+    word(frame.start_address().as_u64())
 }
 
 /// Nothing can go on.
@@ -144,7 +145,7 @@ fn map_identity(tables: &mut OffsetPageTable<'_>, image: &RigImage, start: u64, 
     while at < end {
         let large_end = at + Size2MiB::SIZE;
         let has_image = at < image.end && image.start < large_end;
-        let length = if at % Size2MiB::SIZE == 0 && large_end <= end && !has_image {
+        let length = if at.is_multiple_of(Size2MiB::SIZE) && large_end <= end && !has_image {
             let page = Page::<Size2MiB>::containing_address(VirtAddr::new(at));
             map_one(tables, page, at, Protection::ReadWrite).map_err(|_| ())
         } else {
@@ -207,7 +208,9 @@ pub(super) fn unmap(virtual_address: u64, pages: usize, mut unmapped: impl FnMut
         (0..pages)
             .filter_map(|index| {
                 let at = VirtAddr::new(virtual_address + (index * PAGE) as u64);
-                let (frame, flush) = tables.unmap(Page::<Size4KiB>::containing_address(at)).ok()?;
+                let (frame, flush) = tables
+                    .unmap(Page::<Size4KiB>::containing_address(at))
+                    .ok()?;
                 flush.ignore();
                 Some(frame.start_address().as_u64())
             })
@@ -227,7 +230,7 @@ pub(super) fn protect(virtual_address: u64, pages: usize, protection: Protection
             // SAFETY: Only `image` changes protections, from writable to what the
             // image's section asks for, when it has finished writing.
             let flush = unsafe { tables.update_flags(page, protection.flags()) };
-            flush.map(|flush| flush.ignore()).is_ok()
+            flush.map(MapperFlush::ignore).is_ok()
         })
     });
     flush_everywhere();
@@ -248,11 +251,11 @@ pub(crate) fn physical_address(address: *const u8) -> Option<u64> {
 /// Fills the page below 1 MiB in and makes it executable; processors start there.
 pub(crate) fn install_low_page(fill: impl FnOnce(&mut [u8], u32)) -> u64 {
     let page = frames::take_low_page();
-    let bytes = core::ptr::with_exposed_provenance_mut::<u8>(page as usize);
+    let bytes = core::ptr::with_exposed_provenance_mut::<u8>(word(page));
     // SAFETY: The page was just taken for good, is mapped where it lies, and
     // nothing else refers to it.
     let bytes = unsafe { core::slice::from_raw_parts_mut(bytes, PAGE) };
-    fill(bytes, page as u32);
+    fill(bytes, low_32(page));
     if !protect(page, 1, Protection::ReadExecute) {
         stop::refuse(format_args!(
             "The page at {page:#x}, where processors start, could not be made executable."
@@ -293,7 +296,8 @@ fn count_mappings(table: &PageTable, level: u32, base: u64) -> Result<usize, Str
         }
         let at = base + ((index as u64) << (12 + 9 * (level - 1)));
         if level > 1 && !flags.contains(PageTableFlags::HUGE_PAGE) {
-            let lower = core::ptr::with_exposed_provenance::<PageTable>(entry.addr().as_u64() as usize);
+            let lower =
+                core::ptr::with_exposed_provenance::<PageTable>(word(entry.addr().as_u64()));
             // SAFETY: The entry is present and no leaf, so it holds a page table's
             // address, mapped where it lies; the caller holds the tables' lock.
             count += count_mappings(unsafe { &*lower }, level - 1, at)?;

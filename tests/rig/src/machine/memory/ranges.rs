@@ -8,6 +8,8 @@ use super::PAGE;
 use super::frames;
 use super::paging::{self, Protection};
 use super::stacks;
+use crate::machine::image;
+use crate::machine::word::word;
 
 /// A range whose addresses are given out once, in order.
 struct Range {
@@ -58,7 +60,7 @@ static IMAGES: Range = Range::new(0xffff_f800_0000_0000, LENGTH);
 
 /// Pages that a piece of memory touches.
 fn pages_of(address: u64, length: usize) -> usize {
-    let offset = address as usize % PAGE;
+    let offset = word(address) % PAGE;
     (offset + length).div_ceil(PAGE)
 }
 
@@ -81,7 +83,7 @@ pub(crate) fn map_device(physical: u64, length: usize) -> Option<*mut u8> {
         return None;
     }
     let address = base + physical % PAGE as u64;
-    Some(core::ptr::with_exposed_provenance_mut(address as usize))
+    Some(core::ptr::with_exposed_provenance_mut(word(address)))
 }
 
 /// Unmaps what [`map_device`] mapped: a later access faults. IRQL <= 2.
@@ -144,7 +146,7 @@ fn map_memory(range: &Range, length: usize) -> Option<*mut u8> {
         paging::unmap(base, pages, frames::give_back);
         return None;
     }
-    Some(core::ptr::with_exposed_provenance_mut(base as usize))
+    Some(core::ptr::with_exposed_provenance_mut(word(base)))
 }
 
 /// Unmaps memory and gives its frames back.
@@ -163,11 +165,14 @@ pub(crate) struct Place(pub(crate) u64);
 impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let address = self.0;
+        if let Some(location) = image::Location::of(address) {
+            return write!(formatter, "{location}");
+        }
         formatter.write_str(if address < PAGE as u64 {
             "a null pointer, or a small offset from one"
         } else if stacks::is_guard(address) {
             "the guard pages below a stack, so the stack has run over"
-        } else if stacks::stack_top_above(address).is_some() {
+        } else if stacks::is_stack(address) {
             "a stack"
         } else if DEVICES.was_used(address) {
             "a device mapping, or one that was unmapped, or the page behind one"

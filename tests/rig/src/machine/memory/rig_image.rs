@@ -4,9 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use object::LittleEndian as LE;
-use object::pe::{
-    IMAGE_SCN_MEM_EXECUTE, IMAGE_SCN_MEM_WRITE, ImageDosHeader, ImageNtHeaders64,
-};
+use object::pe::{IMAGE_SCN_MEM_EXECUTE, IMAGE_SCN_MEM_WRITE, ImageDosHeader, ImageNtHeaders64};
 use object::read::pe::ImageNtHeaders;
 
 use super::paging::Protection;
@@ -71,8 +69,8 @@ impl RigImage {
 fn read_sections(headers: &[u8], base: u64) -> Result<Vec<Section>, String> {
     let dos = ImageDosHeader::parse(headers).map_err(|error| alloc::format!("{error}"))?;
     let mut offset = u64::from(dos.nt_headers_offset());
-    let (nt, _) = ImageNtHeaders64::parse(headers, &mut offset)
-        .map_err(|error| alloc::format!("{error}"))?;
+    let (nt, _) =
+        ImageNtHeaders64::parse(headers, &mut offset).map_err(|error| alloc::format!("{error}"))?;
     let table = nt
         .sections(headers, offset)
         .map_err(|error| alloc::format!("{error}"))?;

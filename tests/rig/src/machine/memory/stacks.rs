@@ -6,6 +6,7 @@ use super::PAGE;
 use super::frames;
 use super::paging::{self, Protection};
 use crate::machine::stop;
+use crate::machine::word::word;
 
 /// Where the slots begin.
 pub(super) const BASE: u64 = 0xffff_9000_0000_0000;
@@ -44,26 +45,30 @@ pub(crate) fn allocate_stack(size: usize) -> *mut u8 {
         ));
     }
     SIZES[slot].store(size, Ordering::Release);
-    core::ptr::with_exposed_provenance_mut(top as usize)
+    core::ptr::with_exposed_provenance_mut(word(top))
 }
 
-/// Top of the stack in which `address` lies, if it does. Any IRQL, no lock.
-pub(crate) fn stack_top_above(address: u64) -> Option<usize> {
-    let slot = slot_of(address)?;
-    let top = BASE as usize + (slot + 1) * SLOT;
+/// What is mapped at and above `rsp` of the stack to which it belongs, as first
+/// address and end; of a stack that has run over, all of it. Any IRQL, no lock.
+pub(crate) fn stack_above(rsp: u64) -> Option<(usize, usize)> {
+    let slot = slot_of(rsp)?;
     let size = SIZES[slot].load(Ordering::Acquire);
-    (address as usize >= top - size).then_some(top)
+    let top = word(BASE) + (slot + 1) * SLOT;
+    (size != 0).then_some((word(rsp).max(top - size), top))
+}
+
+/// Whether `address` lies in a stack.
+pub(super) fn is_stack(address: u64) -> bool {
+    stack_above(address).is_some_and(|(start, _)| start == word(address))
 }
 
 /// Whether `address` lies in the unmapped part below a stack.
 pub(super) fn is_guard(address: u64) -> bool {
-    slot_of(address).is_some_and(|slot| {
-        SIZES[slot].load(Ordering::Acquire) != 0 && stack_top_above(address).is_none()
-    })
+    stack_above(address).is_some_and(|(start, _)| start != word(address))
 }
 
 /// The slot in which `address` lies.
 fn slot_of(address: u64) -> Option<usize> {
-    let slot = (address.checked_sub(BASE)? / SLOT as u64) as usize;
+    let slot = word(address.checked_sub(BASE)?) / SLOT;
     (slot < SLOTS).then_some(slot)
 }

@@ -16,8 +16,7 @@ use crate::machine::time::SpinLimit;
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
 /// Latest change that each processor has seen.
-static SEEN: [AtomicU64; cpu::MAX_PROCESSORS] =
-    [const { AtomicU64::new(0) }; cpu::MAX_PROCESSORS];
+static SEEN: [AtomicU64; cpu::MAX_PROCESSORS] = [const { AtomicU64::new(0) }; cpu::MAX_PROCESSORS];
 
 /// Drops this processor's translations. Runs on its interrupt.
 pub(crate) fn acknowledge_translation_change() {
