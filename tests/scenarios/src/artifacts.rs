@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 
 /// Where the finished files are.
 #[derive(Clone, Debug)]
-pub struct Artifacts {
+pub(crate) struct Artifacts {
     out: PathBuf,
 }
 
@@ -15,7 +15,7 @@ impl Artifacts {
     ///
     /// # Errors
     /// When one is missing.
-    pub fn find() -> anyhow::Result<Self> {
+    pub(crate) fn find() -> anyhow::Result<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"))
             .ancestors()
             .nth(2)
@@ -27,7 +27,7 @@ impl Artifacts {
     ///
     /// # Errors
     /// When one is missing.
-    pub fn at(out: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn at(out: &Path) -> anyhow::Result<Self> {
         let artifacts = Self {
             out: out.to_path_buf(),
         };
@@ -43,37 +43,37 @@ impl Artifacts {
 
     /// The driver that ships.
     #[must_use]
-    pub fn driver(&self) -> PathBuf {
+    pub(crate) fn driver(&self) -> PathBuf {
         self.out.join("edu.sys")
     }
 
     /// The rig.
     #[must_use]
-    pub fn rig(&self) -> PathBuf {
+    pub(crate) fn rig(&self) -> PathBuf {
         self.out.join("rig.efi")
     }
 
     /// eductl for Windows.
     #[must_use]
-    pub fn eductl_exe(&self) -> PathBuf {
+    pub(crate) fn eductl_exe(&self) -> PathBuf {
         self.out.join("eductl.exe")
     }
 
     /// What Wine needs beside eductl.exe.
     #[must_use]
-    pub fn wine_folder(&self) -> PathBuf {
+    pub(crate) fn wine_folder(&self) -> PathBuf {
         self.out.join("wine")
     }
 
     /// The symbols of a module that the rig has named.
     #[must_use]
-    pub fn symbols(&self, module: &str) -> PathBuf {
+    pub(crate) fn symbols(&self, module: &str) -> PathBuf {
         self.out.join(module).with_extension("pdb")
     }
 
     /// eductl for this host.
     #[must_use]
-    pub fn eductl(&self) -> PathBuf {
+    pub(crate) fn eductl(&self) -> PathBuf {
         self.out.join("eductl")
     }
 }

@@ -1,7 +1,12 @@
 //! The demonstration: the shipped driver at work, told to somebody who has never
 //! seen one.
 
-use std::{fs, path::PathBuf, process::Command, time::Instant};
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, ExitCode},
+    time::Instant,
+};
 
 use anyhow::{Context as _, ensure};
 use edu_interface::Statistics;
@@ -25,11 +30,21 @@ const RAISES_OF_EACH_THREAD: u64 = 25;
 /// The factorial of 34 is the first that is 0 modulo 2^32.
 const LAST_OPERAND: u64 = 34;
 
-/// Runs it. The last line that it prints is its figure.
-///
-/// # Errors
-/// When anything did not go as it should: then the figure is not printed.
-pub fn run() -> anyhow::Result<()> {
+/// The program `rig-demo`.
+#[must_use]
+pub fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs it. The last line that it prints is its figure, and only if all went as
+/// it should.
+fn run() -> anyhow::Result<()> {
     let artifacts = Artifacts::find()?;
     let eductl = Eductl {
         program: artifacts.eductl(),

@@ -15,7 +15,7 @@ const LAST_LINES: usize = 30;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// As it should.
     Success,
     /// The rig stopped it.
@@ -45,32 +45,32 @@ impl Outcome {
 
 /// Why the rig stopped a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stop {
+pub(crate) struct Stop {
     /// Rule id, bug check code or fault.
-    pub code: String,
+    pub(crate) code: String,
     /// Where it was found.
-    pub routine: String,
+    pub(crate) routine: String,
     /// On which processor.
-    pub processor: String,
+    pub(crate) processor: String,
     /// At which IRQL.
-    pub irql: String,
+    pub(crate) irql: String,
     /// What the rig says about it.
-    pub text: Vec<String>,
+    pub(crate) text: Vec<String>,
     /// The calls that led there, innermost first.
-    pub frames: Vec<String>,
+    pub(crate) frames: Vec<String>,
 }
 
 /// A run that has ended.
 #[derive(Clone, Debug)]
-pub struct Ended {
+pub(crate) struct Ended {
     /// How.
-    pub outcome: Outcome,
+    pub(crate) outcome: Outcome,
     /// The rig's log.
-    pub log: Vec<String>,
+    pub(crate) log: Vec<String>,
     /// Why, if the rig stopped it.
-    pub stop: Option<Stop>,
+    pub(crate) stop: Option<Stop>,
     /// What QEMU wrote to its standard error.
-    pub messages: Vec<String>,
+    pub(crate) messages: Vec<String>,
 }
 
 impl Ended {
@@ -91,7 +91,7 @@ impl Ended {
 
     /// The rig's sentence about a refusal: its last line of text.
     #[must_use]
-    pub fn refusal(&self) -> Option<&str> {
+    pub(crate) fn refusal(&self) -> Option<&str> {
         if self.outcome != Outcome::Refused {
             return None;
         }

@@ -36,18 +36,18 @@ const FIRMWARE: [(&str, &str); 5] = [
 
 /// UEFI firmware: its code, and the variables that it starts with.
 #[derive(Clone, Debug)]
-pub struct Firmware {
+pub(crate) struct Firmware {
     /// Mapped read-only.
-    pub code: PathBuf,
+    pub(crate) code: PathBuf,
     /// A run's changes to them are thrown away.
-    pub variables: PathBuf,
+    pub(crate) variables: PathBuf,
 }
 
 /// The path of QEMU.
 ///
 /// # Errors
 /// When it is not installed.
-pub fn qemu() -> anyhow::Result<PathBuf> {
+pub(crate) fn qemu() -> anyhow::Result<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     find_program(QEMU, env::split_paths(&path)).with_context(|| {
         format!(
@@ -61,7 +61,7 @@ pub fn qemu() -> anyhow::Result<PathBuf> {
 ///
 /// # Errors
 /// When it is not installed.
-pub fn ovmf() -> anyhow::Result<Firmware> {
+pub(crate) fn ovmf() -> anyhow::Result<Firmware> {
     find_firmware(&FIRMWARE).context(
         "OVMF, the UEFI firmware for QEMU, is not installed: run `cargo xtask setup`, or install \
          your system's package `ovmf` or `edk2-ovmf`.",

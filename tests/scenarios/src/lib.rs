@@ -1,30 +1,26 @@
 //! Boots the rig in QEMU, drives it and judges what it says.
 //!
-//! [`Machine`] describes a run and starts it; [`Running`] is one that is under
-//! way; [`Ended`] is how it went, with the stack named from the PDBs if the rig
+//! `Machine` describes a run and starts it; `Running` is one that is under
+//! way; `Ended` is how it went, with the stack named from the PDBs if the rig
 //! stopped it. Everything has a time limit, and QEMU never outlives its owner.
 //!
 //! Three programs stand on this: `scenarios` (the tests), `rig-run` (a rig for a
 //! person) and `rig-demo`. `cargo xtask` builds what they need and starts them.
 
 #![forbid(unsafe_code)]
+#![cfg(unix)]
 
-pub mod artifacts;
+mod artifacts;
 pub mod cases;
 pub mod demo;
 mod ended;
-pub mod firmware;
+mod firmware;
 mod log;
 mod machine;
-pub mod options;
+mod options;
 mod qemu;
 mod record;
+pub mod rig_run;
 mod running;
-pub mod summary;
+mod summary;
 mod symbols;
-
-pub use artifacts::Artifacts;
-pub use ended::{Ended, Outcome, Stop};
-pub use machine::{Interrupts, Machine};
-pub use record::{Ready, Record};
-pub use running::Running;

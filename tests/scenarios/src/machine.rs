@@ -18,7 +18,7 @@ use crate::{
 
 /// Kind of interrupt that the rig gives the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interrupts {
+pub(crate) enum Interrupts {
     /// Messages.
     Msi,
     /// A line.
@@ -49,7 +49,7 @@ impl FromStr for Interrupts {
 /// A machine to be started: the defaults are one processor, messages, one
 /// device, the driver that ships.
 #[derive(Clone, Debug)]
-pub struct Machine {
+pub(crate) struct Machine {
     artifacts: Artifacts,
     processors: u32,
     interrupts: Interrupts,
@@ -65,11 +65,11 @@ pub struct Machine {
 impl Machine {
     /// Longest run, unless [`Machine::with_time_limit`] says otherwise. It is
     /// several times what the slowest scenario takes on two busy cores.
-    pub const TIME_LIMIT: Duration = Duration::from_mins(10);
+    pub(crate) const TIME_LIMIT: Duration = Duration::from_mins(10);
 
     /// With the files in `artifacts`.
     #[must_use]
-    pub fn new(artifacts: &Artifacts) -> Self {
+    pub(crate) fn new(artifacts: &Artifacts) -> Self {
         Self {
             artifacts: artifacts.clone(),
             processors: 1,
@@ -86,63 +86,63 @@ impl Machine {
 
     /// With this many processors.
     #[must_use]
-    pub fn with_processors(mut self, processors: u32) -> Self {
+    pub(crate) fn with_processors(mut self, processors: u32) -> Self {
         self.processors = processors;
         self
     }
 
     /// With this kind of interrupt.
     #[must_use]
-    pub fn with_interrupts(mut self, interrupts: Interrupts) -> Self {
+    pub(crate) fn with_interrupts(mut self, interrupts: Interrupts) -> Self {
         self.interrupts = interrupts;
         self
     }
 
     /// With this many edu devices.
     #[must_use]
-    pub fn with_devices(mut self, devices: u32) -> Self {
+    pub(crate) fn with_devices(mut self, devices: u32) -> Self {
         self.devices = devices;
         self
     }
 
     /// With another driver image.
     #[must_use]
-    pub fn with_driver(mut self, driver: &Path) -> Self {
+    pub(crate) fn with_driver(mut self, driver: &Path) -> Self {
         driver.clone_into(&mut self.driver);
         self
     }
 
     /// With one more option for the rig, `key=value`.
     #[must_use]
-    pub fn with_option(mut self, option: &str) -> Self {
+    pub(crate) fn with_option(mut self, option: &str) -> Self {
         self.more_options.push(option.to_owned());
         self
     }
 
     /// Ends by itself after this time; zero means never.
     #[must_use]
-    pub fn with_time_limit(mut self, limit: Duration) -> Self {
+    pub(crate) fn with_time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
         self
     }
 
     /// With another of QEMU's accelerators.
     #[must_use]
-    pub fn with_accelerator(mut self, accelerator: &str) -> Self {
+    pub(crate) fn with_accelerator(mut self, accelerator: &str) -> Self {
         accelerator.clone_into(&mut self.accelerator);
         self
     }
 
     /// Waits at its first instruction for a debugger at port 1234.
     #[must_use]
-    pub fn waiting_for_debugger(mut self) -> Self {
+    pub(crate) fn waiting_for_debugger(mut self) -> Self {
         self.waits_for_debugger = true;
         self
     }
 
     /// Prints the rig's log as it comes.
     #[must_use]
-    pub fn echoing_log(mut self) -> Self {
+    pub(crate) fn echoing_log(mut self) -> Self {
         self.echoes_log = true;
         self
     }
@@ -189,7 +189,7 @@ impl Machine {
     ///
     /// # Errors
     /// When QEMU or its firmware is missing or does not start.
-    pub fn start(&self) -> anyhow::Result<Running> {
+    pub(crate) fn start(&self) -> anyhow::Result<Running> {
         let folder = tempfile::Builder::new()
             .prefix("rig-")
             .tempdir()

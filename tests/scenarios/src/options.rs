@@ -11,7 +11,7 @@ use crate::{
 
 /// What kind of machine.
 #[derive(Args, Clone, Debug)]
-pub struct MachineOptions {
+pub(crate) struct MachineOptions {
     /// Processors
     #[arg(long, value_name = "N", default_value_t = 4,
           value_parser = clap::value_parser!(u32).range(1..=8))]
@@ -43,7 +43,7 @@ pub struct MachineOptions {
 impl MachineOptions {
     /// The machine that these options describe.
     #[must_use]
-    pub fn machine(&self, artifacts: &Artifacts) -> Machine {
+    pub(crate) fn machine(&self, artifacts: &Artifacts) -> Machine {
         let mut machine = Machine::new(artifacts)
             .with_processors(self.smp)
             .with_interrupts(self.irq)
@@ -66,7 +66,7 @@ impl MachineOptions {
 
     /// Whether the rig waits for a debugger.
     #[must_use]
-    pub const fn waits_for_debugger(&self) -> bool {
+    pub(crate) const fn waits_for_debugger(&self) -> bool {
         self.gdb
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Record {
+pub(crate) enum Record {
     /// An image was loaded.
     Module {
         /// File name.
@@ -47,15 +47,15 @@ pub enum Record {
 
 /// What the rig says when it is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ready {
+pub(crate) struct Ready {
     /// Processors that run.
-    pub processors: u32,
+    pub(crate) processors: u32,
     /// Devices that were found.
-    pub devices: u32,
+    pub(crate) devices: u32,
     /// Kind of interrupt.
-    pub irq: String,
+    pub(crate) irq: String,
     /// State of the driver.
-    pub driver: String,
+    pub(crate) driver: String,
 }
 
 impl Record {
@@ -63,7 +63,7 @@ impl Record {
     ///
     /// # Errors
     /// When a line that should be a record is none.
-    pub fn parse(line: &str) -> anyhow::Result<Option<Self>> {
+    pub(crate) fn parse(line: &str) -> anyhow::Result<Option<Self>> {
         let Some(record) = line.strip_prefix('@') else {
             return Ok(None);
         };

@@ -26,7 +26,7 @@ const READY_LIMIT: Duration = Duration::from_mins(3);
 const EXIT_LIMIT: Duration = Duration::from_secs(30);
 
 /// A rig that runs; dropping it ends QEMU.
-pub struct Running {
+pub(crate) struct Running {
     machine: Machine,
     qemu: Qemu,
     log: Log,
@@ -57,7 +57,7 @@ impl Running {
     ///
     /// # Errors
     /// When the rig ends instead, with what it said, or does neither in time.
-    pub fn wait_ready(self) -> anyhow::Result<(Self, Ready)> {
+    pub(crate) fn wait_ready(self) -> anyhow::Result<(Self, Ready)> {
         let limit = if self.machine.waits_for_debugger() {
             Duration::MAX
         } else {
@@ -85,7 +85,7 @@ impl Running {
 
     /// The command channel's socket.
     #[must_use]
-    pub fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         qemu::socket(self.folder.path())
     }
 
@@ -93,20 +93,14 @@ impl Running {
     ///
     /// # Errors
     /// When the rig does not answer.
-    pub fn connect(&self) -> anyhow::Result<Rig> {
+    pub(crate) fn connect(&self) -> anyhow::Result<Rig> {
         Rig::connect(&self.socket()).context("cannot talk to the rig")
     }
 
     /// How long it has been running.
     #[must_use]
-    pub fn age(&self) -> Duration {
+    pub(crate) fn age(&self) -> Duration {
         self.started.elapsed()
-    }
-
-    /// The log so far.
-    #[must_use]
-    pub fn log(&self) -> Vec<String> {
-        self.log.lines()
     }
 
     /// Removes the devices, unloads the driver and waits for the end. The report
@@ -114,7 +108,7 @@ impl Running {
     ///
     /// # Errors
     /// When QEMU cannot be waited for.
-    pub fn shut_down(self) -> anyhow::Result<(Option<Report>, Ended)> {
+    pub(crate) fn shut_down(self) -> anyhow::Result<(Option<Report>, Ended)> {
         let report = self.connect().map(Rig::shut_down);
         let ended = self.wait_ended_within(EXIT_LIMIT)?;
         match report {
@@ -130,7 +124,7 @@ impl Running {
     ///
     /// # Errors
     /// When QEMU cannot be waited for.
-    pub fn wait_ended(self) -> anyhow::Result<Ended> {
+    pub(crate) fn wait_ended(self) -> anyhow::Result<Ended> {
         let limit = if self.machine.time_limit().is_zero() {
             Duration::MAX
         } else {

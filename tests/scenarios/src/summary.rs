@@ -6,7 +6,7 @@ use rig_protocol::Report;
 
 /// A report that is shown as a table.
 #[derive(Clone, Copy, Debug)]
-pub struct Summary<'a>(pub &'a Report);
+pub(crate) struct Summary<'a>(pub(crate) &'a Report);
 
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

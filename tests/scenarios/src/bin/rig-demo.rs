@@ -1,13 +1,16 @@
-//! Runs the demonstration.
+//! The demonstration. See the library's module.
 
 use std::process::ExitCode;
 
+#[cfg(unix)]
+use scenarios::demo::main as program;
+
+#[cfg(not(unix))]
+fn program() -> ExitCode {
+    eprintln!("The rig is driven from Linux; on Windows, install the driver and run eductl.");
+    ExitCode::FAILURE
+}
+
 fn main() -> ExitCode {
-    match scenarios::demo::run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    program()
 }

@@ -1,20 +1,16 @@
-//! Runs the scenarios: all, or those whose names hold a word.
+//! The scenarios. See the library's module.
 
 use std::process::ExitCode;
 
-use libtest_mimic::Arguments;
-use scenarios::{Artifacts, cases};
+#[cfg(unix)]
+use scenarios::cases::main as program;
+
+#[cfg(not(unix))]
+fn program() -> ExitCode {
+    eprintln!("The rig is driven from Linux; on Windows, install the driver and run eductl.");
+    ExitCode::FAILURE
+}
 
 fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
-    let artifacts = match Artifacts::find() {
-        Ok(artifacts) => artifacts,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            return ExitCode::FAILURE;
-        }
-    };
-    // One rig at a time: several would only make one another slow.
-    arguments.test_threads.get_or_insert(1);
-    libtest_mimic::run(&arguments, cases::all(&artifacts)).exit_code()
+    program()
 }

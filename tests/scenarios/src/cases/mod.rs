@@ -14,16 +14,31 @@ mod support;
 mod traffic;
 mod windows_program;
 
-use std::sync::Arc;
+use std::{process::ExitCode, sync::Arc};
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::artifacts::Artifacts;
 
+/// The program `scenarios`: runs all of them, or those whose names hold a word.
+#[must_use]
+pub fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    let artifacts = match Artifacts::find() {
+        Ok(artifacts) => artifacts,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    // One rig at a time: several would only make one another slow.
+    arguments.test_threads.get_or_insert(1);
+    libtest_mimic::run(&arguments, all(&artifacts)).exit_code()
+}
+
 /// All of them, in the order in which they should run: what everything else
 /// rests on comes first.
-#[must_use]
-pub fn all(artifacts: &Artifacts) -> Vec<Trial> {
+fn all(artifacts: &Artifacts) -> Vec<Trial> {
     let artifacts = Arc::new(artifacts.clone());
     let mut list = List {
         artifacts,
