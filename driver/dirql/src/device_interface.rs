@@ -3,24 +3,13 @@
 
 use core::{cell::UnsafeCell, ptr::null_mut};
 
+use uuid::Uuid;
+
 use crate::{
     irql::Passive,
     status::{NtError, Result},
     sys,
 };
-
-/// A GUID, field by field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Guid {
-    /// First eight hexadecimal digits.
-    pub data1: u32,
-    /// First group of four digits.
-    pub data2: u16,
-    /// Second group of four digits.
-    pub data3: u16,
-    /// The last two groups.
-    pub data4: [u8; 8],
-}
 
 /// A registered interface; its name is freed when it is dropped.
 #[derive(Debug)]
@@ -38,13 +27,14 @@ impl DeviceInterface {
     pub(crate) fn register(
         _irql: &mut Passive,
         physical: *mut sys::DEVICE_OBJECT,
-        class: &Guid,
+        class: &Uuid,
     ) -> Result<Self> {
+        let (data1, data2, data3, data4) = class.as_fields();
         let class = sys::GUID {
-            Data1: class.data1,
-            Data2: class.data2,
-            Data3: class.data3,
-            Data4: class.data4,
+            Data1: data1,
+            Data2: data2,
+            Data3: data3,
+            Data4: *data4,
         };
         let mut name = sys::UNICODE_STRING {
             Length: 0,

@@ -1,7 +1,8 @@
 //! What a driver implements.
 
+use uuid::Uuid;
+
 use crate::{
-    Guid,
     device::Device,
     irp::{Dispatched, Irp},
     irql::{Dispatch, Passive, UpToDispatch},
@@ -21,7 +22,7 @@ pub trait Driver: Sized + Sync + 'static {
     const ROUTINES: Routines<Self>;
 
     /// The device interface class by which user mode finds the device.
-    const INTERFACE: Option<Guid>;
+    const INTERFACE: Option<Uuid>;
 
     /// AddDevice: the extension of a new device. The hardware may not be touched yet.
     ///

@@ -89,8 +89,6 @@ mod thunks;
 pub mod timer;
 pub mod wait;
 
-pub use device_interface::Guid;
-
 #[doc(hidden)]
 pub mod __private {
     //! What [`driver_entry!`](crate::driver_entry) expands to; no part of the interface.

@@ -1,7 +1,6 @@
 //! Adding, starting and stopping the device.
 
 use dirql::{
-    Guid,
     device::Device,
     driver::{Driver, Routines, Stop},
     interrupt::Interrupt,
@@ -16,6 +15,7 @@ use dirql::{
 };
 use edu_controller::Controller;
 use edu_interface::DEVICE_INTERFACE;
+use uuid::Uuid;
 
 use crate::{
     Edu, EduController, Kept,
@@ -33,12 +33,7 @@ const QUIET_POLL_MS: u32 = 5;
 impl Driver for Edu {
     const ROUTINES: Routines<Self> = Routines::new().start_io().dpc_for_isr();
 
-    const INTERFACE: Option<Guid> = Some(Guid {
-        data1: DEVICE_INTERFACE.data1,
-        data2: DEVICE_INTERFACE.data2,
-        data3: DEVICE_INTERFACE.data3,
-        data4: DEVICE_INTERFACE.data4,
-    });
+    const INTERFACE: Option<Uuid> = Some(DEVICE_INTERFACE);
 
     fn add_device(_irql: &mut Passive) -> Result<Self> {
         Ok(Self {

@@ -10,15 +10,18 @@
 #![forbid(unsafe_code)]
 
 mod control_code;
-mod guid;
 mod layouts;
 
 pub use control_code::{Access, ControlCode, Method};
-pub use guid::{DEVICE_INTERFACE, DEVICE_INTERFACE_TEXT, Guid};
 pub use layouts::{
     Causes, Factorial, FactorialRequest, INTERFACE_VERSION, Identity, InterruptKind, Liveness,
     LivenessRequest, RaiseRequest, Raised, Statistics,
 };
+
+use uuid::{Uuid, uuid};
+
+/// The device interface class by which user mode finds the device.
+pub const DEVICE_INTERFACE: Uuid = uuid!("6d7e0c5b-3f0a-4c7e-9a41-215de88c7b13");
 
 /// Longest time-out that a request may ask for, in milliseconds.
 ///

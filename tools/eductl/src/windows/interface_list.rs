@@ -21,12 +21,7 @@ use windows_sys::{
 use super::event::last_error;
 use crate::transport::{Operation, TransportError};
 
-static CLASS: GUID = GUID {
-    data1: DEVICE_INTERFACE.data1,
-    data2: DEVICE_INTERFACE.data2,
-    data3: DEVICE_INTERFACE.data3,
-    data4: DEVICE_INTERFACE.data4,
-};
+static CLASS: GUID = GUID::from_u128(DEVICE_INTERFACE.as_u128());
 
 /// The paths of all devices that are present, without their final zeros.
 pub(super) fn paths() -> Result<Vec<Vec<u16>>, TransportError> {
