@@ -77,6 +77,11 @@ pub(crate) fn for_the_rig() -> anyhow::Result<()> {
     products(&[Product::Edu, Product::Rig, Product::Eductl])
 }
 
+/// Builds the driver alone.
+pub(crate) fn driver() -> anyhow::Result<()> {
+    products(&[Product::Edu])
+}
+
 fn products(products: &[Product]) -> anyhow::Result<()> {
     let workspace = Workspace::current()?;
     let cargo = CrossCargo::new(&workspace, &workspace.target().join(TARGET_DIR))?;

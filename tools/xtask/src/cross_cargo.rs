@@ -49,6 +49,8 @@ impl CrossCargo {
             .current_dir(self.workspace.root())
             .args(["--locked", "--release", "--target-dir"])
             .arg(&self.target_dir)
+            // About wdk-alloc, whose version is pinned.
+            .args(["--config", "future-incompat-report.frequency='never'"])
             .env("WDKContentRoot", &self.wdk);
         if !cfg!(windows) {
             self.use_wrappers(&mut cargo, &toolchain.library_source())?;

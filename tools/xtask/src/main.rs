@@ -9,10 +9,12 @@
 mod build;
 mod command;
 mod cross_cargo;
+mod image_check;
 mod link_staging;
 mod link_wrapper;
 mod needs;
 mod pe_checksum;
+mod reproducible;
 mod rig;
 mod rustc_wrapper;
 mod setup;

@@ -154,11 +154,6 @@ impl Need {
     }
 }
 
-/// Wine's program, where it is installed.
-pub(crate) fn wine() -> Option<PathBuf> {
-    first_program(WINE)
-}
-
 fn first_program(names: &[&str]) -> Option<PathBuf> {
     names.iter().find_map(|name| {
         if name.contains('/') {

@@ -30,6 +30,8 @@ enum Part {
     Unit,
     /// edu.sys, the rig and eductl can be built
     Build,
+    /// edu.sys is a proper kernel image, and comes out the same elsewhere
+    Image,
     /// edu.sys in the rig, and eductl.exe under Wine
     Scenarios,
 }
@@ -45,6 +47,7 @@ impl Part {
         match self {
             Self::Unit => parts::unit(workspace, arguments),
             Self::Build => parts::build(),
+            Self::Image => Ok(parts::image(workspace)),
             Self::Scenarios => parts::scenarios(workspace, arguments),
         }
     }

@@ -1,7 +1,12 @@
 //! The parts of `cargo xtask test`.
 
 use super::counting::{self, Failure, Tally};
-use crate::{build, rig, workspace::Workspace};
+use crate::{
+    build,
+    image_check::{self, Subject, Verdict},
+    reproducible, rig,
+    workspace::Workspace,
+};
 
 /// `cargo test`.
 pub(super) fn unit(workspace: &Workspace, arguments: &[String]) -> anyhow::Result<Tally> {
@@ -22,6 +27,38 @@ pub(super) fn unit(workspace: &Workspace, arguments: &[String]) -> anyhow::Resul
 pub(super) fn build() -> anyhow::Result<Tally> {
     build::all()?;
     Ok(Tally::one())
+}
+
+/// The image that was built, check by check.
+pub(super) fn image(workspace: &Workspace) -> Tally {
+    let mut verdicts = match build::driver().and_then(|()| Subject::built(workspace)) {
+        Ok(subject) => image_check::verdicts(&subject),
+        Err(error) => vec![Verdict {
+            check: "build".to_owned(),
+            result: Err(error),
+        }],
+    };
+    verdicts.push(Verdict {
+        check: "built elsewhere".to_owned(),
+        result: reproducible::check(workspace),
+    });
+    let mut tally = Tally::default();
+    for Verdict { check, result } in verdicts {
+        match result {
+            Ok(found) => {
+                println!("image {check:50} ok      {found}");
+                tally.add(Tally::one());
+            }
+            Err(error) => {
+                println!("image {check:50} FAILED  {error:#}");
+                tally.failures.push(Failure {
+                    what: format!("image: {check}: {error:#}"),
+                    rerun: "cargo xtask test image".to_owned(),
+                });
+            }
+        }
+    }
+    tally
 }
 
 /// The scenarios, which print as Rust's test harness does.
