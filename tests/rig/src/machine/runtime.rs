@@ -1,11 +1,7 @@
-//! What the compiler expects of every Windows program's run-time library.
+//! What the compiler expects of every Windows program's run-time library, except
+//! `_fltused`, which `wdk-sys` brings.
 
 use core::arch::naked_asm;
-
-/// Its presence says that floating point is used; `compiler_builtins` refers to it.
-#[unsafe(export_name = "_fltused")]
-#[used]
-static FLOATING_POINT_USED: i32 = 0;
 
 /// Called in front of a stack frame of RAX bytes, a page or more: touches every
 /// page of it in order, so that a stack that runs over meets its guard pages.

@@ -1,0 +1,265 @@
+//! IoConnectInterruptEx: three ways to ask, and what is answered to each.
+
+use core::sync::atomic::Ordering;
+
+use alloc::sync::Arc;
+use rig_protocol::IrqKind;
+use wdk_sys::{
+    CONNECT_FULLY_SPECIFIED, CONNECT_FULLY_SPECIFIED_GROUP, CONNECT_LINE_BASED,
+    CONNECT_MESSAGE_BASED, IO_CONNECT_INTERRUPT_FULLY_SPECIFIED_PARAMETERS,
+    IO_CONNECT_INTERRUPT_LINE_BASED_PARAMETERS, IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS,
+    IO_CONNECT_INTERRUPT_PARAMETERS, IO_INTERRUPT_MESSAGE_INFO, IO_INTERRUPT_MESSAGE_INFO_ENTRY,
+    KINTERRUPT_MODE, KIRQL, LARGE_INTEGER, NTSTATUS, PDEVICE_OBJECT, ULONG,
+};
+
+use crate::machine::interrupts::message_for;
+use crate::nt::address;
+use crate::nt::interrupt::{Connection, Plan, Service, attach};
+use crate::nt::irql::{PASSIVE_LEVEL, raised};
+use crate::nt::kernel_memory::allocate_object;
+use crate::nt::node::{self, Node, NodeRef};
+use crate::nt::options::{self, ConnectForms};
+use crate::nt::routine::Routine;
+use crate::nt::status::{
+    STATUS_INVALID_PARAMETER, STATUS_INVALID_PARAMETER_1, STATUS_INVALID_PARAMETER_10,
+    STATUS_NOT_FOUND, STATUS_NOT_SUPPORTED, STATUS_SUCCESS,
+};
+use crate::nt::violation::check;
+
+/// `LevelSensitive`.
+const LEVEL_SENSITIVE: KINTERRUPT_MODE = 0;
+/// `Latched`.
+const LATCHED: KINTERRUPT_MODE = 1;
+
+/// IoConnectInterruptEx.
+pub(crate) unsafe extern "C" fn io_connect_interrupt_ex(
+    parameters: *mut IO_CONNECT_INTERRUPT_PARAMETERS,
+) -> NTSTATUS {
+    Routine::IoConnectInterruptEx.enter();
+    // SAFETY: (Pointer) the driver's parameters, which it does not touch during
+    // the call. (Aliasing) it is their only user.
+    let parameters = unsafe { &mut *parameters };
+    let form = parameters.Version;
+    let only_fully_specified = options::get().connect == ConnectForms::FullySpecifiedOnly;
+    match form {
+        CONNECT_LINE_BASED | CONNECT_MESSAGE_BASED if only_fully_specified => {
+            parameters.Version = CONNECT_FULLY_SPECIFIED;
+            STATUS_NOT_SUPPORTED
+        }
+        CONNECT_LINE_BASED => {
+            // SAFETY: The version says which arm of the union the driver filled.
+            let line = unsafe { parameters.__bindgen_anon_1.LineBased };
+            // SAFETY: The driver filled it as this form is documented.
+            unsafe { connect_line(&line) }
+        }
+        CONNECT_MESSAGE_BASED => {
+            // SAFETY: As above.
+            let message = unsafe { parameters.__bindgen_anon_1.MessageBased };
+            // SAFETY: As above.
+            unsafe { connect_message(&message, &mut parameters.Version) }
+        }
+        CONNECT_FULLY_SPECIFIED | CONNECT_FULLY_SPECIFIED_GROUP => {
+            // SAFETY: As above.
+            let full = unsafe { parameters.__bindgen_anon_1.FullySpecified };
+            // SAFETY: As above.
+            unsafe { connect_fully_specified(&full, form) }
+        }
+        _ => STATUS_INVALID_PARAMETER_1,
+    }
+}
+
+/// The device whose PDO the parameters name.
+fn node_of(pdo: PDEVICE_OBJECT) -> Result<NodeRef, NTSTATUS> {
+    node::of_pdo(pdo).ok_or(STATUS_INVALID_PARAMETER)
+}
+
+/// The IRQL for a connection that leaves it to the system: a request is a floor.
+fn synchronize_irql(node: &Node, requested: KIRQL) -> u8 {
+    requested.max(node.interrupt().irql())
+}
+
+/// CONNECT_LINE_BASED.
+///
+/// # Safety
+/// The parameters are filled as documented, and what they point to is resident
+/// while the interrupt is connected.
+unsafe fn connect_line(line: &IO_CONNECT_INTERRUPT_LINE_BASED_PARAMETERS) -> NTSTATUS {
+    let (node, routine) = match (node_of(line.PhysicalDeviceObject), line.ServiceRoutine) {
+        (Ok(node), Some(routine)) => (node, routine),
+        (Err(status), _) => return status,
+        (_, None) => return STATUS_INVALID_PARAMETER,
+    };
+    if node.interrupt().kind != IrqKind::Intx {
+        return STATUS_NOT_FOUND;
+    }
+    let connection = attach(Plan {
+        synchronize_irql: synchronize_irql(&node, line.SynchronizeIrql),
+        node,
+        service: Service::Line(routine),
+        context: line.ServiceContext,
+        lock: line.SpinLock,
+        version: CONNECT_LINE_BASED,
+    });
+    // SAFETY: By the contract: a variable of the driver's for the result.
+    unsafe { line.InterruptObject.write(connection.pointer()) };
+    run_early(&connection);
+    STATUS_SUCCESS
+}
+
+/// CONNECT_MESSAGE_BASED, with its fallback to the line.
+///
+/// # Safety
+/// As for [`connect_line`].
+unsafe fn connect_message(
+    message: &IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS,
+    version: &mut ULONG,
+) -> NTSTATUS {
+    let node = match node_of(message.PhysicalDeviceObject) {
+        Ok(node) => node,
+        Err(status) => return status,
+    };
+    if node.interrupt().kind == IrqKind::Intx {
+        // SAFETY: All arms of this union are one pointer to the driver's variable.
+        let interrupt_object = unsafe { message.ConnectionContext.InterruptObject };
+        *version = CONNECT_LINE_BASED;
+        // SAFETY: By the contract; the fallback takes the same context.
+        return unsafe {
+            connect_line(&IO_CONNECT_INTERRUPT_LINE_BASED_PARAMETERS {
+                PhysicalDeviceObject: message.PhysicalDeviceObject,
+                InterruptObject: interrupt_object,
+                ServiceRoutine: message.FallBackServiceRoutine,
+                ServiceContext: message.ServiceContext,
+                SpinLock: message.SpinLock,
+                SynchronizeIrql: message.SynchronizeIrql,
+                FloatingSave: message.FloatingSave,
+            })
+        };
+    }
+    let Some(routine) = message.MessageServiceRoutine else {
+        return STATUS_INVALID_PARAMETER;
+    };
+    let connection = attach(Plan {
+        synchronize_irql: synchronize_irql(&node, message.SynchronizeIrql),
+        node,
+        service: Service::Message(routine),
+        context: message.ServiceContext,
+        lock: message.SpinLock,
+        version: CONNECT_MESSAGE_BASED,
+    });
+    let table = message_table(&connection);
+    // SAFETY: As above.
+    let result = unsafe { message.ConnectionContext.InterruptMessageTable };
+    // SAFETY: By the contract: a variable of the driver's for the result.
+    unsafe { result.write(table) };
+    run_early(&connection);
+    STATUS_SUCCESS
+}
+
+/// The message table of a connection: one message.
+fn message_table(connection: &Connection) -> *mut IO_INTERRUPT_MESSAGE_INFO {
+    let interrupt = connection.node.interrupt();
+    let message = message_for(interrupt.vector, interrupt.processor);
+    let table = allocate_object::<IO_INTERRUPT_MESSAGE_INFO>().as_ptr();
+    let entry = IO_INTERRUPT_MESSAGE_INFO_ENTRY {
+        MessageAddress: LARGE_INTEGER {
+            QuadPart: message.address.cast_signed(),
+        },
+        TargetProcessorSet: interrupt.affinity(),
+        InterruptObject: connection.pointer(),
+        MessageData: message.data,
+        Vector: ULONG::from(interrupt.vector),
+        Irql: interrupt.irql(),
+        Mode: LATCHED,
+        // InterruptPolarityUnknown: messages have none.
+        Polarity: 0,
+    };
+    // SAFETY: `allocate_object` just gave the memory, which nobody else knows.
+    unsafe {
+        table.write(IO_INTERRUPT_MESSAGE_INFO {
+            UnifiedIrql: connection.synchronize_irql,
+            MessageCount: 1,
+            MessageInfo: [entry],
+        });
+    };
+    connection
+        .message_table
+        .store(address::of(table), Ordering::Release);
+    table
+}
+
+/// CONNECT_FULLY_SPECIFIED: the driver repeats its translated descriptor.
+///
+/// # Safety
+/// As for [`connect_line`].
+unsafe fn connect_fully_specified(
+    full: &IO_CONNECT_INTERRUPT_FULLY_SPECIFIED_PARAMETERS,
+    version: ULONG,
+) -> NTSTATUS {
+    let (node, routine) = match (node_of(full.PhysicalDeviceObject), full.ServiceRoutine) {
+        (Ok(node), Some(routine)) => (node, routine),
+        (Err(status), _) => return status,
+        (_, None) => return STATUS_INVALID_PARAMETER,
+    };
+    if full.ProcessorEnableMask == 0 {
+        return STATUS_INVALID_PARAMETER_10;
+    }
+    if full.Vector != ULONG::from(node.interrupt().vector) {
+        return STATUS_NOT_FOUND;
+    }
+    assert_follows_descriptor(&node, full);
+    let connection = attach(Plan {
+        synchronize_irql: full.SynchronizeIrql,
+        node,
+        service: Service::Line(routine),
+        context: full.ServiceContext,
+        lock: full.SpinLock,
+        version,
+    });
+    // SAFETY: By the contract: a variable of the driver's for the result.
+    unsafe { full.InterruptObject.write(connection.pointer()) };
+    run_early(&connection);
+    STATUS_SUCCESS
+}
+
+/// Checks a fully specified connection against the translated descriptor.
+fn assert_follows_descriptor(node: &Node, full: &IO_CONNECT_INTERRUPT_FULLY_SPECIFIED_PARAMETERS) {
+    let interrupt = node.interrupt();
+    let is_line = interrupt.kind == IrqKind::Intx;
+    let mode = if is_line { LEVEL_SENSITIVE } else { LATCHED };
+    let follows = full.Irql == interrupt.irql()
+        && full.SynchronizeIrql >= full.Irql
+        && full.InterruptMode == mode
+        && (full.ShareVector != 0) == is_line
+        && full.ProcessorEnableMask == interrupt.affinity();
+    check!(
+        Int12,
+        Routine::IoConnectInterruptEx,
+        follows,
+        "The connection says IRQL {}, SynchronizeIrql {}, mode {}, shared {}, processors {:#x}; the translated descriptor says IRQL {}, mode {mode}, shared {}, processors {:#x}.",
+        full.Irql,
+        full.SynchronizeIrql,
+        full.InterruptMode,
+        full.ShareVector,
+        full.ProcessorEnableMask,
+        interrupt.irql(),
+        u8::from(is_line),
+        interrupt.affinity()
+    );
+}
+
+/// Calls the ISR before the connect call returns, if the run asks for it: on a
+/// shared line this can happen at any time.
+fn run_early(connection: &Arc<Connection>) {
+    if !options::get().early_isr {
+        return;
+    }
+    let claimed = raised(connection.synchronize_irql.max(PASSIVE_LEVEL), || {
+        connection.serve()
+    });
+    check!(
+        Int03,
+        Routine::IoConnectInterruptEx,
+        !claimed,
+        "The ISR claimed an interrupt while its device was not to interrupt yet."
+    );
+}

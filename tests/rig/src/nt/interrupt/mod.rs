@@ -1,0 +1,274 @@
+//! Interrupts: connections, the chains that the vectors lead to, the ISR calls.
+//!
+//! # Model
+//! A connection is what a `PKINTERRUPT` names. Each vector has a chain of them: one
+//! for a message, one for each device that shares a line.
+//!
+//! # Soundness
+//! 1. A `PKINTERRUPT` is the address of a [`Connection`] and only compared with
+//!    the ledger's; drivers cannot look inside.
+//! 2. A driver's lock and ISR are used only by a connection in the ledger, or one
+//!    whose last ISR call is being made; disconnecting waits for that to end.
+
+pub(crate) mod connect;
+pub(crate) mod disconnect;
+pub(crate) mod synchronize;
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+use rig_protocol::IrqKind;
+use wdk_sys::{KSPIN_LOCK, PKINTERRUPT, PVOID, ULONG};
+
+use crate::machine::interrupts::{mask_line, message_for, route_line};
+use crate::machine::sync::IrqLock;
+use crate::machine::time::SpinLimit;
+use crate::nt::callout::{Callback, call_out};
+use crate::nt::irql::raised;
+use crate::nt::node::NodeRef;
+use crate::nt::processor::LockKind;
+use crate::nt::rule::Rule;
+use crate::nt::spin_lock::LockWord;
+use crate::nt::violation::{check, violation};
+use crate::nt::{address, counters};
+
+/// An interrupt that nobody claims so often in a row is a storm.
+const STORM: u32 = 10_000;
+
+/// The ISR of a connection.
+#[derive(Clone, Copy)]
+enum Service {
+    Line(unsafe extern "C" fn(PKINTERRUPT, PVOID) -> u8),
+    Message(unsafe extern "C" fn(PKINTERRUPT, PVOID, ULONG) -> u8),
+}
+
+/// What a connection is made of.
+struct Plan {
+    node: NodeRef,
+    service: Service,
+    context: PVOID,
+    /// The driver's lock, or null for the connection's own.
+    lock: *mut KSPIN_LOCK,
+    synchronize_irql: u8,
+    /// The result version: what a disconnect must name.
+    version: ULONG,
+}
+
+/// A connected interrupt.
+struct Connection {
+    node: NodeRef,
+    service: Service,
+    context: usize,
+    driver_lock: usize,
+    own_lock: AtomicUsize,
+    synchronize_irql: u8,
+    version: ULONG,
+    /// ISR calls being made.
+    in_service: AtomicU32,
+    /// Address of the message table that the driver was given, or zero.
+    message_table: AtomicUsize,
+}
+
+/// Connections by the address that is their `PKINTERRUPT`. They are kept for good,
+/// so that a late use is told from nonsense.
+static CONNECTIONS: IrqLock<BTreeMap<usize, Arc<Connection>>> = IrqLock::new(BTreeMap::new());
+/// Connections by vector.
+static CHAINS: IrqLock<BTreeMap<u8, Vec<Arc<Connection>>>> = IrqLock::new(BTreeMap::new());
+/// How often in a row nobody claimed an interrupt, by vector.
+static UNCLAIMED: [AtomicU32; 256] = [const { AtomicU32::new(0) }; 256];
+
+impl Connection {
+    /// The `PKINTERRUPT` that names it.
+    fn pointer(&self) -> PKINTERRUPT {
+        core::ptr::from_ref(self).cast_mut().cast()
+    }
+
+    /// The interrupt's spin lock.
+    fn lock(&self) -> LockWord {
+        let word = if self.driver_lock == 0 {
+            self.own_lock.as_ptr()
+        } else {
+            address::to_pointer(self.driver_lock)
+        };
+        // SAFETY: (Pointer) the driver's lock is resident while connected (fact
+        // 2); the connection's own lies in an `Arc` that whoever calls holds.
+        unsafe { LockWord::of_driver(word.cast::<KSPIN_LOCK>()) }
+    }
+
+    /// Calls the ISR at the interrupt's IRQL with its lock held.
+    fn serve(&self) -> bool {
+        raised(self.synchronize_irql, || {
+            let lock = self.lock();
+            check!(
+                Syn02,
+                Callback::Isr,
+                !lock.is_mine(),
+                "An interrupt came in while its spin lock was held by the same processor."
+            );
+            lock.acquire(LockKind::Interrupt, self.synchronize_irql);
+            let claimed = call_out(Callback::Isr, || self.call());
+            self.release(lock);
+            claimed
+        })
+    }
+
+    /// Calls the ISR; its lock is held.
+    fn call(&self) -> bool {
+        let context = address::to_pointer(self.context);
+        counters::ISR_CALLS.add();
+        let claimed = match self.service {
+            // SAFETY: (Caller) the driver gave the routine to IoConnectInterruptEx
+            // to be called so, with this context, at this IRQL, under this lock;
+            // it is connected (fact 2).
+            Service::Line(routine) => unsafe { routine(self.pointer(), context) },
+            // SAFETY: As above; the device has one message, number zero.
+            Service::Message(routine) => unsafe { routine(self.pointer(), context, 0) },
+        };
+        if claimed != 0 {
+            counters::ISR_CLAIMED.add();
+        }
+        claimed != 0
+    }
+
+    /// Releases the interrupt's lock.
+    fn release(&self, lock: LockWord) {
+        check!(
+            Spl02,
+            Callback::Isr,
+            lock.release().is_some(),
+            "The spin lock of the interrupt at {:p} was released by somebody else.",
+            self.pointer()
+        );
+    }
+}
+
+/// The connection that a `PKINTERRUPT` names, if it is one.
+fn find(interrupt: PKINTERRUPT) -> Option<Arc<Connection>> {
+    CONNECTIONS.with(|connections| connections.get(&address::of(interrupt)).cloned())
+}
+
+/// The device interrupt's handler. Runs at the vector's IRQL.
+pub(crate) fn device(vector: u8) {
+    let mut claimed = false;
+    let mut index = 0;
+    while let Some(connection) = begin_service(vector, index) {
+        claimed = connection.serve();
+        let is_line = connection.node.interrupt().kind == IrqKind::Intx;
+        connection.in_service.fetch_sub(1, Ordering::AcqRel);
+        if claimed && is_line {
+            // A line that somebody else holds too comes in again at once.
+            break;
+        }
+        index += 1;
+    }
+    let count = &UNCLAIMED[usize::from(vector)];
+    if claimed {
+        count.store(0, Ordering::Relaxed);
+    } else if count.fetch_add(1, Ordering::Relaxed) > STORM {
+        violation(
+            Rule::Int09,
+            Callback::Isr.as_ref(),
+            format_args!(
+                "The interrupt with vector {vector:#x} came in {STORM} times in a row and nobody claimed it."
+            ),
+        );
+    }
+}
+
+/// The connection at this place in a vector's chain, kept from being disconnected.
+fn begin_service(vector: u8, index: usize) -> Option<Arc<Connection>> {
+    CHAINS.with(|chains| {
+        let connection = chains.get(&vector)?.get(index)?.clone();
+        connection.in_service.fetch_add(1, Ordering::AcqRel);
+        Some(connection)
+    })
+}
+
+/// Puts a connection into its vector's chain and lets the interrupt through.
+fn attach(plan: Plan) -> Arc<Connection> {
+    let connection = Arc::new(Connection {
+        node: plan.node,
+        service: plan.service,
+        context: address::of(plan.context),
+        driver_lock: address::of(plan.lock),
+        own_lock: AtomicUsize::new(0),
+        synchronize_irql: plan.synchronize_irql,
+        version: plan.version,
+        in_service: AtomicU32::new(0),
+        message_table: AtomicUsize::new(0),
+    });
+    CONNECTIONS.with(|connections| {
+        connections.insert(address::of(connection.pointer()), connection.clone())
+    });
+    let interrupt = *connection.node.interrupt();
+    let is_first = CHAINS.with(|chains| {
+        let chain = chains.entry(interrupt.vector).or_default();
+        chain.push(connection.clone());
+        chain.len() == 1
+    });
+    match interrupt.line {
+        Some(line) if is_first => route_line(line, interrupt.vector, interrupt.processor),
+        Some(_) => {}
+        None => {
+            let message = message_for(interrupt.vector, interrupt.processor);
+            assert!(
+                connection.node.function().enable_msi(&message),
+                "a device that was assigned a message has no MSI capability"
+            );
+        }
+    }
+    connection
+}
+
+/// Takes a connection out of its chain and waits until its ISR is not running;
+/// `false` when it was not connected.
+fn detach(connection: &Arc<Connection>) -> bool {
+    let interrupt = *connection.node.interrupt();
+    let (was_connected, is_last) = CHAINS.with(|chains| {
+        let chain = chains.entry(interrupt.vector).or_default();
+        let before = chain.len();
+        chain.retain(|other| !Arc::ptr_eq(other, connection));
+        (chain.len() != before, chain.is_empty())
+    });
+    if !was_connected {
+        return false;
+    }
+    match interrupt.line {
+        Some(line) if is_last => mask_line(line),
+        Some(_) => {}
+        None => connection.node.function().disable_msi(),
+    }
+    let mut limit = SpinLimit::new("the end of an ISR that is being disconnected");
+    while connection.in_service.load(Ordering::Acquire) != 0 {
+        limit.spin();
+    }
+    true
+}
+
+/// Whether a connection is in its chain.
+fn is_connected(connection: &Arc<Connection>) -> bool {
+    CHAINS.with(|chains| {
+        chains
+            .get(&connection.node.interrupt().vector)
+            .is_some_and(|chain| chain.iter().any(|other| Arc::ptr_eq(other, connection)))
+    })
+}
+
+/// Checks that a device has no interrupt connected any more.
+pub(crate) fn assert_none_left(event: &str, node: &NodeRef) {
+    let left = CHAINS.with(|chains| {
+        chains
+            .values()
+            .flatten()
+            .any(|connection| Arc::ptr_eq(&connection.node, node))
+    });
+    check!(
+        Int07,
+        event,
+        !left,
+        "The interrupt of device {} is still connected after {event}.",
+        node.index()
+    );
+}

@@ -1,0 +1,147 @@
+//! IofCompleteRequest: an IRP goes up its device stack, and ends.
+
+use wdk_sys::{BOOLEAN, CCHAR, NTSTATUS, PDEVICE_OBJECT, PIRP, ULONG_PTR};
+
+use crate::machine::cpu;
+use crate::nt::callout::{Callback, call_out};
+use crate::nt::dispatcher::wake_waiters;
+use crate::nt::irp::location::{
+    Location, SL_INVOKE_ON_CANCEL, SL_INVOKE_ON_ERROR, SL_INVOKE_ON_SUCCESS,
+};
+use crate::nt::irp::{Irp, Originator, Outcome, ledger};
+use crate::nt::irql::DISPATCH_LEVEL;
+use crate::nt::routine::Routine;
+use crate::nt::status::{STATUS_MORE_PROCESSING_REQUIRED, STATUS_PENDING, is_success};
+use crate::nt::violation::check;
+use crate::nt::work::{self, Work};
+use crate::nt::{counters, processor};
+
+/// IofCompleteRequest.
+pub(crate) unsafe extern "C" fn iof_complete_request(irp: PIRP, _boost: CCHAR) {
+    let routine = Routine::IofCompleteRequest;
+    routine.enter();
+    let irql = cpu::irql();
+    let held = processor::held_count();
+    check!(
+        Irp06,
+        routine,
+        irql <= DISPATCH_LEVEL && held == 0,
+        "An IRP was completed at IRQL {irql} with {held} spin locks held."
+    );
+    let irp = ledger::live(routine.name(), irp);
+    begin(&irp);
+    let status = irp.status();
+    check!(
+        Irp05,
+        routine,
+        status != STATUS_PENDING && status != -1,
+        "The IRP {irp} was completed with status {status:#010x}."
+    );
+    check!(
+        Can04,
+        routine,
+        irp.cancel_routine().is_none(),
+        "The IRP {irp} was completed with its cancel routine set."
+    );
+    unwind(&irp);
+}
+
+/// Completes an IRP for one of the rig's own drivers.
+pub(crate) fn complete_with(irp: &Irp, status: NTSTATUS, information: ULONG_PTR) {
+    irp.set_status(status);
+    irp.set_information(information);
+    begin(irp);
+    unwind(irp);
+}
+
+/// Takes the IRP away from whoever owned it.
+fn begin(irp: &Irp) {
+    let may_begin = irp.progress(super::progress::Progress::begin_completion);
+    check!(
+        Irp01,
+        Routine::IofCompleteRequest,
+        may_begin,
+        "The IRP {irp} was completed while it was being completed."
+    );
+}
+
+/// Goes up the stack from the current location, calling completion routines.
+fn unwind(irp: &Irp) {
+    let mut index = irp.current();
+    while index <= irp.stack_count() {
+        let location = irp.location(index);
+        let marked = location.is_marked_pending();
+        let status = irp.status();
+        irp.set_pending_returned(BOOLEAN::from(marked));
+        irp.progress(|progress| progress.pass(index, marked, status));
+        let called = take_routine(irp, location);
+        index += 1;
+        irp.set_current(index);
+        if let Some(call) = called {
+            if call.make(irp, index) == STATUS_MORE_PROCESSING_REQUIRED {
+                // The driver owns the IRP again; it may even have completed it.
+                return;
+            }
+            begin(irp);
+        } else if marked && index <= irp.stack_count() {
+            irp.location(index).mark_pending();
+        }
+    }
+    end(irp);
+}
+
+/// A completion routine that wants to be called.
+struct CompletionCall {
+    routine: unsafe extern "C" fn(PDEVICE_OBJECT, PIRP, wdk_sys::PVOID) -> NTSTATUS,
+    context: usize,
+}
+
+/// Takes the completion routine out of a location, whose driver is done, if it
+/// wants to be called for an IRP that ended like this.
+fn take_routine(irp: &Irp, location: Location<'_>) -> Option<CompletionCall> {
+    let control = location.control();
+    let is_wanted = if irp.cancel() != 0 && control & SL_INVOKE_ON_CANCEL != 0 {
+        true
+    } else if is_success(irp.status()) {
+        control & SL_INVOKE_ON_SUCCESS != 0
+    } else {
+        control & SL_INVOKE_ON_ERROR != 0
+    };
+    let routine = location.completion_routine().filter(|_| is_wanted);
+    let context = crate::nt::address::of(location.context());
+    location.clear();
+    routine.map(|routine| CompletionCall { routine, context })
+}
+
+impl CompletionCall {
+    /// Calls the routine for the driver at location `index`, which set it.
+    fn make(self, irp: &Irp, index: usize) -> NTSTATUS {
+        let device = if index <= irp.stack_count() {
+            irp.location(index).device()
+        } else {
+            core::ptr::null_mut()
+        };
+        let context = crate::nt::address::to_pointer(self.context);
+        irp.progress(super::progress::Progress::lend);
+        // SAFETY: (Caller) the driver stored the routine in the IRP to be called
+        // so, with this context. (Pointer) the IRP is alive: `irp` holds it.
+        call_out(Callback::Completion, || unsafe {
+            (self.routine)(device, irp.pointer(), context)
+        })
+    }
+}
+
+/// The IRP came out at the top: its originator hears of it.
+fn end(irp: &Irp) {
+    let outcome = Outcome {
+        status: irp.status(),
+        information: irp.information(),
+    };
+    counters::IRPS_COMPLETED.add();
+    ledger::retire(irp);
+    irp.progress(|progress| progress.end(outcome));
+    match irp.originator() {
+        Originator::Waiter => wake_waiters(),
+        Originator::Channel { .. } => work::push(Work::Finish(irp.clone())),
+    }
+}

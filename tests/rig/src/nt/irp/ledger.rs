@@ -1,0 +1,108 @@
+//! Every IRP there is, and those that were, for a while.
+//!
+//! A completed IRP is kept, filled with a pattern, so that a second completion is
+//! recognised for what it is, and a late write is found when its time is over.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use wdk_sys::PIRP;
+
+use crate::machine::sync::IrqLock;
+use crate::machine::time::system_time_100ns;
+use crate::nt::address;
+use crate::nt::dispatcher::HANG_100NS;
+use crate::nt::irp::Irp;
+use crate::nt::violation::{check, fatal};
+
+/// Completed IRPs that are kept.
+const KEPT: usize = 1024;
+
+/// IRPs that have not ended, by address.
+static LIVE: IrqLock<BTreeMap<usize, Irp>> = IrqLock::new(BTreeMap::new());
+/// IRPs that have, oldest first.
+static ENDED: IrqLock<VecDeque<Irp>> = IrqLock::new(VecDeque::new());
+
+/// Notes a new IRP.
+pub(super) fn add(irp: &Irp) {
+    LIVE.with(|live| live.insert(address::of(irp.pointer()), irp.clone()));
+}
+
+/// The IRP at this address; ends the run when there is none that is alive.
+pub(crate) fn live(routine: &str, pointer: PIRP) -> Irp {
+    let irp = LIVE.with(|live| live.get(&address::of(pointer)).cloned());
+    let has_ended = || ENDED.with(|ended| ended.iter().any(|irp| irp.pointer() == pointer));
+    check!(
+        Irp01,
+        routine,
+        irp.is_some(),
+        "The address {pointer:p} is no IRP{}.",
+        if has_ended() {
+            " any more: it was completed before"
+        } else {
+            ""
+        }
+    );
+    irp.unwrap_or_else(|| fatal("IRP-01", routine, format_args!("no such IRP")))
+}
+
+/// Forgets an IRP that no driver has seen.
+pub(super) fn forget(irp: &Irp) {
+    LIVE.with(|live| live.remove(&address::of(irp.pointer())));
+}
+
+/// Moves an IRP that has ended out of the way of the living.
+pub(super) fn retire(irp: &Irp) {
+    irp.fill_completed();
+    LIVE.with(|live| live.remove(&address::of(irp.pointer())));
+    let oldest = ENDED.with(|ended| {
+        ended.push_back(irp.clone());
+        if ended.len() > KEPT {
+            ended.pop_front()
+        } else {
+            None
+        }
+    });
+    if let Some(oldest) = oldest {
+        assert_untouched(&oldest);
+    }
+}
+
+/// Checks that nobody wrote to an IRP after its completion.
+fn assert_untouched(irp: &Irp) {
+    check!(
+        Irp02,
+        "IofCompleteRequest",
+        irp.is_untouched(),
+        "The IRP {irp} was written to after it was completed."
+    );
+}
+
+/// Checks all completed IRPs that are still kept.
+pub(crate) fn assert_ended_untouched() {
+    let ended: Vec<Irp> = ENDED.with(|ended| ended.iter().cloned().collect());
+    ended.iter().for_each(assert_untouched);
+}
+
+/// The first IRP that has not ended, if any.
+pub(crate) fn first_live() -> Option<Irp> {
+    LIVE.with(|live| live.values().next().cloned())
+}
+
+/// Ends the run when an IRP has been outstanding for too long. Any IRQL.
+pub(crate) fn look_for_hangs() {
+    let now = system_time_100ns();
+    let late = LIVE.with(|live| {
+        live.values()
+            .find(|irp| now.saturating_sub(irp.sent()) > HANG_100NS)
+            .cloned()
+    });
+    if let Some(irp) = late {
+        fatal(
+            "HANG",
+            &irp.to_string(),
+            format_args!("The IRP {irp} has been outstanding for 90 seconds."),
+        );
+    }
+}

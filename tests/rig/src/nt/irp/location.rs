@@ -1,0 +1,92 @@
+//! A stack location of an IRP: what one driver is asked, and whom to tell.
+//!
+//! # Soundness
+//! 1. A [`Location`] borrows its IRP, whose block holds the location.
+
+use core::marker::PhantomData;
+
+use wdk_sys::{
+    IO_STACK_LOCATION, PCM_RESOURCE_LIST, PDEVICE_OBJECT, PFILE_OBJECT, PIO_COMPLETION_ROUTINE,
+    PIO_SECURITY_CONTEXT, PVOID, UCHAR, ULONG, USHORT,
+};
+
+use crate::nt::address;
+use crate::nt::irp::Irp;
+use crate::nt::kernel_memory::fields;
+
+/// The driver marked the IRP pending.
+pub(crate) const SL_PENDING_RETURNED: UCHAR = 0x01;
+/// The completion routine wants to hear of a cancelled IRP.
+pub(crate) const SL_INVOKE_ON_CANCEL: UCHAR = 0x20;
+/// The completion routine wants to hear of a success.
+pub(crate) const SL_INVOKE_ON_SUCCESS: UCHAR = 0x40;
+/// The completion routine wants to hear of an error.
+pub(crate) const SL_INVOKE_ON_ERROR: UCHAR = 0x80;
+
+/// A stack location.
+#[derive(Clone, Copy)]
+pub(crate) struct Location<'irp> {
+    address: usize,
+    irp: PhantomData<&'irp Irp>,
+}
+
+fields!(Location<'_> {
+    major / set_major: UCHAR = MajorFunction;
+    minor / set_minor: UCHAR = MinorFunction;
+    control / set_control: UCHAR = Control;
+    device / set_device: PDEVICE_OBJECT = DeviceObject;
+    file / set_file: PFILE_OBJECT = FileObject;
+    completion_routine / set_completion_routine: PIO_COMPLETION_ROUTINE = CompletionRoutine;
+    context / set_context: PVOID = Context;
+    output_length / set_output_length: ULONG = Parameters.DeviceIoControl.OutputBufferLength;
+    input_length / set_input_length: ULONG = Parameters.DeviceIoControl.InputBufferLength;
+    control_code / set_control_code: ULONG = Parameters.DeviceIoControl.IoControlCode;
+    security_context / set_security_context: PIO_SECURITY_CONTEXT = Parameters.Create.SecurityContext;
+    share_access / set_share_access: USHORT = Parameters.Create.ShareAccess;
+    raw_resources / set_raw_resources: PCM_RESOURCE_LIST = Parameters.StartDevice.AllocatedResources;
+    translated_resources / set_translated_resources: PCM_RESOURCE_LIST =
+        Parameters.StartDevice.AllocatedResourcesTranslated;
+});
+
+impl<'irp> Location<'irp> {
+    /// The location at this address in the block of `_irp`.
+    pub(super) fn new(_irp: &'irp Irp, address: usize) -> Self {
+        Self {
+            address,
+            irp: PhantomData,
+        }
+    }
+
+    /// The location as drivers see it.
+    pub(crate) fn pointer(&self) -> *mut IO_STACK_LOCATION {
+        address::to_pointer(self.address)
+    }
+
+    /// Whether its driver marked the IRP pending.
+    pub(crate) fn is_marked_pending(&self) -> bool {
+        self.control() & SL_PENDING_RETURNED != 0
+    }
+
+    /// Marks the IRP pending for its driver.
+    pub(crate) fn mark_pending(&self) {
+        self.set_control(self.control() | SL_PENDING_RETURNED);
+    }
+
+    /// All of it, by value.
+    pub(crate) fn read(&self) -> IO_STACK_LOCATION {
+        // SAFETY: Fact 1.
+        unsafe { self.pointer().read() }
+    }
+
+    /// Replaces all of it.
+    pub(crate) fn write(&self, value: IO_STACK_LOCATION) {
+        // SAFETY: Fact 1.
+        unsafe { self.pointer().write(value) };
+    }
+
+    /// Sets all of it to zero, as the I/O manager does when its driver is done.
+    pub(crate) fn clear(&self) {
+        // SAFETY: Fact 1; all zeroes is a stack location.
+        unsafe { self.pointer().write_bytes(0, 1) };
+    }
+}

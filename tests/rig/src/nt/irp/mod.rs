@@ -1,0 +1,313 @@
+//! I/O request packets.
+//!
+//! # Model
+//! An [`Irp`] is the executive's handle on an IRP in memory that drivers see. It
+//! records what each stack location's driver did, so that the rules about
+//! completing, pending and forwarding can be judged when dispatch routines return,
+//! which may be after the IRP was completed on another processor.
+//!
+//! # Soundness
+//! 1. The block of memory is allocated with the handle and freed when the last
+//!    clone of the handle is dropped. The ledger keeps one clone from creation to
+//!    long after completion, and everybody who touches the block holds another.
+//! 2. Stack location indices are 1 to `stack_count`, checked where they are used.
+
+pub(crate) mod call;
+pub(crate) mod complete;
+pub(crate) mod forward;
+pub(crate) mod ledger;
+pub(crate) mod location;
+pub(crate) mod progress;
+
+use alloc::alloc::{alloc_zeroed, dealloc, handle_alloc_error};
+use alloc::sync::Arc;
+use core::alloc::Layout;
+use core::fmt;
+use core::ptr::NonNull;
+
+use wdk_sys::{
+    BOOLEAN, CHAR, CSHORT, IO_STACK_LOCATION, IRP, KIRQL, KPROCESSOR_MODE, NTSTATUS,
+    PDRIVER_CANCEL, PFILE_OBJECT, PIO_STACK_LOCATION, PIRP, PVOID, ULONG_PTR, USHORT,
+};
+
+use crate::machine::sync::IrqLock;
+use crate::machine::time::system_time_100ns;
+use crate::nt::address;
+use crate::nt::file::File;
+use crate::nt::irp::location::Location;
+use crate::nt::irp::progress::Progress;
+use crate::nt::kernel_memory::fields;
+use crate::nt::system_buffer::SystemBuffer;
+
+/// `IO_TYPE_IRP`.
+const TYPE: CSHORT = 6;
+/// Deepest device stack that the executive records.
+pub(crate) const MAX_STACK: usize = 8;
+/// What a completed IRP is filled with.
+const COMPLETED_BYTE: u8 = 0xdd;
+
+/// Who waits for an IRP, and how he is told of its end.
+pub(crate) enum Originator {
+    /// Somebody who looks at [`Irp::outcome`] until there is one.
+    Waiter,
+    /// A request of the command channel, on an open file.
+    Channel {
+        /// The request's number.
+        number: u32,
+        /// The file that it was sent to.
+        file: Arc<File>,
+    },
+}
+
+/// What an IRP asks for, before any driver has seen it.
+pub(crate) struct Request {
+    pub(crate) major: u8,
+    pub(crate) minor: u8,
+    /// What `IoStatus.Status` is preset to.
+    pub(crate) status: NTSTATUS,
+    pub(crate) mode: KPROCESSOR_MODE,
+    pub(crate) file: PFILE_OBJECT,
+    pub(crate) buffer: Option<SystemBuffer>,
+    pub(crate) originator: Originator,
+}
+
+/// How an IRP ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    pub(crate) status: NTSTATUS,
+    pub(crate) information: ULONG_PTR,
+}
+
+/// An IRP. Clones are the same IRP.
+#[derive(Clone)]
+pub(crate) struct Irp(Arc<Inner>);
+
+struct Inner {
+    block: NonNull<IRP>,
+    layout: Layout,
+    stack_count: usize,
+    major: u8,
+    minor: u8,
+    sent: u64,
+    buffer: Option<SystemBuffer>,
+    originator: Originator,
+    progress: IrqLock<Progress>,
+}
+
+// SAFETY: Fact 1: the block lives as long as this; access to it is by value, as
+// on Windows, where an IRP's owner may run on any processor.
+unsafe impl Send for Inner {}
+// SAFETY: As above; the rest is immutable or behind a lock.
+unsafe impl Sync for Inner {}
+
+fields!(Irp {
+    kind / set_kind: CSHORT = Type;
+    size / set_size: USHORT = Size;
+    system_buffer / set_system_buffer: PVOID = AssociatedIrp.SystemBuffer;
+    status / set_status: NTSTATUS = IoStatus.__bindgen_anon_1.Status;
+    information / set_information: ULONG_PTR = IoStatus.Information;
+    mode / set_mode: KPROCESSOR_MODE = RequestorMode;
+    pending_returned / set_pending_returned: BOOLEAN = PendingReturned;
+    stack_count_field / set_stack_count: CHAR = StackCount;
+    current_field / set_current_field: CHAR = CurrentLocation;
+    cancel / set_cancel: BOOLEAN = Cancel;
+    cancel_irql / set_cancel_irql: KIRQL = CancelIrql;
+    cancel_routine: PDRIVER_CANCEL = CancelRoutine;
+    current_location_field / set_current_location_field: PIO_STACK_LOCATION =
+        Tail.Overlay.__bindgen_anon_2.__bindgen_anon_1.CurrentStackLocation;
+    original_file / set_original_file: PFILE_OBJECT = Tail.Overlay.OriginalFileObject;
+});
+
+impl Irp {
+    /// A new IRP for a stack of `stack_count` devices, known to the ledger. Its
+    /// first driver's stack location is filled as far as the request says.
+    pub(crate) fn create(stack_count: usize, request: Request) -> Self {
+        assert!(
+            (1..=MAX_STACK).contains(&stack_count),
+            "an IRP for a stack of {stack_count} devices"
+        );
+        let size = size_of::<IRP>() + stack_count * size_of::<IO_STACK_LOCATION>();
+        let layout =
+            Layout::from_size_align(size, 16).unwrap_or_else(|_| panic!("an IRP of {size} bytes"));
+        // SAFETY: The layout has room for an IRP at least.
+        let block = unsafe { alloc_zeroed(layout) };
+        let block = NonNull::new(block).unwrap_or_else(|| handle_alloc_error(layout));
+        let irp = Self(Arc::new(Inner {
+            block: block.cast(),
+            layout,
+            stack_count,
+            major: request.major,
+            minor: request.minor,
+            sent: system_time_100ns(),
+            buffer: request.buffer,
+            originator: request.originator,
+            progress: IrqLock::new(Progress::new()),
+        }));
+        irp.set_kind(TYPE);
+        irp.set_size(USHORT::try_from(size).unwrap_or(USHORT::MAX));
+        irp.set_stack_count(CHAR::try_from(stack_count).unwrap_or(CHAR::MAX));
+        irp.set_current(stack_count + 1);
+        irp.set_status(request.status);
+        irp.set_mode(request.mode);
+        irp.set_original_file(request.file);
+        if let Some(buffer) = &irp.0.buffer {
+            irp.set_system_buffer(buffer.pointer());
+        }
+        let top = irp.location(stack_count);
+        top.set_major(request.major);
+        top.set_minor(request.minor);
+        top.set_file(request.file);
+        ledger::add(&irp);
+        irp
+    }
+
+    /// The IRP as drivers see it.
+    pub(crate) fn pointer(&self) -> PIRP {
+        self.0.block.as_ptr()
+    }
+
+    /// How many stack locations it has.
+    pub(crate) fn stack_count(&self) -> usize {
+        self.0.stack_count
+    }
+
+    /// The stack location with this index, 1 to [`stack_count`](Self::stack_count).
+    pub(crate) fn location(&self, index: usize) -> Location<'_> {
+        assert!(
+            (1..=self.0.stack_count).contains(&index),
+            "stack location {index} of {}",
+            self.0.stack_count
+        );
+        Location::new(self, self.location_address(index))
+    }
+
+    /// The stack location of the first driver that the IRP is sent to.
+    pub(crate) fn first_location(&self) -> Location<'_> {
+        self.location(self.0.stack_count)
+    }
+
+    /// Where the stack location with this index is; one past the last is where
+    /// an IRP's current location points before it is sent.
+    fn location_address(&self, index: usize) -> usize {
+        address::of(self.pointer())
+            + size_of::<IRP>()
+            + (index - 1) * size_of::<IO_STACK_LOCATION>()
+    }
+
+    /// Index of the current stack location, as the drivers' inline routines left it.
+    pub(crate) fn current(&self) -> usize {
+        usize::try_from(self.current_field()).unwrap_or_default()
+    }
+
+    /// Makes a stack location the current one.
+    pub(crate) fn set_current(&self, index: usize) {
+        self.set_current_field(CHAR::try_from(index).unwrap_or(CHAR::MAX));
+        self.set_current_location_field(address::to_pointer(self.location_address(index)));
+    }
+
+    /// The system buffer, if the request has one.
+    pub(crate) fn buffer(&self) -> Option<&SystemBuffer> {
+        self.0.buffer.as_ref()
+    }
+
+    /// Who waits for it.
+    pub(crate) fn originator(&self) -> &Originator {
+        &self.0.originator
+    }
+
+    /// When it was made, in 100 ns since the rig booted.
+    pub(crate) fn sent(&self) -> u64 {
+        self.0.sent
+    }
+
+    /// What has happened to it.
+    pub(crate) fn progress<R>(&self, routine: impl FnOnce(&mut Progress) -> R) -> R {
+        self.0.progress.with(routine)
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
+        self.progress(|progress| progress.outcome())
+    }
+
+    /// Gives up an IRP that was never sent.
+    pub(crate) fn abandon(&self) {
+        ledger::forget(self);
+    }
+
+    /// Fills a completed IRP, so that whoever still uses it is found.
+    pub(crate) fn fill_completed(&self) {
+        // SAFETY: Fact 1; no driver may touch a completed IRP.
+        unsafe {
+            self.0
+                .block
+                .cast::<u8>()
+                .write_bytes(COMPLETED_BYTE, self.0.layout.size());
+        };
+    }
+
+    /// Whether a completed IRP still is as [`fill_completed`](Self::fill_completed) left it.
+    pub(crate) fn is_untouched(&self) -> bool {
+        // SAFETY: Fact 1; a driver that writes here is in error and gets reported.
+        let bytes = unsafe {
+            core::slice::from_raw_parts(self.0.block.cast::<u8>().as_ptr(), self.0.layout.size())
+        };
+        bytes.iter().all(|byte| *byte == COMPLETED_BYTE)
+    }
+}
+
+impl fmt::Display for Irp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{:p} ({})",
+            self.pointer(),
+            Function(self.0.major, self.0.minor)
+        )
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // SAFETY: Fact 1: this is the last handle; the layout is the block's own.
+        unsafe { dealloc(self.block.cast().as_ptr(), self.layout) };
+    }
+}
+
+/// A major and minor function code as people say it.
+pub(crate) struct Function(pub(crate) u8, pub(crate) u8);
+
+impl fmt::Display for Function {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(major, minor) = *self;
+        let name = match major {
+            0 => "IRP_MJ_CREATE",
+            2 => "IRP_MJ_CLOSE",
+            3 => "IRP_MJ_READ",
+            4 => "IRP_MJ_WRITE",
+            14 => "IRP_MJ_DEVICE_CONTROL",
+            15 => "IRP_MJ_INTERNAL_DEVICE_CONTROL",
+            18 => "IRP_MJ_CLEANUP",
+            22 => "IRP_MJ_POWER",
+            23 => "IRP_MJ_SYSTEM_CONTROL",
+            27 => return write!(formatter, "IRP_MJ_PNP, {}", pnp_minor(minor)),
+            _ => return write!(formatter, "major function {major}"),
+        };
+        formatter.write_str(name)
+    }
+}
+
+/// A PnP minor code's name.
+fn pnp_minor(minor: u8) -> &'static str {
+    match minor {
+        0x00 => "START_DEVICE",
+        0x01 => "QUERY_REMOVE_DEVICE",
+        0x02 => "REMOVE_DEVICE",
+        0x03 => "CANCEL_REMOVE_DEVICE",
+        0x04 => "STOP_DEVICE",
+        0x05 => "QUERY_STOP_DEVICE",
+        0x06 => "CANCEL_STOP_DEVICE",
+        0x17 => "SURPRISE_REMOVAL",
+        _ => "another minor code",
+    }
+}

@@ -1,0 +1,165 @@
+//! What happened to an IRP at each stack location, and whether it has ended.
+
+use wdk_sys::NTSTATUS;
+
+use crate::nt::irp::{MAX_STACK, Outcome};
+use crate::nt::status::STATUS_PENDING;
+
+/// Where an IRP is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// A driver owns it, or a completion routine is looking at it.
+    Owned,
+    /// IofCompleteRequest is taking it up the stack.
+    Completing,
+    /// It came out at the top.
+    Ended(Outcome),
+}
+
+/// What the driver at one stack location did.
+#[derive(Clone, Copy, Default)]
+struct Level {
+    /// It sent the IRP on to the next lower driver.
+    forwarded: bool,
+    /// What the next lower dispatch routine returned.
+    lower_returned: Option<NTSTATUS>,
+    /// The IRP had been marked pending here when completion passed by.
+    marked_pending: bool,
+    /// The IRP's status when completion passed by.
+    completed: Option<NTSTATUS>,
+}
+
+/// What is wrong with how a dispatch routine returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// IRP-13: it neither completed nor forwarded nor pended the IRP.
+    Lost,
+    /// IRP-03: it returned STATUS_PENDING without having marked the IRP.
+    PendingNotMarked,
+    /// IRP-03: it marked the IRP and returned something else.
+    MarkedNotPending,
+    /// IRP-04: it returned something else than it completed the IRP with.
+    OtherStatus(NTSTATUS),
+}
+
+/// The record.
+pub(crate) struct Progress {
+    phase: Phase,
+    levels: [Level; MAX_STACK],
+}
+
+impl Progress {
+    /// Of an IRP that nobody has seen.
+    pub(super) const fn new() -> Self {
+        const UNTOUCHED: Level = Level {
+            forwarded: false,
+            lower_returned: None,
+            marked_pending: false,
+            completed: None,
+        };
+        Self {
+            phase: Phase::Owned,
+            levels: [UNTOUCHED; MAX_STACK],
+        }
+    }
+
+    fn level(&mut self, index: usize) -> Option<&mut Level> {
+        self.levels.get_mut(index.checked_sub(1)?)
+    }
+
+    /// A dispatch routine is about to be called with this stack location. One that
+    /// the IRP came back from earlier begins anew.
+    pub(super) fn enter(&mut self, index: usize) {
+        if let Some(level) = self.level(index)
+            && level.completed.is_some()
+        {
+            *level = Level::default();
+        }
+    }
+
+    /// The driver at this location sends the IRP on.
+    pub(super) fn forward(&mut self, index: usize) {
+        if let Some(level) = self.level(index) {
+            level.forwarded = true;
+        }
+    }
+
+    /// What the driver below this location returned to it.
+    pub(super) fn lower_returned(&mut self, index: usize, status: NTSTATUS) {
+        if let Some(level) = self.level(index) {
+            level.lower_returned = Some(status);
+        }
+    }
+
+    /// Completion begins; `false` when it has begun before.
+    pub(super) fn begin_completion(&mut self) -> bool {
+        let may_begin = self.phase == Phase::Owned;
+        if may_begin {
+            self.phase = Phase::Completing;
+        }
+        may_begin
+    }
+
+    /// Completion passes this location.
+    pub(super) fn pass(&mut self, index: usize, marked_pending: bool, status: NTSTATUS) {
+        if let Some(level) = self.level(index) {
+            level.marked_pending = marked_pending;
+            level.completed = Some(status);
+        }
+    }
+
+    /// A completion routine is about to be called: the IRP is its driver's.
+    pub(super) fn lend(&mut self) {
+        self.phase = Phase::Owned;
+    }
+
+    /// The IRP came out at the top.
+    pub(super) fn end(&mut self, outcome: Outcome) {
+        self.phase = Phase::Ended(outcome);
+    }
+
+    /// How it ended, if it has.
+    pub(super) fn outcome(&self) -> Option<Outcome> {
+        match self.phase {
+            Phase::Ended(outcome) => Some(outcome),
+            Phase::Owned | Phase::Completing => None,
+        }
+    }
+
+    /// Whether completion has passed this location.
+    pub(super) fn has_passed(&mut self, index: usize) -> bool {
+        self.level(index)
+            .is_some_and(|level| level.completed.is_some())
+    }
+
+    /// Judges the return of the dispatch routine that was called with this
+    /// location. `is_marked` is the location's own mark, which counts while
+    /// completion has not passed.
+    pub(super) fn judge(
+        &mut self,
+        index: usize,
+        status: NTSTATUS,
+        is_marked: bool,
+    ) -> Option<Fault> {
+        let level = *self.level(index)?;
+        let marked = if level.completed.is_some() {
+            level.marked_pending
+        } else {
+            is_marked
+        };
+        if level.completed.is_none() && !marked && !level.forwarded {
+            return Some(Fault::Lost);
+        }
+        if status == STATUS_PENDING {
+            let is_pended = marked || level.lower_returned == Some(STATUS_PENDING);
+            return (!is_pended).then_some(Fault::PendingNotMarked);
+        }
+        if marked {
+            return Some(Fault::MarkedNotPending);
+        }
+        level
+            .completed
+            .filter(|completed| *completed != status)
+            .map(Fault::OtherStatus)
+    }
+}

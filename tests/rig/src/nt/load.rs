@@ -1,0 +1,163 @@
+//! The driver under test: loading, DriverEntry, unloading.
+
+use alloc::vec::Vec;
+use core::ptr;
+
+use wdk_sys::{NTSTATUS, PDRIVER_OBJECT, PUNICODE_STRING, ULONG};
+
+use crate::machine::fw_cfg;
+use crate::machine::image::{self, Image};
+use crate::machine::log::log;
+use crate::machine::stop::refuse;
+use crate::machine::sync::IrqLock;
+use crate::nt::callout::{Callback, call_out};
+use crate::nt::driver::Driver;
+use crate::nt::status::is_success;
+use crate::nt::violation::check;
+use crate::nt::{address, device, dpc, remove_lock, routine, timer, unicode};
+
+/// The fw_cfg file that holds the driver's image.
+const FILE: &str = "opt/dirql/driver";
+/// What the driver is called.
+const NAME: &str = "edu.sys";
+/// Its key in the registry.
+const REGISTRY_PATH: &str = r"\Registry\Machine\System\CurrentControlSet\Services\edu";
+/// Modules whose exports the executive stands for.
+const EXPORTERS: [&str; 2] = ["ntoskrnl.exe", "hal.dll"];
+
+/// DriverEntry.
+type Entry = unsafe extern "C" fn(PDRIVER_OBJECT, PUNICODE_STRING) -> NTSTATUS;
+
+/// A loaded driver.
+struct Loaded {
+    driver: Driver,
+    image: Image,
+}
+
+// SAFETY: The image's base is an address that the loader alone gives and takes;
+// whoever has this value may unload the image on any processor.
+unsafe impl Send for Loaded {}
+
+/// Every driver object, the rig's own included.
+static DRIVERS: IrqLock<Vec<Driver>> = IrqLock::new(Vec::new());
+/// The driver under test.
+static LOADED: IrqLock<Option<Loaded>> = IrqLock::new(None);
+
+/// Notes a driver object.
+pub(crate) fn add_driver_object(driver: Driver) {
+    DRIVERS.with(|drivers| drivers.push(driver));
+}
+
+/// The driver object at this address, if there is one.
+pub(crate) fn driver_object(pointer: PDRIVER_OBJECT) -> Option<Driver> {
+    DRIVERS.with(|drivers| {
+        drivers
+            .iter()
+            .copied()
+            .find(|driver| driver.pointer() == pointer)
+    })
+}
+
+/// Whether a range of memory lies in the driver's image.
+pub(crate) fn image_contains(start: usize, length: usize) -> bool {
+    LOADED.with(|loaded| {
+        loaded.as_ref().is_some_and(|loaded| {
+            let base = address::of(loaded.image.base);
+            start >= base
+                && start
+                    .checked_add(length)
+                    .is_some_and(|end| end <= base + loaded.image.size)
+        })
+    })
+}
+
+/// The export that an import of the driver names.
+fn resolve(module: &str, name: &str) -> Option<usize> {
+    EXPORTERS
+        .iter()
+        .any(|exporter| exporter.eq_ignore_ascii_case(module))
+        .then(|| routine::resolve(name))
+        .flatten()
+}
+
+/// Loads the driver and calls its DriverEntry; refuses to run when that fails.
+pub(crate) fn load() -> Driver {
+    let Some(bytes) = fw_cfg::file(FILE) else {
+        refuse(format_args!(
+            "There is no driver to load: QEMU was started without -fw_cfg name={FILE},file=edu.sys."
+        ));
+    };
+    let image = match image::load_driver(NAME, &bytes, &resolve) {
+        Ok(image) => image,
+        Err(error) => refuse(format_args!("The driver cannot be loaded: {error}")),
+    };
+    let driver = Driver::create();
+    driver.set_start(image.base.cast());
+    driver.set_image_size(ULONG::try_from(image.size).unwrap_or(ULONG::MAX));
+    add_driver_object(driver);
+    let entry_address = image.entry;
+    LOADED.with(|loaded| *loaded = Some(Loaded { driver, image }));
+    // SAFETY: The loader found the entry point inside the executable part of the
+    // image that it mapped; a driver's entry point is a DRIVER_INITIALIZE.
+    let entry = unsafe {
+        core::mem::transmute::<*const (), Entry>(ptr::with_exposed_provenance(entry_address))
+    };
+    call_entry(driver, entry);
+    driver
+}
+
+/// Calls DriverEntry; refuses to run when it fails.
+pub(crate) fn call_entry(driver: Driver, entry: Entry) {
+    let mut path = unicode::to_utf16(REGISTRY_PATH);
+    let mut path = unicode::counted(&mut path);
+    // SAFETY: (Caller) the driver gave the routine to be called so, once, at
+    // PASSIVE_LEVEL. (Pointer) the object is never freed; the path outlives the
+    // call.
+    let status = call_out(Callback::DriverEntry, || unsafe {
+        entry(driver.pointer(), &raw mut path)
+    });
+    if !is_success(status) {
+        refuse(format_args!(
+            "DriverEntry returned {status:#010x}, so the driver is not loaded."
+        ));
+    }
+}
+
+/// Calls the driver's unload routine, checks that nothing refers to it any more,
+/// and unmaps its image.
+pub(crate) fn unload() {
+    let Some(Loaded { driver, image }) = LOADED.with(Option::take) else {
+        return;
+    };
+    unload_driver(driver);
+    log!("The driver is unloaded.");
+    image::unload(image);
+}
+
+/// As [`unload`], for a driver without an image of its own.
+pub(crate) fn unload_driver(driver: Driver) {
+    let left = device::count_of(driver);
+    check!(
+        Pnp12,
+        "unload",
+        left == 0,
+        "The driver has {left} device objects after all devices were removed."
+    );
+    let unload = driver.unload();
+    check!(
+        Pnp16,
+        "unload",
+        unload.is_some(),
+        "The driver has no unload routine."
+    );
+    if let Some(unload) = unload {
+        // SAFETY: (Caller) the driver put the routine into its driver object to
+        // be called so, once, at PASSIVE_LEVEL. (Pointer) never freed.
+        call_out(Callback::Unload, || unsafe { unload(driver.pointer()) });
+    }
+    // The driver has no objects any more, wherever they were.
+    let everywhere = 0..usize::MAX;
+    dpc::assert_none_within("unload", &everywhere);
+    timer::assert_none_within("unload", &everywhere);
+    remove_lock::assert_none_held_within("unload", &everywhere);
+}

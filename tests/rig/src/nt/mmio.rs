@@ -1,0 +1,99 @@
+//! Device memory: MmMapIoSpaceEx and MmUnmapIoSpace.
+
+use alloc::collections::BTreeMap;
+
+use wdk_sys::{PHYSICAL_ADDRESS, PVOID, SIZE_T, ULONG};
+
+use crate::machine::memory;
+use crate::machine::sync::IrqLock;
+use crate::nt::routine::Routine;
+use crate::nt::violation::check;
+use crate::nt::{address, node};
+
+const PAGE_READONLY: ULONG = 0x02;
+const PAGE_READWRITE: ULONG = 0x04;
+const PAGE_NOCACHE: ULONG = 0x200;
+const PAGE_WRITECOMBINE: ULONG = 0x400;
+
+/// A mapping.
+#[derive(Clone, Copy)]
+struct Mapping {
+    physical: u64,
+    length: usize,
+}
+
+/// Mappings by the address that the driver has.
+static MAPPINGS: IrqLock<BTreeMap<usize, Mapping>> = IrqLock::new(BTreeMap::new());
+
+/// Whether a protection is one access, optionally with one kind of caching.
+fn is_valid(protect: ULONG) -> bool {
+    let access = protect & !(PAGE_NOCACHE | PAGE_WRITECOMBINE);
+    let caching = protect & (PAGE_NOCACHE | PAGE_WRITECOMBINE);
+    matches!(access, PAGE_READONLY | PAGE_READWRITE) && caching.count_ones() <= 1
+}
+
+/// MmMapIoSpaceEx.
+pub(crate) extern "C" fn mm_map_io_space_ex(
+    physical: PHYSICAL_ADDRESS,
+    length: SIZE_T,
+    protect: ULONG,
+) -> PVOID {
+    let routine = Routine::MmMapIoSpaceEx;
+    routine.enter();
+    // SAFETY: Every bit pattern of a PHYSICAL_ADDRESS is an i64.
+    let physical = unsafe { physical.QuadPart }.cast_unsigned();
+    check!(
+        Mmio01,
+        routine,
+        is_valid(protect),
+        "The protection {protect:#x} is not one access that is never executable, with one kind of caching."
+    );
+    check!(
+        Mmio01,
+        routine,
+        length != 0 && node::owns_memory(physical, length),
+        "The range {physical:#x}, {length} bytes, lies in no memory resource of a started device."
+    );
+    let Ok(length) = usize::try_from(length) else {
+        return core::ptr::null_mut();
+    };
+    let Some(mapped) = memory::map_device(physical, length) else {
+        return core::ptr::null_mut();
+    };
+    MAPPINGS.with(|mappings| mappings.insert(address::of(mapped), Mapping { physical, length }));
+    mapped.cast()
+}
+
+/// MmUnmapIoSpace.
+pub(crate) extern "C" fn mm_unmap_io_space(base: PVOID, length: SIZE_T) {
+    let routine = Routine::MmUnmapIoSpace;
+    routine.enter();
+    let mapping = MAPPINGS.with(|mappings| mappings.remove(&address::of(base)));
+    check!(
+        Mmio01,
+        routine,
+        mapping.is_some_and(|mapping| u64::try_from(mapping.length) == Ok(length)),
+        "The address {base:p}, {length} bytes, is no mapping that MmMapIoSpaceEx made ({} bytes).",
+        mapping.map_or(0, |mapping| mapping.length)
+    );
+    if let Some(mapping) = mapping {
+        memory::unmap_device(base.cast(), mapping.length);
+    }
+}
+
+/// Checks that no device memory in this physical range is mapped any more.
+pub(crate) fn assert_none_left(event: &str, physical: u64, length: u64) {
+    let found = MAPPINGS.with(|mappings| {
+        mappings
+            .iter()
+            .find(|(_, mapping)| (physical..physical + length).contains(&mapping.physical))
+            .map(|(address, mapping)| (*address, mapping.physical))
+    });
+    let (at, of) = found.unwrap_or_default();
+    check!(
+        Mmio01,
+        event,
+        found.is_none(),
+        "Device memory at {of:#x} is still mapped at {at:#x}."
+    );
+}

@@ -1,0 +1,212 @@
+//! The executive: what NT is to a driver, on the machine beneath.
+//!
+//! # Model
+//! [`routine`] is the table of exports. Behind it, one module for each kind of
+//! object: devices, IRPs, interrupts, DPCs, timers, locks, pool. The PnP manager
+//! ([`pnp`]) and the I/O manager ([`io_manager`]) make the driver work; the command
+//! channel's [`server`] tells them what to do; [`work`] spreads that over the
+//! processors.
+//!
+//! Every export checks the rules that bind its caller, and a broken rule ends the
+//! run ([`violation`]).
+
+mod address;
+mod bus;
+mod callout;
+mod cancel;
+mod counters;
+mod debug;
+mod device;
+mod dispatcher;
+mod dpc;
+mod driver;
+mod file;
+mod format;
+mod interface;
+mod interrupt;
+mod io_manager;
+mod irp;
+mod irql;
+mod kernel_memory;
+mod load;
+mod mmio;
+mod node;
+mod object_type;
+mod options;
+mod pnp;
+mod pool;
+mod processor;
+mod property;
+mod remove_lock;
+mod resources;
+mod routine;
+mod rtl;
+mod rule;
+mod self_test;
+mod server;
+mod shutdown;
+mod spin_lock;
+mod start_io;
+mod status;
+mod system_buffer;
+mod time;
+mod timer;
+mod unicode;
+mod violation;
+mod work;
+
+use rig_protocol::IrqKind;
+
+use crate::machine::cpu;
+use crate::machine::interrupts::{Handlers, allocate_vector};
+use crate::machine::log::{self, log};
+use crate::machine::pci::{self, PciFunction};
+use crate::machine::stop::refuse;
+use crate::nt::driver::Driver;
+use crate::nt::node::{InterruptResource, NodeRef};
+use crate::nt::status::is_success;
+
+/// QEMU's `edu` device.
+const VENDOR: u16 = 0x1234;
+const DEVICE: u16 = 0x11e8;
+/// The memory range with its registers.
+const REGISTERS_BAR: u8 = 0;
+/// Clock interrupts of processor 0 between two looks for IRPs that hang.
+const HANG_CHECK_INTERVAL: u32 = 1024;
+
+/// The handlers of the machine's interrupts.
+pub(crate) const fn handlers() -> Handlers {
+    Handlers {
+        dispatch: dpc::dispatch,
+        device: interrupt::device,
+        clock,
+        command_port: server::input_arrived,
+    }
+}
+
+/// The clock interrupt's handler.
+fn clock() {
+    static TICKS: core::sync::atomic::AtomicU32 = core::sync::atomic::AtomicU32::new(0);
+    timer::clock();
+    if cpu::current_processor() == 0 {
+        let tick = TICKS.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
+        if tick % HANG_CHECK_INTERVAL == 0 {
+            irp::ledger::look_for_hangs();
+        }
+    }
+}
+
+/// Brings the executive up on processor 0 and becomes its system thread.
+pub(crate) fn start() -> ! {
+    cpu::release_others();
+    if let Some(rule) = options::read() {
+        self_test::run(&rule);
+    }
+    let functions = pci::find(VENDOR, DEVICE);
+    if functions.is_empty() {
+        refuse(format_args!(
+            "No edu device was found on the PCI bus: QEMU was started without -device edu."
+        ));
+    }
+    let driver = load::load();
+    let bus_driver = bus::create_driver();
+    for (index, function) in functions.into_iter().enumerate() {
+        let node = enumerate(bus_driver, index, function);
+        start_device(&node, driver);
+    }
+    log::record(format_args!(
+        "@ready processors={} devices={} irq={} driver=started",
+        cpu::processor_count(),
+        node::all().len(),
+        match options::get().irq {
+            IrqKind::Msi => "msi",
+            IrqKind::Intx => "intx",
+        }
+    ));
+    work::run()
+}
+
+/// The system thread of every other processor.
+pub(crate) fn processor_main(_index: usize) -> ! {
+    work::run()
+}
+
+/// Makes the device node of a PCI function: a PDO and resources.
+fn enumerate(bus_driver: Driver, index: usize, function: PciFunction) -> NodeRef {
+    let Some(memory) = function.memory_bar(REGISTERS_BAR) else {
+        refuse(format_args!(
+            "The edu device {index} has no memory range assigned."
+        ));
+    };
+    let interrupt = assign_interrupt(index, function);
+    let pdo = bus::create_pdo(bus_driver);
+    let number = u32::try_from(index).unwrap_or(u32::MAX);
+    let node = node::add(number, function, pdo, memory, interrupt);
+    log!(
+        "Device {index} at {}: memory {:#x}, vector {:#x} (IRQL {}) on processor {}.",
+        node.location(),
+        memory.0,
+        interrupt.vector,
+        interrupt.irql(),
+        interrupt.processor
+    );
+    node
+}
+
+/// Assigns a device its interrupt. It goes to another processor than the requests
+/// that come first, where there is one.
+fn assign_interrupt(index: usize, function: PciFunction) -> InterruptResource {
+    let kind = options::get().irq;
+    let processor = (index + 1) % cpu::processor_count();
+    let line = match kind {
+        IrqKind::Msi => None,
+        IrqKind::Intx => function.line_gsi(),
+    };
+    if kind == IrqKind::Msi && !function.has_msi() {
+        refuse(format_args!(
+            "The edu device {index} has no MSI capability."
+        ));
+    }
+    if kind == IrqKind::Intx && line.is_none() {
+        refuse(format_args!(
+            "The edu device {index} has no interrupt line that leads to the interrupt controller."
+        ));
+    }
+    // Devices that share a line share its vector and its processor.
+    let shared = node::all()
+        .iter()
+        .map(|node| *node.interrupt())
+        .find(|other| line.is_some() && other.line == line);
+    if let Some(shared) = shared {
+        return shared;
+    }
+    let Some(vector) = allocate_vector() else {
+        refuse(format_args!(
+            "The rig has no interrupt level left for the edu device {index}."
+        ));
+    };
+    InterruptResource {
+        kind,
+        vector,
+        line,
+        processor,
+    }
+}
+
+/// Adds and starts a device; refuses to run when the driver does not take it.
+fn start_device(node: &NodeRef, driver: Driver) {
+    if let Err(status) = pnp::add(node, driver) {
+        refuse(format_args!(
+            "AddDevice returned {status:#010x} for device {}.",
+            node.index()
+        ));
+    }
+    let status = pnp::start(node);
+    if !is_success(status) {
+        refuse(format_args!(
+            "The driver failed to start device {} with {status:#010x}.",
+            node.index()
+        ));
+    }
+    log!("Device {} is started.", node.index());
+}

@@ -1,0 +1,200 @@
+//! Device nodes: a PCI function, its PDO, its resources, its PnP state.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use rig_protocol::IrqKind;
+use wdk_sys::PDEVICE_OBJECT;
+
+use crate::machine::pci::PciFunction;
+use crate::machine::sync::IrqLock;
+use crate::nt::device::Device;
+use crate::nt::pnp::State;
+
+/// The interrupt that a device was assigned.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InterruptResource {
+    pub(crate) kind: IrqKind,
+    /// The processors' vector; its class is the IRQL.
+    pub(crate) vector: u8,
+    /// The interrupt controller's input, for a line.
+    pub(crate) line: Option<u32>,
+    /// The processor that takes it.
+    pub(crate) processor: usize,
+}
+
+impl InterruptResource {
+    /// The IRQL at which its ISR runs.
+    pub(crate) const fn irql(&self) -> u8 {
+        self.vector >> 4
+    }
+
+    /// The processors that take it, as a mask.
+    pub(crate) const fn affinity(&self) -> u64 {
+        1 << self.processor
+    }
+}
+
+/// A device.
+pub(crate) struct Node {
+    index: u32,
+    function: PciFunction,
+    pdo: Device,
+    memory: (u64, usize),
+    interrupt: InterruptResource,
+    state: IrqLock<Dynamic>,
+}
+
+/// What changes about a device.
+struct Dynamic {
+    state: State,
+    open_files: usize,
+}
+
+/// A shared reference to a device; nodes are never freed.
+pub(crate) type NodeRef = Arc<Node>;
+
+/// All devices, in the order in which they were found.
+static NODES: IrqLock<Vec<NodeRef>> = IrqLock::new(Vec::new());
+
+/// Adds a device and says what it is.
+pub(crate) fn add(
+    index: u32,
+    function: PciFunction,
+    pdo: Device,
+    memory: (u64, usize),
+    interrupt: InterruptResource,
+) -> NodeRef {
+    let node = Arc::new(Node {
+        index,
+        function,
+        pdo,
+        memory,
+        interrupt,
+        state: IrqLock::new(Dynamic {
+            state: State::Enumerated,
+            open_files: 0,
+        }),
+    });
+    NODES.with(|nodes| nodes.push(node.clone()));
+    node
+}
+
+/// All devices.
+pub(crate) fn all() -> Vec<NodeRef> {
+    NODES.with(|nodes| nodes.clone())
+}
+
+/// The device with this number.
+pub(crate) fn by_index(index: u32) -> Option<NodeRef> {
+    NODES.with(|nodes| nodes.iter().find(|node| node.index == index).cloned())
+}
+
+/// The device whose PDO this is.
+pub(crate) fn of_pdo(pdo: PDEVICE_OBJECT) -> Option<NodeRef> {
+    NODES.with(|nodes| nodes.iter().find(|node| node.pdo.pointer() == pdo).cloned())
+}
+
+/// Whether a physical range lies in the memory of a device that has its resources.
+pub(crate) fn owns_memory(physical: u64, length: u64) -> bool {
+    all().iter().any(|node| {
+        let (base, size) = node.memory;
+        let end = base + size as u64;
+        node.state().has_resources()
+            && physical >= base
+            && physical.checked_add(length).is_some_and(|last| last <= end)
+    })
+}
+
+impl Node {
+    /// The device's number.
+    pub(crate) fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// The PCI function.
+    pub(crate) fn function(&self) -> PciFunction {
+        self.function
+    }
+
+    /// The physical device object.
+    pub(crate) fn pdo(&self) -> Device {
+        self.pdo
+    }
+
+    /// Base and length of its memory range.
+    pub(crate) fn memory(&self) -> (u64, usize) {
+        self.memory
+    }
+
+    /// Its interrupt.
+    pub(crate) fn interrupt(&self) -> &InterruptResource {
+        &self.interrupt
+    }
+
+    /// Its PnP state.
+    pub(crate) fn state(&self) -> State {
+        self.state.with(|dynamic| dynamic.state)
+    }
+
+    /// Changes its PnP state.
+    pub(crate) fn set_state(&self, state: State) {
+        self.state.with(|dynamic| dynamic.state = state);
+    }
+
+    /// Files that are open on it.
+    pub(crate) fn open_files(&self) -> usize {
+        self.state.with(|dynamic| dynamic.open_files)
+    }
+
+    /// A file is being opened; `false` when the device does not take any more.
+    pub(crate) fn begin_open(&self) -> bool {
+        self.state.with(|dynamic| {
+            let may_open = dynamic.state.takes_opens();
+            dynamic.open_files += usize::from(may_open);
+            may_open
+        })
+    }
+
+    /// A file is gone; says how many are left.
+    pub(crate) fn end_open(&self) -> usize {
+        self.state.with(|dynamic| {
+            dynamic.open_files = dynamic.open_files.saturating_sub(1);
+            dynamic.open_files
+        })
+    }
+
+    /// The device instance path.
+    pub(crate) fn instance_path(&self) -> String {
+        format!(
+            r"PCI\VEN_1234&DEV_11E8&SUBSYS_11001AF4&REV_10\0&{:02X}{:02X}",
+            self.function.bus,
+            u32::from(self.function.device) << 3 | u32::from(self.function.function)
+        )
+    }
+
+    /// Where it sits, for people.
+    pub(crate) fn location(&self) -> String {
+        format!(
+            "PCI bus {}, device {}, function {}",
+            self.function.bus, self.function.device, self.function.function
+        )
+    }
+
+    /// The PDO's name in the object manager.
+    pub(crate) fn object_name(&self) -> String {
+        format!(r"\Device\NTPNP_PCI{:04}", self.index)
+    }
+
+    /// The bus's number.
+    pub(crate) fn bus_number(&self) -> u32 {
+        u32::from(self.function.bus)
+    }
+
+    /// The address on the bus: device in the high half, function in the low.
+    pub(crate) fn bus_address(&self) -> u32 {
+        u32::from(self.function.device) << 16 | u32::from(self.function.function)
+    }
+}

@@ -1,0 +1,72 @@
+//! What the host asks of a run: words of `key=value` in a fw_cfg file.
+
+use alloc::string::{String, ToString};
+
+use rig_protocol::IrqKind;
+
+use crate::machine::fw_cfg;
+use crate::machine::stop::refuse;
+use crate::machine::sync::IrqLock;
+
+/// The file's name.
+const FILE: &str = "opt/dirql/options";
+
+/// Which forms of IoConnectInterruptEx the platform offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ConnectForms {
+    /// All of them.
+    Any,
+    /// As a platform before Windows Vista: drivers must fall back to it.
+    FullySpecifiedOnly,
+}
+
+/// The options.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    /// The interrupt resource that devices are assigned.
+    pub(crate) irq: IrqKind,
+    /// See [`ConnectForms`].
+    pub(crate) connect: ConnectForms,
+    /// Call the ISR once while the interrupt is being connected.
+    pub(crate) early_isr: bool,
+}
+
+static OPTIONS: IrqLock<Options> = IrqLock::new(Options {
+    irq: IrqKind::Msi,
+    connect: ConnectForms::Any,
+    early_isr: false,
+});
+
+/// The options of this run.
+pub(crate) fn get() -> Options {
+    OPTIONS.with(|options| *options)
+}
+
+/// Reads the options; refuses to run with one that is unknown. What `self-test`
+/// names, if it is given.
+pub(crate) fn read() -> Option<String> {
+    let bytes = fw_cfg::file(FILE).unwrap_or_default();
+    let Ok(text) = core::str::from_utf8(&bytes) else {
+        refuse(format_args!("The options in {FILE} are not text."));
+    };
+    let mut options = get();
+    let mut self_test = None;
+    for word in text.trim_matches('\0').split_whitespace() {
+        match word.split_once('=') {
+            Some(("irq", "msi")) => options.irq = IrqKind::Msi,
+            Some(("irq", "intx")) => options.irq = IrqKind::Intx,
+            Some(("connect", "any")) => options.connect = ConnectForms::Any,
+            Some(("connect", "fully-specified")) => {
+                options.connect = ConnectForms::FullySpecifiedOnly;
+            }
+            Some(("early-isr", "on")) => options.early_isr = true,
+            Some(("early-isr", "off")) => options.early_isr = false,
+            Some(("self-test", rule)) => self_test = Some(rule.to_string()),
+            _ => refuse(format_args!(
+                "The option '{word}' is unknown. Known are: irq=msi|intx, connect=any|fully-specified, early-isr=on|off, self-test=RULE-ID|list."
+            )),
+        }
+    }
+    OPTIONS.with(|current| *current = options);
+    self_test
+}

@@ -1,0 +1,310 @@
+//! The PnP manager: takes devices through their states with the IRPs that Windows
+//! would send.
+//!
+//! # Model
+//! ```text
+//! Enumerated --AddDevice--> Added --START--> Started
+//! Started --QUERY_STOP--> StopPending --STOP--> Stopped --START--> Started
+//!                         StopPending --CANCEL_STOP--> Started
+//! Started --QUERY_REMOVE--> RemovePending --REMOVE--> Removed
+//!                           RemovePending --CANCEL_REMOVE--> Started
+//! Started|Stopped --SURPRISE_REMOVAL--> SurpriseRemoved --REMOVE (no file open)--> Removed
+//! Added|Stopped --START fails--> Removed
+//! ```
+//! One action after the other: [`work`](crate::nt::work) runs no two at a time.
+
+use core::sync::atomic::{AtomicU8, Ordering};
+
+use rig_protocol::Action;
+use wdk_sys::{IRP_MJ_PNP, NTSTATUS};
+
+use crate::nt::callout::{Callback, call_out};
+use crate::nt::device;
+use crate::nt::driver::Driver;
+use crate::nt::io_manager::send_and_wait;
+use crate::nt::irp::location::Location;
+use crate::nt::irp::{Function, Originator, Outcome, Request};
+use crate::nt::node::{Node, NodeRef};
+use crate::nt::resources::{Form, ResourceList};
+use crate::nt::status::{STATUS_DEVICE_BUSY, STATUS_NOT_SUPPORTED, STATUS_SUCCESS, is_success};
+use crate::nt::violation::check;
+use crate::nt::{interface, interrupt, mmio};
+
+/// Minor function codes.
+pub(crate) mod minor {
+    pub(crate) const START_DEVICE: u8 = 0x00;
+    pub(crate) const QUERY_REMOVE_DEVICE: u8 = 0x01;
+    pub(crate) const REMOVE_DEVICE: u8 = 0x02;
+    pub(crate) const CANCEL_REMOVE_DEVICE: u8 = 0x03;
+    pub(crate) const STOP_DEVICE: u8 = 0x04;
+    pub(crate) const QUERY_STOP_DEVICE: u8 = 0x05;
+    pub(crate) const CANCEL_STOP_DEVICE: u8 = 0x06;
+    pub(crate) const QUERY_PNP_DEVICE_STATE: u8 = 0x14;
+    pub(crate) const SURPRISE_REMOVAL: u8 = 0x17;
+    /// A code that no version of Windows defines.
+    pub(crate) const UNKNOWN: u8 = 0x7f;
+}
+
+/// No IRP is being handled.
+const NONE: u8 = 0xff;
+
+/// Minor code of the PnP IRP that is being handled.
+static CURRENT: AtomicU8 = AtomicU8::new(NONE);
+
+/// A device's PnP state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Enumerated,
+    Added,
+    Starting,
+    Started,
+    StopPending,
+    Stopped,
+    RemovePending,
+    SurpriseRemoved,
+    Removed,
+}
+
+impl State {
+    /// Whether the device has resources assigned that the driver may use.
+    pub(crate) const fn has_resources(self) -> bool {
+        matches!(
+            self,
+            Self::Starting | Self::Started | Self::StopPending | Self::RemovePending
+        )
+    }
+
+    /// Whether the I/O manager lets files be opened on the device.
+    pub(crate) const fn takes_opens(self) -> bool {
+        matches!(
+            self,
+            Self::Started | Self::StopPending | Self::Stopped | Self::RemovePending
+        )
+    }
+
+    /// Whether the device is gone.
+    pub(crate) const fn is_gone(self) -> bool {
+        matches!(self, Self::SurpriseRemoved | Self::Removed)
+    }
+}
+
+/// Whether IRP_MN_SURPRISE_REMOVAL is being handled.
+pub(crate) fn is_surprise_removing() -> bool {
+    CURRENT.load(Ordering::Acquire) == minor::SURPRISE_REMOVAL
+}
+
+/// Whether IRP_MN_REMOVE_DEVICE is being handled.
+pub(crate) fn is_removing() -> bool {
+    CURRENT.load(Ordering::Acquire) == minor::REMOVE_DEVICE
+}
+
+/// Sends a PnP IRP to a device's stack and waits for its end.
+fn send(node: &Node, code: u8, prepare: impl FnOnce(Location<'_>)) -> Outcome {
+    CURRENT.store(code, Ordering::Release);
+    let outcome = send_and_wait(
+        node.pdo(),
+        Request {
+            major: major(),
+            minor: code,
+            status: STATUS_NOT_SUPPORTED,
+            mode: 0,
+            file: core::ptr::null_mut(),
+            buffer: None,
+            originator: Originator::Waiter,
+        },
+        prepare,
+    );
+    CURRENT.store(NONE, Ordering::Release);
+    outcome
+}
+
+/// IRP_MJ_PNP as a stack location has it.
+const fn major() -> u8 {
+    IRP_MJ_PNP.to_le_bytes()[0]
+}
+
+/// As [`send`], for a minor that may not fail.
+fn send_unfailable(node: &Node, code: u8) {
+    let status = send(node, code, |_| {}).status;
+    check!(
+        Pnp05,
+        Callback::Dispatch,
+        is_success(status),
+        "{} ended with status {status:#010x}.",
+        Function(major(), code)
+    );
+}
+
+/// Calls the driver's AddDevice routine for a device.
+pub(crate) fn add(node: &Node, driver: Driver) -> Result<(), NTSTATUS> {
+    let Some(add_device) = driver.add_device() else {
+        return Err(STATUS_NOT_SUPPORTED);
+    };
+    // SAFETY: (Caller) the driver put the routine into its driver extension to be
+    // called so, at PASSIVE_LEVEL. (Pointer) both objects are never freed.
+    let status = call_out(Callback::AddDevice, || unsafe {
+        add_device(driver.pointer(), node.pdo().pointer())
+    });
+    if !is_success(status) {
+        return Err(status);
+    }
+    device::assert_added(node.pdo());
+    node.set_state(State::Added);
+    Ok(())
+}
+
+/// Starts a device; one that fails to start is removed.
+pub(crate) fn start(node: &NodeRef) -> NTSTATUS {
+    let function = node.function();
+    function.set_memory_space(true);
+    function.set_bus_master(true);
+    let mut raw = ResourceList::of(node, Form::Raw);
+    let mut translated = ResourceList::of(node, Form::Translated);
+    node.set_state(State::Starting);
+    let status = send(node, minor::START_DEVICE, |location| {
+        location.set_raw_resources(raw.pointer());
+        location.set_translated_resources(translated.pointer());
+    })
+    .status;
+    if !is_success(status) {
+        remove_now(node);
+        return status;
+    }
+    node.set_state(State::Started);
+    // What Windows asks next; the answers matter less than that they come.
+    for code in [minor::QUERY_PNP_DEVICE_STATE, minor::UNKNOWN] {
+        let _outcome = send(node, code, |_| {});
+    }
+    status
+}
+
+/// Does to a device what an action of the command channel says; `None` when the
+/// device's state has no such action.
+pub(crate) fn act(node: &NodeRef, action: Action) -> Option<NTSTATUS> {
+    let state = node.state();
+    match (action, state) {
+        (Action::Stop, State::Started) => Some(stop(node)),
+        (Action::QueryStopAndCancel, State::Started) => Some(query_and_cancel(
+            node,
+            minor::QUERY_STOP_DEVICE,
+            minor::CANCEL_STOP_DEVICE,
+            State::StopPending,
+        )),
+        (Action::Start, State::Stopped) => Some(start(node)),
+        (Action::QueryRemoveAndCancel, State::Started) => Some(query_and_cancel(
+            node,
+            minor::QUERY_REMOVE_DEVICE,
+            minor::CANCEL_REMOVE_DEVICE,
+            State::RemovePending,
+        )),
+        (Action::Remove, State::Started | State::Stopped) => Some(remove(node)),
+        (Action::SurpriseRemoval, State::Started | State::Stopped) => {
+            surprise_remove(node);
+            Some(STATUS_SUCCESS)
+        }
+        _ => None,
+    }
+}
+
+/// QUERY_STOP_DEVICE, then STOP_DEVICE.
+fn stop(node: &NodeRef) -> NTSTATUS {
+    let status = send(node, minor::QUERY_STOP_DEVICE, |_| {}).status;
+    if !is_success(status) {
+        send_unfailable(node, minor::CANCEL_STOP_DEVICE);
+        return status;
+    }
+    node.set_state(State::StopPending);
+    send_unfailable(node, minor::STOP_DEVICE);
+    node.set_state(State::Stopped);
+    assert_released(node, "STOP_DEVICE");
+    silence(node);
+    STATUS_SUCCESS
+}
+
+/// A query and the cancellation that takes it back.
+fn query_and_cancel(node: &NodeRef, query: u8, cancel: u8, pending: State) -> NTSTATUS {
+    let before = node.state();
+    let status = send(node, query, |_| {}).status;
+    if is_success(status) {
+        node.set_state(pending);
+    }
+    send_unfailable(node, cancel);
+    node.set_state(before);
+    status
+}
+
+/// QUERY_REMOVE_DEVICE, then REMOVE_DEVICE; files that are open veto it.
+fn remove(node: &NodeRef) -> NTSTATUS {
+    let before = node.state();
+    let status = send(node, minor::QUERY_REMOVE_DEVICE, |_| {}).status;
+    if !is_success(status) {
+        send_unfailable(node, minor::CANCEL_REMOVE_DEVICE);
+        return status;
+    }
+    node.set_state(State::RemovePending);
+    if node.open_files() != 0 {
+        send_unfailable(node, minor::CANCEL_REMOVE_DEVICE);
+        node.set_state(before);
+        return STATUS_DEVICE_BUSY;
+    }
+    remove_now(node);
+    STATUS_SUCCESS
+}
+
+/// SURPRISE_REMOVAL; REMOVE_DEVICE follows when no file is open any more.
+fn surprise_remove(node: &NodeRef) {
+    // The device is gone before anybody is told: its registers read as all ones.
+    silence(node);
+    node.set_state(State::SurpriseRemoved);
+    send_unfailable(node, minor::SURPRISE_REMOVAL);
+    assert_released(node, "SURPRISE_REMOVAL");
+    if node.open_files() == 0 {
+        remove_now(node);
+    }
+}
+
+/// REMOVE_DEVICE after a surprise removal, once the last file is closed.
+pub(crate) fn remove_after_last_close(node: &NodeRef) {
+    if node.state() == State::SurpriseRemoved && node.open_files() == 0 {
+        remove_now(node);
+    }
+}
+
+/// Removes a device whatever its state: the rig is shutting down.
+pub(crate) fn remove_for_shutdown(node: &NodeRef) {
+    match node.state() {
+        State::Removed | State::Enumerated => {}
+        State::Started | State::Stopped => {
+            let _status = remove(node);
+        }
+        _ => remove_now(node),
+    }
+}
+
+/// REMOVE_DEVICE.
+fn remove_now(node: &NodeRef) {
+    send_unfailable(node, minor::REMOVE_DEVICE);
+    node.set_state(State::Removed);
+    check!(
+        Pnp12,
+        Callback::Dispatch,
+        node.pdo().attached().is_null(),
+        "REMOVE_DEVICE left a device object attached to the PDO."
+    );
+    assert_released(node, "REMOVE_DEVICE");
+    interface::assert_disabled(node);
+    silence(node);
+}
+
+/// Checks that the driver gave back the device's hardware resources.
+fn assert_released(node: &NodeRef, event: &str) {
+    interrupt::assert_none_left(event, node);
+    let (base, length) = node.memory();
+    mmio::assert_none_left(event, base, length as u64);
+}
+
+/// Keeps a device off the bus, as the PCI driver does with one that is not started.
+fn silence(node: &Node) {
+    node.function().set_bus_master(false);
+    node.function().set_memory_space(false);
+}

@@ -1,0 +1,122 @@
+//! What the executive knows about each processor: the spin locks that it holds
+//! and the driver's routines that it is in.
+//!
+//! Only the processor itself looks at its own entry, but interrupts on it do so
+//! too, hence the locks.
+
+use crate::machine::cpu::{self, MAX_PROCESSORS};
+use crate::machine::sync::IrqLock;
+
+/// Most spin locks that one processor may hold; real drivers hold two or three.
+const MAX_HELD: usize = 16;
+
+/// Which routines acquire and release a spin lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LockKind {
+    /// KeAcquireSpinLock and KeReleaseSpinLock.
+    Executive,
+    /// KeAcquireSpinLockAtDpcLevel and KeReleaseSpinLockFromDpcLevel.
+    ExecutiveAtDispatch,
+    /// The interrupt's, around the ISR and in KeSynchronizeExecution.
+    Interrupt,
+    /// IoAcquireCancelSpinLock and IoReleaseCancelSpinLock.
+    Cancel,
+}
+
+/// A spin lock that a processor holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held {
+    /// Address of the lock's word.
+    pub(crate) lock: usize,
+    /// How it was acquired.
+    pub(crate) kind: LockKind,
+    /// IRQL before the acquisition.
+    pub(crate) old_irql: u8,
+}
+
+/// A KeRaiseIrql that was not undone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Raise {
+    /// IRQL before.
+    pub(crate) old: u8,
+    /// IRQL that it raised to.
+    pub(crate) new: u8,
+}
+
+/// One processor's entry.
+struct Processor {
+    held: [Option<Held>; MAX_HELD],
+    raises: [Option<Raise>; MAX_HELD],
+}
+
+static PROCESSORS: [IrqLock<Processor>; MAX_PROCESSORS] = [const {
+    IrqLock::new(Processor {
+        held: [None; MAX_HELD],
+        raises: [None; MAX_HELD],
+    })
+}; MAX_PROCESSORS];
+
+/// Runs `routine` on this processor's entry.
+fn with_own<R>(routine: impl FnOnce(&mut Processor) -> R) -> R {
+    let index = cpu::current_processor();
+    assert!(
+        index < MAX_PROCESSORS,
+        "more processors than the rig supports"
+    );
+    PROCESSORS[index].with(routine)
+}
+
+/// Notes that this processor acquired a lock.
+pub(crate) fn push_held(held: Held) {
+    let stored = with_own(|own| {
+        own.held
+            .iter_mut()
+            .find(|slot| slot.is_none())
+            .map(|slot| *slot = Some(held))
+    });
+    assert!(
+        stored.is_some(),
+        "a processor holds more than {MAX_HELD} spin locks"
+    );
+}
+
+/// Forgets a lock that this processor is about to release, and says how it was
+/// acquired; `None` when this processor does not hold it.
+pub(crate) fn take_held(lock: usize) -> Option<Held> {
+    with_own(|own| {
+        own.held
+            .iter_mut()
+            .find(|slot| slot.is_some_and(|held| held.lock == lock))
+            .and_then(Option::take)
+    })
+}
+
+/// How many spin locks this processor holds.
+pub(crate) fn held_count() -> usize {
+    with_own(|own| own.held.iter().flatten().count())
+}
+
+/// Notes a KeRaiseIrql.
+pub(crate) fn push_raise(raise: Raise) {
+    let stored = with_own(|own| {
+        own.raises
+            .iter_mut()
+            .find(|slot| slot.is_none())
+            .map(|slot| *slot = Some(raise))
+    });
+    assert!(
+        stored.is_some(),
+        "KeRaiseIrql is nested more than {MAX_HELD} deep"
+    );
+}
+
+/// Takes back the last KeRaiseIrql, if any.
+pub(crate) fn take_raise() -> Option<Raise> {
+    with_own(|own| {
+        own.raises
+            .iter_mut()
+            .rev()
+            .find(|slot| slot.is_some())
+            .and_then(Option::take)
+    })
+}

@@ -1,0 +1,135 @@
+//! The kernel routines that a driver can import: names, IRQL ranges, addresses.
+//!
+//! One table is everything: a routine that is missing here is an import that the
+//! loader refuses by name, and a routine whose row is missing cannot name itself
+//! at its gate, so it does not compile.
+//!
+//! The ranges are those of each routine's reference page. Where a rule of its own
+//! governs a routine's IRQL (completion, waits, spin locks, critical sections),
+//! the row says "any" and the routine checks that rule, so that the stop names it.
+
+use crate::machine::cpu;
+use crate::nt::irql::{APC_LEVEL, DISPATCH_LEVEL, HIGH_LEVEL, PASSIVE_LEVEL};
+use crate::nt::violation::check;
+use crate::nt::{
+    cancel, debug, device, dispatcher, dpc, interface, interrupt, irp, irql, mmio, pool, property,
+    remove_lock, rtl, spin_lock, start_io, time, timer,
+};
+
+/// Defines [`Routine`] and the look-up by name from one line for each export.
+macro_rules! exports {
+    ($($name:ident $range:tt $function:path;)+) => {
+        /// A routine that the executive exports.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Routine {
+            $(#[doc = stringify!($name)] $name,)+
+        }
+
+        impl Routine {
+            /// The name under which a driver imports it.
+            pub(crate) const fn name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)+ }
+            }
+
+            /// Lowest and highest IRQL at which it may be called.
+            const fn irql_range(self) -> (u8, u8) {
+                match self { $(Self::$name => exports!(@range $range),)+ }
+            }
+        }
+
+        /// Address of the export with this name.
+        pub(crate) fn resolve(name: &str) -> Option<usize> {
+            match name {
+                $(stringify!($name) => Some(($function as *const ()).expose_provenance()),)+
+                _ => None,
+            }
+        }
+    };
+    (@range passive) => { (PASSIVE_LEVEL, PASSIVE_LEVEL) };
+    (@range up_to_apc) => { (PASSIVE_LEVEL, APC_LEVEL) };
+    (@range up_to_dispatch) => { (PASSIVE_LEVEL, DISPATCH_LEVEL) };
+    (@range dispatch) => { (DISPATCH_LEVEL, DISPATCH_LEVEL) };
+    (@range any) => { (PASSIVE_LEVEL, HIGH_LEVEL) };
+}
+
+exports! {
+    DbgPrint any debug::dbg_print;
+    DbgPrintEx any debug::dbg_print_ex;
+    ExAllocatePool2 up_to_dispatch pool::ex_allocate_pool2;
+    ExAllocatePoolWithTag up_to_dispatch pool::ex_allocate_pool_with_tag;
+    ExFreePool up_to_dispatch pool::ex_free_pool;
+    ExFreePoolWithTag up_to_dispatch pool::ex_free_pool_with_tag;
+    IoAcquireCancelSpinLock up_to_dispatch cancel::io_acquire_cancel_spin_lock;
+    IoAcquireRemoveLockEx up_to_dispatch remove_lock::io_acquire_remove_lock_ex;
+    IoAttachDeviceToDeviceStack up_to_dispatch device::io_attach_device_to_device_stack;
+    IoCancelIrp up_to_dispatch cancel::io_cancel_irp;
+    IoConnectInterruptEx passive interrupt::connect::io_connect_interrupt_ex;
+    IoCreateDevice up_to_apc device::io_create_device;
+    IoDeleteDevice up_to_apc device::io_delete_device;
+    IoDetachDevice passive device::io_detach_device;
+    IoDisconnectInterruptEx passive interrupt::disconnect::io_disconnect_interrupt_ex;
+    IoForwardIrpSynchronously up_to_apc irp::forward::io_forward_irp_synchronously;
+    IoGetDeviceProperty passive property::io_get_device_property;
+    IoInitializeRemoveLockEx passive remove_lock::io_initialize_remove_lock_ex;
+    IoRegisterDeviceInterface passive interface::io_register_device_interface;
+    IoReleaseCancelSpinLock dispatch cancel::io_release_cancel_spin_lock;
+    IoReleaseRemoveLockAndWaitEx passive remove_lock::io_release_remove_lock_and_wait_ex;
+    IoReleaseRemoveLockEx up_to_dispatch remove_lock::io_release_remove_lock_ex;
+    IoSetDeviceInterfaceState passive interface::io_set_device_interface_state;
+    IoSetStartIoAttributes any start_io::io_set_start_io_attributes;
+    IoStartNextPacket any start_io::io_start_next_packet;
+    IoStartPacket up_to_dispatch start_io::io_start_packet;
+    IofCallDriver any irp::call::iof_call_driver;
+    IofCompleteRequest any irp::complete::iof_complete_request;
+    KeAcquireSpinLockAtDpcLevel any spin_lock::ke_acquire_spin_lock_at_dpc_level;
+    KeAcquireSpinLockRaiseToDpc any spin_lock::ke_acquire_spin_lock_raise_to_dpc;
+    KeBugCheckEx any debug::ke_bug_check_ex;
+    KeCancelTimer up_to_dispatch timer::ke_cancel_timer;
+    KeDelayExecutionThread any time::ke_delay_execution_thread;
+    KeFlushQueuedDpcs passive dpc::ke_flush_queued_dpcs;
+    KeGetCurrentIrql any time::ke_get_current_irql;
+    KeGetCurrentProcessorNumberEx any time::ke_get_current_processor_number_ex;
+    KfRaiseIrql any irql::kf_raise_irql;
+    KeInitializeDpc any dpc::ke_initialize_dpc;
+    KeInitializeEvent any dispatcher::ke_initialize_event;
+    KeInitializeSpinLock any spin_lock::ke_initialize_spin_lock;
+    KeInitializeTimerEx up_to_dispatch timer::ke_initialize_timer_ex;
+    KeInsertQueueDpc any dpc::ke_insert_queue_dpc;
+    KeLowerIrql any irql::ke_lower_irql;
+    KeQueryActiveProcessorCountEx any time::ke_query_active_processor_count_ex;
+    KeQueryInterruptTimePrecise any time::ke_query_interrupt_time_precise;
+    KeQueryPerformanceCounter any time::ke_query_performance_counter;
+    KeReleaseSpinLock any spin_lock::ke_release_spin_lock;
+    KeReleaseSpinLockFromDpcLevel any spin_lock::ke_release_spin_lock_from_dpc_level;
+    KeRemoveQueueDpc any dpc::ke_remove_queue_dpc;
+    KeSetEvent up_to_dispatch dispatcher::ke_set_event;
+    KeSetTimerEx up_to_dispatch timer::ke_set_timer_ex;
+    KeSynchronizeExecution any interrupt::synchronize::ke_synchronize_execution;
+    KeWaitForSingleObject any dispatcher::ke_wait_for_single_object;
+    MmGetSystemRoutineAddress passive rtl::mm_get_system_routine_address;
+    MmMapIoSpaceEx up_to_dispatch mmio::mm_map_io_space_ex;
+    MmUnmapIoSpace up_to_dispatch mmio::mm_unmap_io_space;
+    RtlCmDecodeMemIoResource any rtl::rtl_cm_decode_mem_io_resource;
+    RtlCopyUnicodeString up_to_dispatch rtl::rtl_copy_unicode_string;
+    RtlFreeUnicodeString up_to_apc rtl::rtl_free_unicode_string;
+}
+
+impl AsRef<str> for Routine {
+    fn as_ref(&self) -> &str {
+        self.name()
+    }
+}
+
+impl Routine {
+    /// The gate of every export: is the caller's IRQL one at which it may be called?
+    pub(crate) fn enter(self) {
+        let irql = cpu::irql();
+        let (lowest, highest) = self.irql_range();
+        check!(
+            Irql01,
+            self,
+            (lowest..=highest).contains(&irql),
+            "{self:?} was called at IRQL {irql}; it may be called at {lowest} to {highest}."
+        );
+    }
+}

@@ -1,0 +1,80 @@
+//! The rules that the executive holds a driver to, each with its published id.
+//!
+//! A stop names the id; the sentence is for people who do not know the number.
+
+/// Defines [`Rule`] from one line for each rule.
+macro_rules! rules {
+    ($($name:ident $id:literal $sentence:literal;)+) => {
+        /// A rule of the kernel's that the executive checks.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Rule {
+            $(#[doc = $sentence] $name,)+
+        }
+
+        impl Rule {
+            /// The published id.
+            pub(crate) const fn id(self) -> &'static str {
+                match self { $(Self::$name => $id,)+ }
+            }
+
+            /// The rule in one sentence.
+            pub(crate) const fn sentence(self) -> &'static str {
+                match self { $(Self::$name => $sentence,)+ }
+            }
+        }
+    };
+}
+
+rules! {
+    Irql01 "IRQL-01" "A kernel routine is called inside its IRQL range.";
+    Irql02 "IRQL-02" "KeRaiseIrql never lowers, and KeLowerIrql undoes the last raise only.";
+    Irql03 "IRQL-03" "A dispatch routine returns at the IRQL at which it was called.";
+    Irql04 "IRQL-04" "A callback returns at the IRQL at which it was called.";
+    Irql05 "IRQL-05" "Nothing blocks at DISPATCH_LEVEL or above.";
+    Int03 "INT-03" "Everything that the ISR needs is ready before the interrupt is connected.";
+    Int06 "INT-06" "A disconnect names what the connect call returned, once.";
+    Int07 "INT-07" "No interrupt stays connected after stop or removal.";
+    Int09 "INT-09" "The ISR quiets its device before it returns.";
+    Int12 "INT-12" "A connection follows the translated interrupt descriptor.";
+    Syn01 "SYN-01" "KeSynchronizeExecution is called at or below the interrupt's SynchronizeIrql.";
+    Syn02 "SYN-02" "An interrupt's spin lock is not taken twice by one processor.";
+    Dpc01 "DPC-01" "A DPC is initialised before it is queued.";
+    Dpc08 "DPC-08" "No DPC is queued or running when its memory goes away.";
+    Tmr03 "TMR-03" "No timer is set when its memory goes away.";
+    Sio01 "SIO-01" "Packets are started only by a driver that has a StartIo routine.";
+    Sio02 "SIO-02" "The next packet is started at DISPATCH_LEVEL, once for each that ended.";
+    Sio06 "SIO-06" "A driver with a StartIo routine does not write CurrentIrp.";
+    Can01 "CAN-01" "A cancel routine releases the cancel spin lock with Irp->CancelIrql.";
+    Can04 "CAN-04" "The cancel routine is cleared before an IRP is completed or forwarded.";
+    Irp01 "IRP-01" "An IRP is completed exactly once.";
+    Irp02 "IRP-02" "An IRP is not touched after its completion.";
+    Irp03 "IRP-03" "STATUS_PENDING is returned exactly when the IRP was marked pending.";
+    Irp04 "IRP-04" "A dispatch routine returns the status with which it completed the IRP.";
+    Irp05 "IRP-05" "An IRP is not completed with STATUS_PENDING or -1.";
+    Irp06 "IRP-06" "An IRP is completed at DISPATCH_LEVEL or below with no spin lock held.";
+    Irp07 "IRP-07" "An IRP is forwarded at DISPATCH_LEVEL or below with no spin lock held.";
+    Irp10 "IRP-10" "An IRP is forwarded only while it has a stack location left.";
+    Irp13 "IRP-13" "A dispatch routine completes, forwards or pends its IRP.";
+    Irp14 "IRP-14" "IoStatus.Information says no more than was written to the output buffer.";
+    Pnp01 "PNP-01" "AddDevice attaches a device object and clears DO_DEVICE_INITIALIZING.";
+    Pnp04 "PNP-04" "A PnP IRP that goes down with success is given STATUS_SUCCESS first.";
+    Pnp05 "PNP-05" "A PnP IRP that may not fail does not fail.";
+    Pnp06 "PNP-06" "An unknown PnP IRP is forwarded with its status untouched.";
+    Pnp07 "PNP-07" "A PnP IRP that failed is completed, not forwarded.";
+    Pnp11 "PNP-11" "SURPRISE_REMOVAL neither detaches nor deletes the device object.";
+    Pnp12 "PNP-12" "REMOVE_DEVICE detaches and deletes the device object, once.";
+    Pnp13 "PNP-13" "A device interface is enabled after START_DEVICE and disabled on removal, once.";
+    Pnp16 "PNP-16" "A driver that unloads leaves nothing behind.";
+    Rml01 "RML-01" "A remove lock is released as often as it was acquired, with the same tag.";
+    Rml02 "RML-02" "IoReleaseRemoveLockAndWait is called once, for REMOVE_DEVICE.";
+    Rml03 "RML-03" "A remove lock is initialised once, before its use.";
+    Mmio01 "MMIO-01" "Only the device's own memory ranges are mapped, and unmapped as they were mapped.";
+    Spl01 "SPL-01" "A spin lock is released by the routine that goes with its acquisition.";
+    Spl02 "SPL-02" "A spin lock is not taken twice by one processor, and released by its owner.";
+    Spl04 "SPL-04" "A spin lock is acquired at DISPATCH_LEVEL or below and restores the IRQL it saved.";
+    Spl05 "SPL-05" "A callback returns with the spin locks that were held when it was called.";
+    Pool01 "POOL-01" "Pool is allocated and freed at an IRQL that its kind allows.";
+    Pool02 "POOL-02" "Pool has a size and a tag, and is freed once, with that tag.";
+    Pool03 "POOL-03" "Nothing is written outside an allocation or after it was freed.";
+    Sec01 "SEC-01" "A function device object has no name, and FILE_DEVICE_SECURE_OPEN is set.";
+}

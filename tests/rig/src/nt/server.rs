@@ -1,0 +1,166 @@
+//! The command channel's server: bytes into requests, requests into what they ask
+//! for, answers into bytes.
+
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use rig_protocol::{Deframer, Frame, FrameError, PROTOCOL_VERSION, Reply, Request, encode};
+
+use crate::machine::log::log;
+use crate::machine::sync::IrqLock;
+use crate::machine::{command_port, cpu};
+use crate::nt::io_manager::{self, completed, refused};
+use crate::nt::work::{self, PnpWork, Work};
+use crate::nt::{counters, node, options, pnp, shutdown};
+
+/// Bytes that are taken from the port at once.
+const CHUNK: usize = 256;
+
+/// Bytes have arrived that nobody has looked at.
+static HAS_INPUT: AtomicBool = AtomicBool::new(false);
+/// No request is taken any more.
+static IS_CLOSING: AtomicBool = AtomicBool::new(false);
+
+/// The frame that is coming in; made when the first byte comes.
+static RECEIVER: IrqLock<Option<Deframer>> = IrqLock::new(None);
+
+/// The command port's interrupt handler: somebody is to look at what came.
+pub(crate) fn input_arrived() {
+    HAS_INPUT.store(true, Ordering::Release);
+    work::wake_one();
+}
+
+/// Whether bytes have arrived that nobody has looked at.
+pub(crate) fn has_input() -> bool {
+    HAS_INPUT.load(Ordering::Acquire)
+}
+
+/// Takes in what has arrived. PASSIVE_LEVEL.
+pub(crate) fn receive() {
+    if !HAS_INPUT.swap(false, Ordering::AcqRel) {
+        return;
+    }
+    loop {
+        let (taken, frames) = RECEIVER.with(take_chunk);
+        for frame in frames {
+            match frame {
+                Ok(frame) => work::push(Work::Request(frame)),
+                Err(error) => {
+                    log!("{error}");
+                    reply(0, Reply::Malformed);
+                }
+            }
+        }
+        if taken == 0 {
+            break;
+        }
+    }
+}
+
+/// Takes a chunk of bytes from the port; the frames that end in it.
+fn take_chunk(receiver: &mut Option<Deframer>) -> (usize, Vec<Result<Frame<Request>, FrameError>>) {
+    let mut bytes = [0; CHUNK];
+    let taken = command_port::read(&mut bytes).min(CHUNK);
+    let deframer = receiver.get_or_insert_with(Deframer::new);
+    let frames = bytes
+        .iter()
+        .take(taken)
+        .filter_map(|byte| deframer.push(*byte))
+        .collect();
+    (taken, frames)
+}
+
+/// Sends an answer. PASSIVE_LEVEL.
+pub(crate) fn reply(number: u32, body: Reply) {
+    match encode(&Frame { number, body }) {
+        Ok(bytes) => command_port::write(&bytes),
+        Err(error) => log!("The answer to request {number} cannot be sent: {error}."),
+    }
+}
+
+/// Does what a request asks for. PASSIVE_LEVEL.
+pub(crate) fn handle(frame: Frame<Request>) {
+    let number = frame.number;
+    let answer = if IS_CLOSING.load(Ordering::Acquire) {
+        Some(refused("the rig is shutting down"))
+    } else {
+        answer(number, frame.body)
+    };
+    if let Some(answer) = answer {
+        reply(number, answer);
+    }
+}
+
+/// The answer to a request, or none when it comes later.
+fn answer(number: u32, request: Request) -> Option<Reply> {
+    match request {
+        Request::Hello => Some(hello()),
+        Request::Open(open) => Some(io_manager::open(&open)),
+        Request::DeviceControl {
+            handle,
+            code,
+            input,
+            output_length,
+        } => io_manager::device_control(number, handle, code, &input, output_length),
+        Request::Cancel { number } => Some(io_manager::cancel_request(number)),
+        Request::Report => Some(Reply::Report(counters::report())),
+        Request::Close { handle } => {
+            work::push(Work::Pnp(PnpWork::Close { number, handle }));
+            None
+        }
+        Request::Pnp { device, action } => {
+            work::push(Work::Pnp(PnpWork::Act {
+                number,
+                device,
+                action,
+            }));
+            None
+        }
+        Request::Shutdown => {
+            IS_CLOSING.store(true, Ordering::Release);
+            work::push(Work::Pnp(PnpWork::Shutdown { number }));
+            None
+        }
+    }
+}
+
+/// Who is here.
+fn hello() -> Reply {
+    Reply::Hello {
+        version: PROTOCOL_VERSION,
+        processors: u32::try_from(cpu::processor_count()).unwrap_or(u32::MAX),
+        irq: options::get().irq,
+        devices: u32::try_from(node::all().len()).unwrap_or(u32::MAX),
+    }
+}
+
+/// Does what the PnP manager was asked to do. PASSIVE_LEVEL, one at a time.
+pub(crate) fn handle_pnp(work: &PnpWork) {
+    match work {
+        PnpWork::Act {
+            number,
+            device,
+            action,
+        } => {
+            let answer = match node::by_index(*device) {
+                None => refused(alloc::format!(
+                    "there is no device {device}; the first is 0"
+                )),
+                Some(node) => pnp::act(&node, *action).map_or_else(
+                    || {
+                        refused(alloc::format!(
+                            "{action:?} is not possible while the device is {:?}",
+                            node.state()
+                        ))
+                    },
+                    completed,
+                ),
+            };
+            reply(*number, answer);
+        }
+        PnpWork::Close { number, handle } => reply(*number, io_manager::close(*handle)),
+        PnpWork::CloseFile(file) => io_manager::send_close(file),
+        PnpWork::LastClose(node) => pnp::remove_after_last_close(node),
+        PnpWork::Shutdown { number } => shutdown::run(*number),
+    }
+}

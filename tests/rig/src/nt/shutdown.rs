@@ -1,0 +1,65 @@
+//! The end of a run: close, remove, unload, look at what is left, power off.
+
+use alloc::string::ToString;
+
+use rig_protocol::Reply;
+
+use crate::machine::stop::finish;
+use crate::nt::dispatcher::wait_until;
+use crate::nt::irp::ledger;
+use crate::nt::violation::check;
+use crate::nt::work::PnpWork;
+use crate::nt::{cancel, counters, io_manager, load, node, pnp, pool, server, work};
+
+/// Ends the run. PASSIVE_LEVEL, as the PnP manager's last action.
+pub(crate) fn run(number: u32) -> ! {
+    // A process that ends has its requests cancelled and its handles closed.
+    for irp in io_manager::outstanding() {
+        let _called = cancel::cancel(&irp);
+    }
+    finish_requests();
+    for handle in io_manager::open_handles() {
+        let _reply = io_manager::close(handle);
+    }
+    while let Some(work) = work::take_pnp() {
+        if let PnpWork::CloseFile(file) = work {
+            io_manager::send_close(&file);
+        }
+    }
+    for node in node::all() {
+        pnp::remove_for_shutdown(&node);
+    }
+    load::unload();
+    assert_nothing_left();
+    server::reply(number, Reply::Report(counters::report()));
+    finish()
+}
+
+/// Answers requests until none is outstanding.
+fn finish_requests() {
+    while !io_manager::outstanding().is_empty() {
+        match work::take_end() {
+            Some(irp) => io_manager::finish(&irp),
+            None => {
+                // A bounded wait: another processor may answer the last one.
+                let _ready = wait_until("the end of the last requests", None, || {
+                    work::has_ends() || io_manager::outstanding().is_empty()
+                });
+            }
+        }
+    }
+}
+
+/// Checks what the driver left behind in the executive's books.
+fn assert_nothing_left() {
+    ledger::assert_ended_untouched();
+    let left = ledger::first_live();
+    check!(
+        Pnp16,
+        "unload",
+        left.is_none(),
+        "The IRP {} was never completed.",
+        left.map_or_else(Default::default, |irp| irp.to_string())
+    );
+    pool::assert_nothing_left();
+}

@@ -1,0 +1,206 @@
+//! Timers: KeInitializeTimerEx, KeSetTimerEx, KeCancelTimer.
+//!
+//! # Model
+//! A set timer belongs to the processor that set it: that processor's clock
+//! interrupt finds it due and asks for the dispatch interrupt, which signals it
+//! and queues its DPC.
+//!
+//! # Soundness
+//! A timer in [`TIMERS`] is alive: memory that holds a set timer cannot be freed
+//! ([`assert_none_within`]), and one that is not set is only compared, not read.
+
+use alloc::collections::BTreeMap;
+use core::ops::Range;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use wdk_sys::{BOOLEAN, LARGE_INTEGER, LONG, LONGLONG, PKDPC, PKTIMER, TIMER_TYPE};
+
+use crate::machine::cpu::{self, MAX_PROCESSORS};
+use crate::machine::sync::IrqLock;
+use crate::machine::time::system_time_100ns;
+use crate::nt::dispatcher::{Waitable, due_time, wake_waiters};
+use crate::nt::object_type::{ObjectType, initialise_header};
+use crate::nt::routine::Routine;
+use crate::nt::violation::{check, fatal};
+use crate::nt::{address, dpc};
+
+/// 100 ns units in a millisecond.
+const MILLISECOND: u64 = 10_000;
+
+/// What is known of an initialised timer.
+#[derive(Clone, Copy, Default)]
+struct State {
+    /// When it expires, if it is set.
+    due: Option<u64>,
+    /// Period in 100 ns; zero for a timer that expires once.
+    period: u64,
+    /// Address of its DPC, or zero.
+    dpc: usize,
+    /// The processor that set it.
+    processor: usize,
+}
+
+static TIMERS: IrqLock<BTreeMap<usize, State>> = IrqLock::new(BTreeMap::new());
+
+/// For each processor the earliest time at which one of its timers is due.
+static NEXT_DUE: [AtomicU64; MAX_PROCESSORS] = [const { AtomicU64::new(u64::MAX) }; MAX_PROCESSORS];
+
+/// KeInitializeTimerEx.
+pub(crate) unsafe extern "C" fn ke_initialize_timer_ex(timer: PKTIMER, kind: TIMER_TYPE) {
+    Routine::KeInitializeTimerEx.enter();
+    let kind = if kind == 0 {
+        ObjectType::NotificationTimer
+    } else {
+        ObjectType::SynchronizationTimer
+    };
+    // SAFETY: The driver passes memory for a timer that is not set.
+    unsafe { initialise_header(timer.cast(), kind, 0) };
+    TIMERS.with(|timers| timers.insert(address::of(timer), State::default()));
+}
+
+/// KeSetTimerEx.
+pub(crate) unsafe extern "C" fn ke_set_timer_ex(
+    timer: PKTIMER,
+    due: LARGE_INTEGER,
+    period: LONG,
+    timer_dpc: PKDPC,
+) -> BOOLEAN {
+    let routine = Routine::KeSetTimerEx;
+    routine.enter();
+    // SAFETY: Every bit pattern of a LARGE_INTEGER is an i64.
+    let due: LONGLONG = unsafe { due.QuadPart };
+    let old = replace(routine, timer, |state| {
+        *state = State {
+            due: Some(due_time(due)),
+            period: u64::from(period.max(0).unsigned_abs()) * MILLISECOND,
+            dpc: address::of(timer_dpc),
+            processor: cpu::current_processor(),
+        };
+    });
+    let was_set = old.due.is_some();
+    if was_set && old.dpc != 0 {
+        // Setting a timer again takes back a DPC that is queued but has not run.
+        dpc::remove(address::to_pointer(old.dpc));
+    }
+    // SAFETY: The driver passes an initialised timer: `replace` found it.
+    unsafe { Waitable::new(timer.cast()) }.set_state(0);
+    BOOLEAN::from(was_set)
+}
+
+/// KeCancelTimer.
+pub(crate) unsafe extern "C" fn ke_cancel_timer(timer: PKTIMER) -> BOOLEAN {
+    let old = replace(Routine::KeCancelTimer, timer, |state| state.due = None);
+    BOOLEAN::from(old.due.is_some())
+}
+
+/// Changes a timer's state; says what it was.
+fn replace(routine: Routine, timer: PKTIMER, change: impl FnOnce(&mut State)) -> State {
+    routine.enter();
+    let old = TIMERS.with(|timers| {
+        let state = timers.get_mut(&address::of(timer))?;
+        let old = *state;
+        change(state);
+        update_next_due(timers);
+        Some(old)
+    });
+    old.unwrap_or_else(|| {
+        fatal(
+            "INVALID-OBJECT",
+            routine.name(),
+            format_args!("The object at {timer:p} is no initialised timer."),
+        )
+    })
+}
+
+/// Computes [`NEXT_DUE`] anew. The timers' lock is held.
+fn update_next_due(timers: &BTreeMap<usize, State>) {
+    for (processor, next) in NEXT_DUE.iter().enumerate() {
+        let earliest = timers
+            .values()
+            .filter(|state| state.processor == processor)
+            .filter_map(|state| state.due)
+            .min();
+        next.store(earliest.unwrap_or(u64::MAX), Ordering::Release);
+    }
+}
+
+/// The clock interrupt's part: asks for the dispatch interrupt when a timer of
+/// this processor is due.
+pub(crate) fn clock() {
+    let processor = cpu::current_processor();
+    let is_due = NEXT_DUE
+        .get(processor)
+        .is_some_and(|next| next.load(Ordering::Acquire) <= system_time_100ns());
+    if is_due {
+        cpu::request_dispatch_interrupt(processor);
+    }
+}
+
+/// Signals this processor's timers that are due and queues their DPCs.
+/// DISPATCH_LEVEL.
+pub(crate) fn expire_due() {
+    let processor = cpu::current_processor();
+    let now = system_time_100ns();
+    let due_here = NEXT_DUE
+        .get(processor)
+        .is_some_and(|next| next.load(Ordering::Acquire) <= now);
+    if !due_here {
+        return;
+    }
+    // All under the lock: whoever cancels the timer and then flushes the DPCs must
+    // find this one queued already.
+    TIMERS.with(|timers| {
+        let due = timers.iter_mut().filter(|(_, state)| {
+            state.processor == processor && state.due.is_some_and(|due| due <= now)
+        });
+        for (timer, state) in due {
+            expire(*timer, state, now);
+        }
+        update_next_due(timers);
+    });
+    wake_waiters();
+}
+
+/// Signals a timer, queues its DPC, and sets its next expiration, or none.
+fn expire(timer: usize, state: &mut State, now: u64) {
+    state.due = if state.period == 0 {
+        None
+    } else {
+        // A period that passed unseen (a late clock) is not made up for.
+        state.due.map(|due| (due + state.period).max(now))
+    };
+    // SAFETY: The timer was set until a moment ago and the timers' lock is held,
+    // so it is alive.
+    unsafe { Waitable::new(address::to_pointer(timer)) }.set_state(1);
+    if state.dpc != 0 {
+        // A DPC that is still queued from the period before runs once for both.
+        let _inserted: bool = dpc::insert(
+            "KTIMER",
+            address::to_pointer(state.dpc),
+            core::ptr::null_mut(),
+            core::ptr::null_mut(),
+            dpc::Source::Timer,
+        );
+    }
+}
+
+/// Checks that no timer inside `memory`, which is about to go away, is set, nor
+/// any timer whose DPC lies there; forgets those that are there.
+pub(crate) fn assert_none_within(routine: &str, memory: &Range<usize>) {
+    let found = TIMERS.with(|timers| {
+        timers
+            .iter()
+            .find(|(timer, state)| {
+                state.due.is_some() && (memory.contains(*timer) || memory.contains(&state.dpc))
+            })
+            .map(|(timer, _)| *timer)
+    });
+    check!(
+        Tmr03,
+        routine,
+        found.is_none(),
+        "The timer at {:#x} is still set.",
+        found.unwrap_or_default()
+    );
+    TIMERS.with(|timers| timers.retain(|timer, _| !memory.contains(timer)));
+}

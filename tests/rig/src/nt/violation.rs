@@ -1,0 +1,45 @@
+//! Checks and what happens when one fails.
+//!
+//! Every check is counted, so that a report of "no violation" also says how
+//! often one could have been found.
+
+use core::fmt;
+
+use crate::machine::stop::{capture_context, stop};
+use crate::nt::rule::Rule;
+
+/// Counts one check of a rule and ends the run when the condition does not hold.
+macro_rules! check {
+    ($rule:ident, $routine:expr, $condition:expr, $($text:tt)+) => {{
+        $crate::nt::counters::CHECKS.add();
+        if !$condition {
+            $crate::nt::violation::violation(
+                $crate::nt::rule::Rule::$rule,
+                ::core::convert::AsRef::<str>::as_ref(&$routine),
+                ::core::format_args!($($text)+),
+            )
+        }
+    }};
+}
+pub(crate) use check;
+
+/// Ends the run: `rule` was broken in `routine`. Any IRQL, any processor.
+#[cold]
+#[inline(never)]
+pub(crate) fn violation(rule: Rule, routine: &str, text: fmt::Arguments<'_>) -> ! {
+    let context = capture_context();
+    stop(
+        rule.id(),
+        routine,
+        format_args!("{text} The rule: {}", rule.sentence()),
+        &context,
+    )
+}
+
+/// Ends the run with something that is no rule's: a bug check, a hang.
+#[cold]
+#[inline(never)]
+pub(crate) fn fatal(code: &str, routine: &str, text: fmt::Arguments<'_>) -> ! {
+    let context = capture_context();
+    stop(code, routine, text, &context)
+}
