@@ -66,6 +66,11 @@ pub(crate) fn run(arguments: &BuildArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Where a build goes that is not told otherwise.
+pub(crate) fn target_dir(workspace: &Workspace) -> PathBuf {
+    workspace.target().join(TARGET_DIR)
+}
+
 /// Builds everything, as `cargo xtask build` does.
 pub(crate) fn all() -> anyhow::Result<()> {
     products(Product::value_variants())
@@ -84,7 +89,7 @@ pub(crate) fn driver() -> anyhow::Result<()> {
 
 fn products(products: &[Product]) -> anyhow::Result<()> {
     let workspace = Workspace::current()?;
-    let cargo = CrossCargo::new(&workspace, &workspace.target().join(TARGET_DIR))?;
+    let cargo = CrossCargo::new(&workspace, &target_dir(&workspace))?;
     products
         .iter()
         .try_for_each(|product| build(*product, &workspace, &cargo))

@@ -44,7 +44,10 @@ impl Staging {
     /// names.
     pub(crate) fn stage(&mut self, argument: &OsStr) -> anyhow::Result<OsString> {
         let Some(text) = argument.to_str() else {
-            bail!("the linker was given {argument:?}, which is not UTF-8");
+            bail!(
+                "the linker was given {}, which is not UTF-8",
+                argument.display()
+            );
         };
         for option in INPUTS {
             if let Some(path) = text.strip_prefix(option) {

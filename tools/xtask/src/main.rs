@@ -12,6 +12,7 @@ mod cross_cargo;
 mod image_check;
 mod link_staging;
 mod link_wrapper;
+mod lint;
 mod needs;
 mod pe_checksum;
 mod reproducible;
@@ -41,6 +42,8 @@ enum Verb {
     Setup,
     /// Build edu.sys, the rig and eductl into target/out
     Build(build::BuildArguments),
+    /// Check formatting, clippy and documentation
+    Lint,
     /// Show edu.sys at work: boot the rig on 4 processors and drive the device
     Demo,
     /// Boot the rig for a person; what follows `--` is for eductl
@@ -72,6 +75,7 @@ fn run() -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Setup => setup::run()?,
         Verb::Build(arguments) => build::run(&arguments)?,
+        Verb::Lint => lint::run()?,
         Verb::Demo => return rig::demo(),
         Verb::Rig(arguments) => return rig::run(&arguments),
         Verb::Test(arguments) => {

@@ -126,10 +126,11 @@ impl Need {
                 let program = first_program(names)?;
                 let told = Command::new(&program).arg("--version").output().ok()?;
                 // llvm-dlltool has no such option, and starting is proof enough.
-                told.status
-                    .success()
-                    .then(|| version_line(&String::from_utf8_lossy(&told.stdout)))
-                    .unwrap_or_else(|| Some(program.display().to_string()))
+                if told.status.success() {
+                    version_line(&String::from_utf8_lossy(&told.stdout))
+                } else {
+                    Some(program.display().to_string())
+                }
             }
             Probe::File(paths) => paths
                 .iter()

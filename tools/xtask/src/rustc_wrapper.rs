@@ -47,16 +47,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
         .context("cargo should name the compiler as the first argument of its wrapper")?;
     let mut arguments: Vec<OsString> = arguments.collect();
 
-    if !is_for_windows(&arguments) {
-        if is_wdk_build(&arguments) {
-            let adapted = adapted_wdk_build()?;
-            replace_source(&mut arguments, &adapted)?;
-        } else if is_emptied(&arguments) {
-            let empty = variable(ADAPTED_DIR)?.join("empty.rs");
-            workspace::write_if_changed(&empty, b"#![no_std]\n")?;
-            replace_source(&mut arguments, &empty)?;
-        }
-    } else {
+    if is_for_windows(&arguments) {
         let remaps = env::var(REMAPS).unwrap_or_default();
         arguments.extend(
             remaps
@@ -67,6 +58,13 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
             // Diagnostics keep the paths that a person can open.
             arguments.push("--remap-path-scope=object".into());
         }
+    } else if is_wdk_build(&arguments) {
+        let adapted = adapted_wdk_build()?;
+        replace_source(&mut arguments, &adapted)?;
+    } else if is_emptied(&arguments) {
+        let empty = variable(ADAPTED_DIR)?.join("empty.rs");
+        workspace::write_if_changed(&empty, b"#![no_std]\n")?;
+        replace_source(&mut arguments, &empty)?;
     }
     crate::command::replace_process(Command::new(compiler).args(arguments))
 }

@@ -42,8 +42,8 @@ const OLDEST: (u32, u32) = (1, 91);
 /// A cargo and a rustc that belong together.
 #[derive(Clone, Debug)]
 pub(crate) struct Toolchain {
-    cargo: PathBuf,
-    rustc: PathBuf,
+    /// Where its programs are.
+    folder: PathBuf,
     /// The toolchain's root folder, which holds `lib/rustlib`.
     pub(crate) sysroot: PathBuf,
     /// Such as "1.96.0".
@@ -54,17 +54,15 @@ impl Toolchain {
     /// The toolchain whose programs are in `folder`, or None where there is
     /// none.
     fn in_folder(folder: &Path) -> anyhow::Result<Option<Self>> {
-        let program = |name: &str| folder.join(format!("{name}{}", env::consts::EXE_SUFFIX));
-        let (cargo, rustc) = (program("cargo"), program("rustc"));
-        if !cargo.is_file() || !rustc.is_file() {
+        let rustc = program(folder, "rustc");
+        if !program(folder, "cargo").is_file() || !rustc.is_file() {
             return Ok(None);
         }
         let version = command::output(clean(&mut Command::new(&rustc)).arg("--version"))?;
         let sysroot =
             command::output(clean(&mut Command::new(&rustc)).args(["--print", "sysroot"]))?;
         Ok(Some(Self {
-            cargo,
-            rustc,
+            folder: folder.to_path_buf(),
             sysroot: PathBuf::from(sysroot.trim()),
             version: version
                 .split(' ')
@@ -101,15 +99,29 @@ impl Toolchain {
 
     /// A cargo that uses this toolchain, whichever started this process.
     pub(crate) fn cargo(&self) -> Command {
-        let mut cargo = Command::new(&self.cargo);
-        clean(&mut cargo).env("RUSTC", &self.rustc);
-        cargo
+        self.command("cargo")
+    }
+
+    /// One of the toolchain's programs, with the rest of the toolchain for it to
+    /// use.
+    fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(program(&self.folder, name));
+        clean(&mut command)
+            .env("CARGO", program(&self.folder, "cargo"))
+            .env("RUSTC", program(&self.folder, "rustc"))
+            .env("RUSTDOC", program(&self.folder, "rustdoc"));
+        command
     }
 
     /// `cargo verb` for `target`, with the standard library built first where
     /// none that will do came with the toolchain.
     pub(crate) fn cargo_for(&self, target: Target, verb: &str) -> Command {
-        let mut cargo = self.cargo();
+        // Cargo would take the first cargo-clippy in PATH, which may be another
+        // toolchain's.
+        let mut cargo = self.command(match verb {
+            "clippy" => "cargo-clippy",
+            _ => "cargo",
+        });
         cargo.args([verb, "--target", target.triple()]);
         if !self.has_std(target) {
             cargo
@@ -176,14 +188,17 @@ fn folders() -> anyhow::Result<Vec<PathBuf>> {
     ])
 }
 
+fn program(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}{}", env::consts::EXE_SUFFIX))
+}
+
 /// Takes away what the cargo that started this program has set for it, since
 /// the next cargo may be another one, and what a person may have set that would
 /// change the result.
 fn clean(command: &mut Command) -> &mut Command {
     for (name, _) in env::vars_os() {
         let Some(name) = name.to_str() else { continue };
-        let unwanted = name == "CARGO"
-            || name == "CARGO_TARGET_DIR"
+        let unwanted = name == "CARGO_TARGET_DIR"
             || name == "LD_LIBRARY_PATH"
             || name.starts_with("CARGO_PKG_")
             || name.starts_with("CARGO_MANIFEST_")
