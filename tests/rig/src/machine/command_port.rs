@@ -66,18 +66,20 @@ pub(crate) fn initialize() {
             to_send: VecDeque::with_capacity(SEND_LIMIT),
         });
     });
-    service();
 }
 
-/// Takes received bytes out; returns how many. Any IRQL.
+/// Takes received bytes out; returns how many. Whoever is told that bytes have
+/// come reads until there are none: bytes that are taken from the port here have
+/// no interrupt of their own. Any IRQL.
 pub(crate) fn read(buffer: &mut [u8]) -> usize {
     with_port(|port| {
+        // First, so that nothing is left in the ring when the count is zero. The
+        // receiver's interrupt may have been off because the ring was full.
+        port.receive();
         let count = buffer.len().min(port.received.len());
         for (slot, byte) in buffer.iter_mut().zip(port.received.drain(..count)) {
             *slot = byte;
         }
-        // The receiver's interrupt may be off because the ring was full.
-        port.receive();
         count
     })
 }
@@ -94,7 +96,6 @@ pub(crate) fn write(bytes: &[u8]) {
     );
     let mut limit = SpinLimit::new("the host to take bytes from the command channel");
     while !with_port(|port| port.queue(bytes)) {
-        service();
         limit.spin();
     }
 }
@@ -137,14 +138,14 @@ impl CommandPort {
         self.set_interrupt(IER::DATA_READY, self.received.len() < RECEIVE_LIMIT);
     }
 
-    /// Appends a whole frame, if there is room, and starts sending.
+    /// Appends a whole frame, if there is room, and sends what the port takes.
     fn queue(&mut self, bytes: &[u8]) -> bool {
-        if SEND_LIMIT - self.to_send.len() < bytes.len() {
-            return false;
+        let has_room = SEND_LIMIT - self.to_send.len() >= bytes.len();
+        if has_room {
+            self.to_send.extend(bytes);
         }
-        self.to_send.extend(bytes);
         self.send();
-        true
+        has_room
     }
 
     /// Queue to port, as long as the port takes bytes. When some are left, the

@@ -4,14 +4,7 @@ use x86_64::instructions::interrupts;
 
 use crate::machine::interrupts::{WAKE_VECTOR, send_interrupt};
 
-/// Waits until an interrupt has been handled. `PASSIVE_LEVEL`; interrupts are
-/// enabled on return.
-pub(crate) fn wait_for_interrupt() {
-    interrupts::disable();
-    interrupts::enable_and_hlt();
-}
-
-/// Waits for an interrupt unless `condition` holds, without missing one in
+/// Waits until an interrupt has been handled, unless `condition` holds, without missing one in
 /// between: the condition is looked at with interrupts disabled, and they are
 /// enabled by the instruction that waits. `PASSIVE_LEVEL`.
 pub(crate) fn wait_for_interrupt_unless(condition: impl FnOnce() -> bool) {
@@ -23,7 +16,7 @@ pub(crate) fn wait_for_interrupt_unless(condition: impl FnOnce() -> bool) {
     }
 }
 
-/// Makes a processor leave [`wait_for_interrupt`]. Any IRQL.
+/// Makes a processor leave [`wait_for_interrupt_unless`]. Any IRQL.
 pub(crate) fn wake(processor: usize) {
     send_interrupt(processor, WAKE_VECTOR);
 }

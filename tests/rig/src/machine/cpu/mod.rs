@@ -11,11 +11,11 @@ mod trampoline;
 pub(crate) use block::{MAX_PROCESSORS, current_processor, install_block, processor_count};
 pub(crate) use descriptors::{DOUBLE_FAULT_STACK, MACHINE_CHECK_STACK, NMI_STACK};
 pub(crate) use features::{enable_features, has_five_levels};
-pub(crate) use idle::{wait_for_interrupt, wait_for_interrupt_unless, wake};
+pub(crate) use idle::{wait_for_interrupt_unless, wake};
 pub(crate) use irql::{irql, set_irql};
 pub(crate) use startup::{
     continue_on, initialize_this_processor, release_others, start_others, wait_until_released,
 };
 
 pub(crate) use crate::machine::interrupts::{halt_others, request_dispatch_interrupt};
-pub(crate) use crate::machine::time::{SpinLimit, stall, system_time_100ns};
+pub(crate) use crate::machine::time::{SpinLimit, stall};

@@ -3,7 +3,6 @@
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use object::LittleEndian as LE;
@@ -23,8 +22,6 @@ use crate::machine::memory::{
 /// A loaded image.
 #[derive(Debug)]
 pub(crate) struct Image {
-    /// Its file's name.
-    pub(crate) name: String,
     /// Where it lies.
     pub(crate) base: *mut u8,
     /// Bytes, whole pages.
@@ -55,7 +52,6 @@ pub(crate) fn load_driver(
     let imports = read_imports(&layout, resolve)?;
     let base = map_driver_image(layout.size).ok_or(LoadError::NoMemory)?;
     let image = Image {
-        name: name.to_owned(),
         base,
         size: layout.size,
         entry: base.addr() + layout.entry,
