@@ -2,9 +2,7 @@
 //! `target/out`.
 
 use std::{
-    env,
-    ffi::OsString,
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -12,7 +10,13 @@ use std::{
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
-use crate::{command, cross_cargo::CrossCargo, toolchain::Target, workspace, workspace::Workspace};
+use crate::{
+    command,
+    cross_cargo::CrossCargo,
+    toolchain::{Target, host_cargo},
+    workspace,
+    workspace::Workspace,
+};
 
 #[derive(Args, Debug)]
 pub(crate) struct BuildArguments {
@@ -149,11 +153,9 @@ fn wine_library(workspace: &Workspace) -> anyhow::Result<()> {
 /// Builds `eductl` for this system, to drive the rig, with the toolchain that
 /// started this program.
 fn host_eductl(workspace: &Workspace) -> anyhow::Result<()> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let target_dir = workspace.target();
     command::run(
-        Command::new(cargo)
-            .current_dir(workspace.root())
+        host_cargo(workspace)
             .args(["build", "--locked", "--package", "eductl", "--target-dir"])
             .arg(&target_dir),
     )?;

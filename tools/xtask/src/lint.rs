@@ -1,63 +1,113 @@
 //! `cargo xtask lint`: formatting, clippy and documentation, without a warning,
 //! for this system and for the target of the kernel images.
 
-use std::{env, ffi::OsString, process::Command};
+use std::process::Command;
 
 use anyhow::bail;
+use clap::{Args, ValueEnum};
 
-use crate::{build, command, cross_cargo::CrossCargo, toolchain::Target, workspace::Workspace};
+use crate::{
+    build, command,
+    cross_cargo::CrossCargo,
+    toolchain::{Target, host_cargo},
+    workspace::Workspace,
+};
+
+#[derive(Args, Debug)]
+pub(crate) struct LintArguments {
+    /// Only these
+    #[arg(value_enum)]
+    lints: Vec<Lint>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Lint {
+    /// Every file is formatted as rustfmt does
+    Format,
+    /// clippy, for this system
+    Clippy,
+    /// The documentation, for this system
+    Doc,
+    /// clippy, for the target of the kernel images
+    KernelClippy,
+    /// The documentation, for the target of the kernel images
+    KernelDoc,
+}
 
 /// What only the target of the kernel images compiles whole.
 const KERNEL_PACKAGES: [&str; 5] = ["dirql", "edu", "edu-controller", "edu-interface", "rig"];
+/// What makes clippy fail on a warning.
+const DENY: [&str; 3] = ["--", "--deny", "warnings"];
 
-/// Runs every lint, all of them even if one fails.
-pub(crate) fn run() -> anyhow::Result<()> {
+impl Lint {
+    fn command(self, workspace: &Workspace) -> anyhow::Result<Command> {
+        let mut command = match self {
+            Self::Format => {
+                let mut cargo = host_cargo(workspace);
+                cargo.args(["fmt", "--all", "--check"]);
+                cargo
+            }
+            Self::Clippy => {
+                let mut cargo = host_cargo(workspace);
+                cargo
+                    .args(["clippy", "--locked", "--all-targets"])
+                    .args(DENY);
+                cargo
+            }
+            Self::Doc => {
+                let mut cargo = host_cargo(workspace);
+                cargo.args(["doc", "--locked", "--no-deps"]);
+                cargo
+            }
+            Self::KernelClippy => {
+                let mut cargo = kernel(workspace, "clippy")?;
+                cargo.args(packages()).args(DENY);
+                cargo
+            }
+            Self::KernelDoc => {
+                let mut cargo = kernel(workspace, "doc")?;
+                cargo.arg("--no-deps").args(packages());
+                cargo
+            }
+        };
+        command.env("RUSTDOCFLAGS", "--deny warnings");
+        Ok(command)
+    }
+
+    fn name(self) -> String {
+        self.to_possible_value()
+            .map(|value| value.get_name().to_owned())
+            .unwrap_or_default()
+    }
+}
+
+/// Runs the lints that `arguments` name, each of them even if one fails.
+pub(crate) fn run(arguments: &LintArguments) -> anyhow::Result<()> {
     let workspace = Workspace::current()?;
-    let kernel = CrossCargo::new(&workspace, &build::target_dir(&workspace))?;
+    let lints: &[Lint] = match arguments.lints.as_slice() {
+        [] => Lint::value_variants(),
+        chosen => chosen,
+    };
     let mut failed = Vec::new();
-    let mut commands = vec![
-        ("formatting", host(&workspace, &["fmt", "--all", "--check"])),
-        (
-            "clippy",
-            host(
-                &workspace,
-                &[
-                    "clippy",
-                    "--locked",
-                    "--all-targets",
-                    "--",
-                    "--deny",
-                    "warnings",
-                ],
-            ),
-        ),
-        (
-            "documentation",
-            host(&workspace, &["doc", "--locked", "--no-deps"]),
-        ),
-    ];
-    let mut clippy = kernel.command(Target::Kernel, "clippy")?;
-    clippy.args(packages()).args(["--", "--deny", "warnings"]);
-    commands.push(("clippy, for the kernel", clippy));
-    let mut doc = kernel.command(Target::Kernel, "doc")?;
-    doc.arg("--no-deps").args(packages());
-    commands.push(("documentation, for the kernel", doc));
-
-    let count = commands.len();
-    for (name, mut lint) in commands {
-        lint.env("RUSTDOCFLAGS", "--deny warnings");
-        if let Err(error) = command::run(&mut lint) {
-            eprintln!("error: {name}: {error:#}");
-            failed.push(name);
+    for lint in lints {
+        let outcome = lint
+            .command(&workspace)
+            .and_then(|mut command| command::run(&mut command));
+        if let Err(error) = outcome {
+            eprintln!("error: {}: {error:#}", lint.name());
+            failed.push(lint.name());
         }
     }
     println!(
         "lint: {} passed, {} failed",
-        count - failed.len(),
+        lints.len() - failed.len(),
         failed.len()
     );
     if !failed.is_empty() {
-        bail!("these found something: {}", failed.join(", "));
+        bail!(
+            "to run only what found something: cargo xtask lint {}",
+            failed.join(" ")
+        );
     }
     Ok(())
 }
@@ -68,9 +118,6 @@ fn packages() -> impl Iterator<Item = &'static str> {
         .flat_map(|package| ["--package", package])
 }
 
-/// The cargo that started this program.
-fn host(workspace: &Workspace, arguments: &[&str]) -> Command {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
-    cargo.current_dir(workspace.root()).args(arguments);
-    cargo
+fn kernel(workspace: &Workspace, verb: &str) -> anyhow::Result<Command> {
+    CrossCargo::new(workspace, &build::target_dir(workspace))?.command(Target::Kernel, verb)
 }

@@ -43,7 +43,7 @@ enum Verb {
     /// Build edu.sys, the rig and eductl into target/out
     Build(build::BuildArguments),
     /// Check formatting, clippy and documentation
-    Lint,
+    Lint(lint::LintArguments),
     /// Show edu.sys at work: boot the rig on 4 processors and drive the device
     Demo,
     /// Boot the rig for a person; what follows `--` is for eductl
@@ -75,7 +75,7 @@ fn run() -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Setup => setup::run()?,
         Verb::Build(arguments) => build::run(&arguments)?,
-        Verb::Lint => lint::run()?,
+        Verb::Lint(arguments) => lint::run(&arguments)?,
         Verb::Demo => return rig::demo(),
         Verb::Rig(arguments) => return rig::run(&arguments),
         Verb::Test(arguments) => {

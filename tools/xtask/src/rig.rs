@@ -4,15 +4,11 @@
 //! Those programs are in `tests/scenarios`, and xtask does not link with them:
 //! a mistake in a test must not keep anybody from building the driver.
 
-use std::{
-    env,
-    ffi::OsString,
-    process::{Command, ExitCode},
-};
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::Args;
 
-use crate::{build, command, workspace::Workspace};
+use crate::{build, command, toolchain::host_cargo, workspace::Workspace};
 
 #[derive(Args, Debug)]
 #[command(disable_help_flag = true)]
@@ -39,16 +35,9 @@ pub(crate) fn demo() -> anyhow::Result<ExitCode> {
 
 fn start(program: &str, arguments: &[OsString]) -> anyhow::Result<ExitCode> {
     command::replace_process(
-        cargo(&Workspace::current()?)
+        host_cargo(&Workspace::current()?)
             .args(["run", "--quiet", "--package", "scenarios", "--bin", program])
             .arg("--")
             .args(arguments),
     )
-}
-
-/// The cargo that started this program.
-pub(crate) fn cargo(workspace: &Workspace) -> Command {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(workspace.root());
-    cargo
 }

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-use crate::command;
+use crate::{command, workspace::Workspace};
 
 /// What is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,6 +186,13 @@ fn folders() -> anyhow::Result<Vec<PathBuf>> {
         Path::new(sysroot.trim()).join("bin"),
         PathBuf::from("/usr/bin"),
     ])
+}
+
+/// The cargo that started this program, for what runs on this system.
+pub(crate) fn host_cargo(workspace: &Workspace) -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(workspace.root());
+    cargo
 }
 
 fn program(folder: &Path, name: &str) -> PathBuf {

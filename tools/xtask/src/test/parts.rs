@@ -4,13 +4,14 @@ use super::counting::{self, Failure, Tally};
 use crate::{
     build,
     image_check::{self, Subject, Verdict},
-    reproducible, rig,
+    reproducible,
+    toolchain::host_cargo,
     workspace::Workspace,
 };
 
 /// `cargo test`.
 pub(super) fn unit(workspace: &Workspace, arguments: &[String]) -> anyhow::Result<Tally> {
-    let mut cargo = rig::cargo(workspace);
+    let mut cargo = host_cargo(workspace);
     cargo.args(["test", "--no-fail-fast"]).args(arguments);
     let (mut tally, succeeded) =
         counting::count(&mut cargo, |name| format!("cargo test -- --exact '{name}'"))?;
@@ -63,7 +64,7 @@ pub(super) fn image(workspace: &Workspace) -> Tally {
 
 /// The scenarios, which print as Rust's test harness does.
 pub(super) fn scenarios(workspace: &Workspace, arguments: &[String]) -> anyhow::Result<Tally> {
-    let mut cargo = rig::cargo(workspace);
+    let mut cargo = host_cargo(workspace);
     cargo
         .args([
             "run",
