@@ -8,12 +8,9 @@
 
 #![no_std]
 #![no_main]
-#![cfg_attr(
-    not(test),
-    expect(
-        unsafe_code,
-        reason = "the rig is the hardware's and the kernel's side of every contract"
-    )
+#![expect(
+    unsafe_code,
+    reason = "the rig is the hardware's and the kernel's side of every contract"
 )]
 
 extern crate alloc;

@@ -6,12 +6,13 @@
 
 use core::arch::naked_asm;
 use core::fmt;
+use core::hint;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use x86_64::instructions::{hlt, interrupts, port::Port};
 
 use crate::machine::log::{self, log};
-use crate::machine::{cpu, memory};
+use crate::machine::{cpu, memory, time};
 
 /// I/O port of `isa-debug-exit`; QEMU exits with `2 * value + 1`.
 const EXIT_PORT: u16 = 0xf4;
@@ -32,6 +33,12 @@ enum Exit {
     /// QEMU exits with 37.
     Refused = 0x12,
 }
+
+/// How long the others may take to halt: 1 s.
+const HALT_LIMIT: u64 = time::TICKS_PER_SECOND;
+
+/// Processors that have halted because one stops the run.
+static HALTED: AtomicUsize = AtomicUsize::new(0);
 
 /// Registers that an unwinder needs: the instruction, the stack and what the
 /// Microsoft x64 calling convention preserves over a call.
@@ -128,8 +135,14 @@ pub(crate) fn is_stopping() -> bool {
     STOPPING.load(Ordering::Acquire) != usize::MAX
 }
 
+/// Keeps this processor still for good, because another one asked for it.
+pub(crate) fn halt_as_asked() -> ! {
+    HALTED.fetch_add(1, Ordering::AcqRel);
+    halt()
+}
+
 /// Keeps this processor still for good.
-pub(crate) fn halt() -> ! {
+fn halt() -> ! {
     interrupts::disable();
     loop {
         hlt();
@@ -143,6 +156,7 @@ fn begin_stop() {
     match STOPPING.compare_exchange(usize::MAX, processor, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => {
             cpu::halt_others();
+            wait_until_halted();
             log::break_lock();
         }
         Err(stopping) if stopping == processor => {
@@ -152,6 +166,16 @@ fn begin_stop() {
             exit(Exit::Violation)
         }
         Err(_) => halt(),
+    }
+}
+
+/// Waits until the others are still, so that nothing of theirs comes between the
+/// lines of the report; not for long, because one that hangs may never be.
+fn wait_until_halted() {
+    let others = cpu::processor_count() - 1;
+    let limit = time::system_time_100ns() + HALT_LIMIT;
+    while HALTED.load(Ordering::Acquire) < others && time::system_time_100ns() < limit {
+        hint::spin_loop();
     }
 }
 

@@ -25,8 +25,11 @@ static STARTED: AtomicUsize = AtomicUsize::new(1);
 /// Processor 0 has prepared the work for the others.
 static RELEASED: AtomicBool = AtomicBool::new(false);
 
-/// The time-stamp counter that the processor that starts must not be behind.
+/// Processor 0's time-stamp counter before it starts another processor.
 static COUNTER_BEFORE: AtomicU64 = AtomicU64::new(0);
+
+/// The time-stamp counter of the processor that has started last.
+static COUNTER_THERE: AtomicU64 = AtomicU64::new(0);
 
 /// Descriptor tables, interrupts and clock of the processor that calls. Its
 /// block and features are set already; its interrupts are disabled.
@@ -135,6 +138,22 @@ fn start(index: usize, apic_id: ApicId, page: u64) {
         }
         core::hint::spin_loop();
     }
+    check_order(
+        index,
+        COUNTER_BEFORE.load(Ordering::Acquire),
+        COUNTER_THERE.load(Ordering::Acquire),
+    );
+    check_order(index, COUNTER_THERE.load(Ordering::Acquire), counter());
+}
+
+/// What is read later must not be less: time must not run backwards for anyone.
+fn check_order(index: usize, earlier: u64, later: u64) {
+    if later < earlier {
+        stop::refuse(format_args!(
+            "The time-stamp counters of processors 0 and {index} differ by {} counts: time would run backwards.",
+            earlier - later
+        ));
+    }
 }
 
 /// First Rust code of a processor that was started; `processor_entry` calls it.
@@ -143,14 +162,7 @@ pub(super) extern "C" fn processor_started() -> ! {
     install_block(index);
     features::enable_features();
     initialize_this_processor();
-    let before = COUNTER_BEFORE.load(Ordering::Acquire);
-    let now = counter();
-    if now < before {
-        stop::refuse(format_args!(
-            "The time-stamp counter of processor {index} is {} counts behind processor 0's: time would run backwards.",
-            before - now
-        ));
-    }
+    COUNTER_THERE.store(counter(), Ordering::Release);
     count_processor();
     STARTED.fetch_add(1, Ordering::AcqRel);
     log!("Processor {index} runs.");

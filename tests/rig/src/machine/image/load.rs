@@ -16,8 +16,9 @@ use super::error::LoadError;
 use super::layout::{self, Layout};
 use super::modules;
 use crate::machine::memory::{
-    Protection, map_driver_image, protect_driver_image, unmap_driver_image,
+    Protection, check_protections, map_driver_image, protect_driver_image, unmap_driver_image,
 };
+use crate::machine::stop;
 
 /// A loaded image.
 #[derive(Debug)]
@@ -58,6 +59,11 @@ pub(crate) fn load_driver(
     };
     match fill(&image, &layout, &imports).and_then(|()| protect(&image, &layout)) {
         Ok(()) => {
+            if let Err(why) = check_protections() {
+                stop::refuse(format_args!(
+                    "Loading {name} has spoilt the page tables: {why}."
+                ));
+            }
             // The table of modules keeps names for ever; a run loads few images.
             let name = Box::leak(name.to_owned().into_boxed_str());
             modules::register(name, base.addr(), layout.size);

@@ -118,7 +118,7 @@ const PAGE_FAULT: u64 = 14;
 /// Rust's side of every exception; the entry code calls it, and it ends the run.
 pub(super) extern "C" fn exception(frame: &TrapFrame) -> ! {
     if frame.vector == NON_MASKABLE && stop::is_stopping() {
-        stop::halt();
+        stop::halt_as_asked();
     }
     let context = stop::Context {
         rip: frame.rip,
@@ -155,6 +155,11 @@ impl fmt::Display for Report<'_> {
             frame.rip,
             cpu::irql(),
             frame.error_code
+        )?;
+        write!(
+            formatter,
+            "\nrax={:x} rcx={:x} rdx={:x} r8={:x} r9={:x} r10={:x} r11={:x} rflags={:x}",
+            frame.rax, frame.rcx, frame.rdx, frame.r8, frame.r9, frame.r10, frame.r11, frame.rflags
         )?;
         match frame.vector {
             PAGE_FAULT => report_page_fault(frame, formatter),
