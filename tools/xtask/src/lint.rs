@@ -83,21 +83,11 @@ impl Lint {
 
 /// Runs the lints that `arguments` name, each of them even if one fails.
 pub(crate) fn run(arguments: &LintArguments) -> anyhow::Result<()> {
-    let workspace = Workspace::current()?;
     let lints: &[Lint] = match arguments.lints.as_slice() {
         [] => Lint::value_variants(),
         chosen => chosen,
     };
-    let mut failed = Vec::new();
-    for lint in lints {
-        let outcome = lint
-            .command(&workspace)
-            .and_then(|mut command| command::run(&mut command));
-        if let Err(error) = outcome {
-            eprintln!("error: {}: {error:#}", lint.name());
-            failed.push(lint.name());
-        }
-    }
+    let failed = failures(lints)?;
     println!(
         "lint: {} passed, {} failed",
         lints.len() - failed.len(),
@@ -110,6 +100,27 @@ pub(crate) fn run(arguments: &LintArguments) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// How many lints there are, and the names of those that found something.
+pub(crate) fn all() -> anyhow::Result<(usize, Vec<String>)> {
+    let lints = Lint::value_variants();
+    Ok((lints.len(), failures(lints)?))
+}
+
+fn failures(lints: &[Lint]) -> anyhow::Result<Vec<String>> {
+    let workspace = Workspace::current()?;
+    let mut failed = Vec::new();
+    for lint in lints {
+        let outcome = lint
+            .command(&workspace)
+            .and_then(|mut command| command::run(&mut command));
+        if let Err(error) = outcome {
+            eprintln!("error: {}: {error:#}", lint.name());
+            failed.push(lint.name());
+        }
+    }
+    Ok(failed)
 }
 
 fn packages() -> impl Iterator<Item = &'static str> {

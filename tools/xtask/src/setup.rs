@@ -3,7 +3,7 @@
 
 use std::{env, ffi::OsStr, fs, process::Command};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 
 use crate::{
     command,
@@ -12,23 +12,20 @@ use crate::{
 
 /// Shows all that the other verbs need, after installing what is missing.
 pub(crate) fn run() -> anyhow::Result<()> {
-    ensure()?;
-    for need in NEEDS {
-        let found = need
-            .found()
-            .with_context(|| format!("{} was there a moment ago and is gone", need.name))?;
+    let needs = ensure()?;
+    for (need, found) in &needs {
         println!("{:32} {found}", need.name);
     }
-    println!("setup: {} of {} needs met", NEEDS.len(), NEEDS.len());
+    println!("setup: {} of {} needs met", needs.len(), NEEDS.len());
     Ok(())
 }
 
-/// Installs what is missing; does and says nothing where nothing is. Every verb
-/// but `setup` calls this first.
-pub(crate) fn ensure() -> anyhow::Result<()> {
-    let missing = missing();
+/// Installs what is missing, and returns every need with what meets it; says
+/// nothing where nothing is missing. Every verb calls this first.
+pub(crate) fn ensure() -> anyhow::Result<Vec<(&'static Need, String)>> {
+    let (met, missing) = look();
     if missing.is_empty() {
-        return Ok(());
+        return Ok(met);
     }
     for need in &missing {
         eprintln!("missing: {}, needed to {}", need.name, need.purpose);
@@ -48,28 +45,29 @@ pub(crate) fn ensure() -> anyhow::Result<()> {
         );
     }
     install(&missing)?;
-    check_installed(&missing)
-}
-
-fn missing() -> Vec<&'static Need> {
-    NEEDS.iter().filter(|need| need.found().is_none()).collect()
-}
-
-/// Fails unless each of `needs` is met now.
-fn check_installed(needs: &[&Need]) -> anyhow::Result<()> {
-    let still: Vec<&str> = needs
-        .iter()
-        .filter(|need| need.found().is_none())
-        .map(|need| need.name)
-        .collect();
-    if !still.is_empty() {
+    let (met, missing) = look();
+    if !missing.is_empty() {
+        let names: Vec<&str> = missing.iter().map(|need| need.name).collect();
         bail!(
             "apt-get installed its packages, but these are still not found: {}. This system's \
              versions may be too old, or in a place that is not in PATH.",
-            still.join(", ")
+            names.join(", ")
         );
     }
-    Ok(())
+    Ok(met)
+}
+
+/// What is here, and what is missing.
+fn look() -> (Vec<(&'static Need, String)>, Vec<&'static Need>) {
+    let mut met = Vec::new();
+    let mut missing = Vec::new();
+    for need in NEEDS {
+        match need.found() {
+            Some(found) => met.push((need, found)),
+            None => missing.push(need),
+        }
+    }
+    (met, missing)
 }
 
 fn install(missing: &[&Need]) -> anyhow::Result<()> {

@@ -155,7 +155,7 @@ impl Toolchain {
 /// program where it can, else the system's.
 pub(crate) fn for_target(target: Target) -> anyhow::Result<Toolchain> {
     let mut seen = Vec::new();
-    for folder in folders()? {
+    for folder in folders() {
         let Some(toolchain) = Toolchain::in_folder(&folder)? else {
             continue;
         };
@@ -180,12 +180,14 @@ pub(crate) fn for_target(target: Target) -> anyhow::Result<Toolchain> {
 }
 
 /// Where toolchains may be, best first.
-fn folders() -> anyhow::Result<Vec<PathBuf>> {
-    let sysroot = command::output(Command::new("rustc").args(["--print", "sysroot"]))?;
-    Ok(vec![
-        Path::new(sysroot.trim()).join("bin"),
-        PathBuf::from("/usr/bin"),
-    ])
+fn folders() -> Vec<PathBuf> {
+    // A system may have no rustc in PATH but Debian's, or none that starts.
+    let sysroot = command::output(Command::new("rustc").args(["--print", "sysroot"])).ok();
+    sysroot
+        .map(|sysroot| Path::new(sysroot.trim()).join("bin"))
+        .into_iter()
+        .chain([PathBuf::from("/usr/bin")])
+        .collect()
 }
 
 /// The cargo that started this program, for what runs on this system.

@@ -28,6 +28,8 @@ pub(crate) struct TestArguments {
 enum Part {
     /// Tests that need nothing but Rust: `cargo test`
     Unit,
+    /// Formatting, clippy and documentation
+    Lint,
     /// edu.sys, the rig and eductl can be built
     Build,
     /// edu.sys is a proper kernel image, and comes out the same elsewhere
@@ -46,6 +48,7 @@ impl Part {
     fn run(self, workspace: &Workspace, arguments: &[String]) -> anyhow::Result<Tally> {
         match self {
             Self::Unit => parts::unit(workspace, arguments),
+            Self::Lint => parts::lint(),
             Self::Build => parts::build(),
             Self::Image => Ok(parts::image(workspace)),
             Self::Scenarios => parts::scenarios(workspace, arguments),

@@ -4,7 +4,7 @@ use super::counting::{self, Failure, Tally};
 use crate::{
     build,
     image_check::{self, Subject, Verdict},
-    reproducible,
+    lint, reproducible,
     toolchain::host_cargo,
     workspace::Workspace,
 };
@@ -22,6 +22,20 @@ pub(super) fn unit(workspace: &Workspace, arguments: &[String]) -> anyhow::Resul
         });
     }
     Ok(tally)
+}
+
+/// `cargo xtask lint`, each lint a test.
+pub(super) fn lint() -> anyhow::Result<Tally> {
+    let (count, failed) = lint::all()?;
+    let passed = u64::try_from(count - failed.len()).unwrap_or_default();
+    let failures = failed
+        .into_iter()
+        .map(|name| Failure {
+            rerun: format!("cargo xtask lint {name}"),
+            what: format!("lint: {name}"),
+        })
+        .collect();
+    Ok(Tally { passed, failures })
 }
 
 /// Everything that ships, and what boots it.
