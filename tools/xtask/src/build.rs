@@ -53,11 +53,7 @@ pub(crate) fn run(arguments: &BuildArguments) -> anyhow::Result<()> {
     let target_dir = workspace.target().join(&arguments.target_dir);
     let cargo = CrossCargo::new(&workspace, &target_dir)?;
     if let Some(package) = &arguments.check {
-        return command::run(
-            cargo
-                .command(Target::Kernel, "check")?
-                .args(["--package", package]),
-        );
+        return type_check(&cargo, package);
     }
     let products: &[Product] = match arguments.package.as_slice() {
         [] => Product::value_variants(),
@@ -89,6 +85,23 @@ pub(crate) fn for_the_rig() -> anyhow::Result<()> {
 /// Builds the driver alone.
 pub(crate) fn driver() -> anyhow::Result<()> {
     products(&[Product::Edu])
+}
+
+/// Compiles `package` for the kernel's target and links nothing.
+pub(crate) fn check(package: &str) -> anyhow::Result<()> {
+    let workspace = Workspace::current()?;
+    type_check(
+        &CrossCargo::new(&workspace, &target_dir(&workspace))?,
+        package,
+    )
+}
+
+fn type_check(cargo: &CrossCargo, package: &str) -> anyhow::Result<()> {
+    command::run(
+        cargo
+            .command(Target::Kernel, "check")?
+            .args(["--package", package]),
+    )
 }
 
 fn products(products: &[Product]) -> anyhow::Result<()> {

@@ -35,7 +35,14 @@ enum Lint {
 }
 
 /// What only the target of the kernel images compiles whole.
-const KERNEL_PACKAGES: [&str; 5] = ["dirql", "edu", "edu-controller", "edu-interface", "rig"];
+const KERNEL_PACKAGES: [&str; 6] = [
+    "abi",
+    "dirql",
+    "edu",
+    "edu-controller",
+    "edu-interface",
+    "rig",
+];
 /// What makes clippy fail on a warning.
 const DENY: [&str; 3] = ["--", "--deny", "warnings"];
 

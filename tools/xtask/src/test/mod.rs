@@ -32,6 +32,8 @@ enum Part {
     Lint,
     /// edu.sys, the rig and eductl can be built
     Build,
+    /// The kernel's structures are laid out as Microsoft's metadata says
+    Abi,
     /// edu.sys is a proper kernel image, and comes out the same elsewhere
     Image,
     /// edu.sys in the rig, and eductl.exe under Wine
@@ -50,6 +52,7 @@ impl Part {
             Self::Unit => parts::unit(workspace, arguments),
             Self::Lint => parts::lint(),
             Self::Build => parts::build(),
+            Self::Abi => parts::abi(),
             Self::Image => Ok(parts::image(workspace)),
             Self::Scenarios => parts::scenarios(workspace, arguments),
         }

@@ -44,6 +44,12 @@ pub(super) fn build() -> anyhow::Result<Tally> {
     Ok(Tally::one())
 }
 
+/// Structures compared with Microsoft's metadata, which compiling does.
+pub(super) fn abi() -> anyhow::Result<Tally> {
+    build::check("abi")?;
+    Ok(Tally::one())
+}
+
 /// The image that was built, check by check.
 pub(super) fn image(workspace: &Workspace) -> Tally {
     let mut verdicts = match build::driver().and_then(|()| Subject::built(workspace)) {
