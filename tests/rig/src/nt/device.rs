@@ -43,16 +43,16 @@ unsafe impl Send for Device {}
 unsafe impl Sync for Device {}
 
 fields!(Device {
-    kind / set_kind: CSHORT = Type;
-    size / set_size: USHORT = Size;
+    _ / set_kind: CSHORT = Type;
+    _ / set_size: USHORT = Size;
     driver / set_driver: PDRIVER_OBJECT = DriverObject;
     next / set_next: PDEVICE_OBJECT = NextDevice;
     attached / set_attached: PDEVICE_OBJECT = AttachedDevice;
     current_irp / set_current_irp: PIRP = CurrentIrp;
     flags / set_flags: ULONG = Flags;
     characteristics / set_characteristics: ULONG = Characteristics;
-    extension / set_extension: PVOID = DeviceExtension;
-    device_type / set_device_type: ULONG = DeviceType;
+    _ / set_extension: PVOID = DeviceExtension;
+    _ / set_device_type: ULONG = DeviceType;
     stack_size / set_stack_size: CCHAR = StackSize;
     alignment / set_alignment: ULONG = AlignmentRequirement;
 });
@@ -146,11 +146,6 @@ impl Device {
             top = above;
         }
         top
-    }
-
-    /// The device object that this one is attached to.
-    pub(crate) fn lower(self) -> Option<Self> {
-        self.record().and_then(|record| record.lower)
     }
 
     fn record(self) -> Option<Record> {

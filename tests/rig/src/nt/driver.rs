@@ -30,11 +30,11 @@ unsafe impl Send for Driver {}
 unsafe impl Sync for Driver {}
 
 fields!(Driver {
-    kind / set_kind: CSHORT = Type;
-    size / set_size: CSHORT = Size;
+    _ / set_kind: CSHORT = Type;
+    _ / set_size: CSHORT = Size;
     first_device / set_first_device: PDEVICE_OBJECT = DeviceObject;
-    start / set_start: PVOID = DriverStart;
-    image_size / set_image_size: ULONG = DriverSize;
+    _ / set_start: PVOID = DriverStart;
+    _ / set_image_size: ULONG = DriverSize;
     extension / set_extension: PDRIVER_EXTENSION = DriverExtension;
     start_io: PDRIVER_STARTIO = DriverStartIo;
     unload: PDRIVER_UNLOAD = DriverUnload;

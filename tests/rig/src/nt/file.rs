@@ -44,12 +44,12 @@ unsafe impl Send for File {}
 unsafe impl Sync for File {}
 
 fields!(File {
-    kind / set_kind: CSHORT = Type;
-    size / set_size: CSHORT = Size;
-    device / set_device: PDEVICE_OBJECT = DeviceObject;
-    read_access / set_read_access: BOOLEAN = ReadAccess;
-    write_access / set_write_access: BOOLEAN = WriteAccess;
-    file_name / set_file_name: UNICODE_STRING = FileName;
+    _ / set_kind: CSHORT = Type;
+    _ / set_size: CSHORT = Size;
+    _ / set_device: PDEVICE_OBJECT = DeviceObject;
+    _ / set_read_access: BOOLEAN = ReadAccess;
+    _ / set_write_access: BOOLEAN = WriteAccess;
+    _ / set_file_name: UNICODE_STRING = FileName;
 });
 
 impl File {
@@ -125,11 +125,6 @@ impl File {
     /// IRP_MJ_CLEANUP has ended; `true` when IRP_MJ_CLOSE is due.
     pub(crate) fn end_cleanup(&self) -> bool {
         self.usage.with(Usage::take_close)
-    }
-
-    /// Requests that have not ended.
-    pub(crate) fn outstanding(&self) -> usize {
-        self.usage.with(|usage| usage.outstanding)
     }
 }
 

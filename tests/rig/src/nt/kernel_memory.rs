@@ -36,18 +36,18 @@ pub(crate) fn allocate_object<T: Copy>() -> NonNull<T> {
 /// Defines functions that read and write one field each of a kernel object that
 /// lies behind `self.pointer()`.
 ///
+/// `get / set` defines both functions, `get` the one and `_ / set` the other.
+///
 /// Every object that uses this states in its `# Soundness` why that pointer is
 /// good for as long as `self` exists. Access is volatile and by value: the driver
 /// may look at the object at the same time, as it may on Windows.
 macro_rules! fields {
-    ($object:ty { $($get:ident $(/ $set:ident)?: $kind:ty = $($path:ident).+;)+ }) => {
+    ($object:ty { $($get:tt $(/ $set:ident)?: $kind:ty = $($path:ident).+;)+ }) => {
         impl $object {
             $($crate::nt::kernel_memory::fields!(@field $get $($set)?, $kind, $($path).+);)+
         }
     };
-    (@field $get:ident $set:ident, $kind:ty, $($path:ident).+) => {
-        $crate::nt::kernel_memory::fields!(@field $get, $kind, $($path).+);
-
+    (@field _ $set:ident, $kind:ty, $($path:ident).+) => {
         #[doc = concat!("Writes `", stringify!($($path).+), "`.")]
         pub(crate) fn $set(&self, value: $kind) {
             // SAFETY: (Pointer) `pointer()` is good while `self` exists: fact 1 of
@@ -56,6 +56,10 @@ macro_rules! fields {
             // SAFETY: (Pointer) as above. (Aliasing) by value, no reference is formed.
             unsafe { field.write_volatile(value) };
         }
+    };
+    (@field $get:ident $set:ident, $kind:ty, $($path:ident).+) => {
+        $crate::nt::kernel_memory::fields!(@field $get, $kind, $($path).+);
+        $crate::nt::kernel_memory::fields!(@field _ $set, $kind, $($path).+);
     };
     (@field $get:ident, $kind:ty, $($path:ident).+) => {
         #[doc = concat!("Reads `", stringify!($($path).+), "`.")]

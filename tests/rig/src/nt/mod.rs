@@ -98,10 +98,12 @@ fn clock() {
 
 /// Brings the executive up on processor 0 and becomes its system thread.
 pub(crate) fn start() -> ! {
-    cpu::release_others();
-    if let Some(rule) = options::read() {
-        self_test::run(&rule);
+    if let Some(test) = options::read() {
+        // Alone, so that each thing that happens has the test on its stack. The
+        // other processors take interrupts and no work.
+        self_test::run(&test);
     }
+    cpu::release_others();
     let functions = pci::find(VENDOR, DEVICE);
     if functions.is_empty() {
         refuse(format_args!(

@@ -42,6 +42,11 @@ pub(crate) fn get() -> Options {
     OPTIONS.with(|options| *options)
 }
 
+/// Changes the options of this run.
+pub(crate) fn set(options: Options) {
+    OPTIONS.with(|current| *current = options);
+}
+
 /// Reads the options; refuses to run with one that is unknown. What `self-test`
 /// names, if it is given.
 pub(crate) fn read() -> Option<String> {
@@ -67,6 +72,6 @@ pub(crate) fn read() -> Option<String> {
             )),
         }
     }
-    OPTIONS.with(|current| *current = options);
+    set(options);
     self_test
 }

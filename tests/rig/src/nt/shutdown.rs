@@ -51,7 +51,7 @@ fn finish_requests() {
 }
 
 /// Checks what the driver left behind in the executive's books.
-fn assert_nothing_left() {
+pub(crate) fn assert_nothing_left() {
     ledger::assert_ended_untouched();
     let left = ledger::first_live();
     check!(

@@ -99,5 +99,6 @@ pub(crate) unsafe extern "C" fn ke_get_current_processor_number_ex(
 
 /// KeGetCurrentIrql.
 pub(crate) extern "C" fn ke_get_current_irql() -> KIRQL {
+    Routine::KeGetCurrentIrql.enter();
     cpu::irql()
 }

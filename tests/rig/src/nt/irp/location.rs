@@ -35,16 +35,16 @@ fields!(Location<'_> {
     minor / set_minor: UCHAR = MinorFunction;
     control / set_control: UCHAR = Control;
     device / set_device: PDEVICE_OBJECT = DeviceObject;
-    file / set_file: PFILE_OBJECT = FileObject;
+    _ / set_file: PFILE_OBJECT = FileObject;
     completion_routine / set_completion_routine: PIO_COMPLETION_ROUTINE = CompletionRoutine;
     context / set_context: PVOID = Context;
-    output_length / set_output_length: ULONG = Parameters.DeviceIoControl.OutputBufferLength;
-    input_length / set_input_length: ULONG = Parameters.DeviceIoControl.InputBufferLength;
+    _ / set_output_length: ULONG = Parameters.DeviceIoControl.OutputBufferLength;
+    _ / set_input_length: ULONG = Parameters.DeviceIoControl.InputBufferLength;
     control_code / set_control_code: ULONG = Parameters.DeviceIoControl.IoControlCode;
-    security_context / set_security_context: PIO_SECURITY_CONTEXT = Parameters.Create.SecurityContext;
-    share_access / set_share_access: USHORT = Parameters.Create.ShareAccess;
-    raw_resources / set_raw_resources: PCM_RESOURCE_LIST = Parameters.StartDevice.AllocatedResources;
-    translated_resources / set_translated_resources: PCM_RESOURCE_LIST =
+    _ / set_security_context: PIO_SECURITY_CONTEXT = Parameters.Create.SecurityContext;
+    _ / set_share_access: USHORT = Parameters.Create.ShareAccess;
+    _ / set_raw_resources: PCM_RESOURCE_LIST = Parameters.StartDevice.AllocatedResources;
+    _ / set_translated_resources: PCM_RESOURCE_LIST =
         Parameters.StartDevice.AllocatedResourcesTranslated;
 });
 

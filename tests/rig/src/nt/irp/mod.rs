@@ -101,21 +101,21 @@ unsafe impl Send for Inner {}
 unsafe impl Sync for Inner {}
 
 fields!(Irp {
-    kind / set_kind: CSHORT = Type;
-    size / set_size: USHORT = Size;
-    system_buffer / set_system_buffer: PVOID = AssociatedIrp.SystemBuffer;
+    _ / set_kind: CSHORT = Type;
+    _ / set_size: USHORT = Size;
+    _ / set_system_buffer: PVOID = AssociatedIrp.SystemBuffer;
     status / set_status: NTSTATUS = IoStatus.__bindgen_anon_1.Status;
     information / set_information: ULONG_PTR = IoStatus.Information;
-    mode / set_mode: KPROCESSOR_MODE = RequestorMode;
-    pending_returned / set_pending_returned: BOOLEAN = PendingReturned;
-    stack_count_field / set_stack_count: CHAR = StackCount;
+    _ / set_mode: KPROCESSOR_MODE = RequestorMode;
+    _ / set_pending_returned: BOOLEAN = PendingReturned;
+    _ / set_stack_count: CHAR = StackCount;
     current_field / set_current_field: CHAR = CurrentLocation;
     cancel / set_cancel: BOOLEAN = Cancel;
     cancel_irql / set_cancel_irql: KIRQL = CancelIrql;
     cancel_routine: PDRIVER_CANCEL = CancelRoutine;
-    current_location_field / set_current_location_field: PIO_STACK_LOCATION =
+    _ / set_current_location_field: PIO_STACK_LOCATION =
         Tail.Overlay.__bindgen_anon_2.__bindgen_anon_1.CurrentStackLocation;
-    original_file / set_original_file: PFILE_OBJECT = Tail.Overlay.OriginalFileObject;
+    _ / set_original_file: PFILE_OBJECT = Tail.Overlay.OriginalFileObject;
 });
 
 impl Irp {

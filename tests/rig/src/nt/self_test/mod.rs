@@ -1,6 +1,183 @@
-//! Proof that the checks work.
-use crate::machine::stop::refuse;
-use alloc::string::String;
-pub(crate) fn run(rule: &String) -> ! {
-    refuse(format_args!("{rule}"))
+//! Proof that the checks work: a driver inside the rig that breaks one rule.
+//!
+//! `self-test=RULE-ID` has a small, complete driver ([`driver`]) taken through its
+//! life, and has it do one thing wrong ([`faults`]); the run must end with that
+//! rule's stop. `self-test=none` has it do nothing wrong; that run must end well,
+//! so that the checks are known not to cry wolf. `self-test=list` names them all.
+
+mod driver;
+mod faults;
+mod interrupt_faults;
+mod irp_faults;
+mod memory_faults;
+mod pnp_faults;
+
+use rig_protocol::{Action, IrqKind, Open, Reply};
+
+use crate::machine::log::{self, log};
+use crate::machine::pci;
+use crate::machine::provoke;
+use crate::machine::stop::{finish, refuse};
+use crate::nt::driver::Driver;
+use crate::nt::node::NodeRef;
+use crate::nt::rule::Rule;
+use crate::nt::self_test::faults::Fault;
+use crate::nt::status::{STATUS_SUCCESS, is_success};
+use crate::nt::{bus, dispatcher, io_manager, load, options, pnp, shutdown, work};
+
+/// The test in which nothing is done wrong.
+const NO_FAULT: &str = "none";
+/// The test that is none, but names them.
+const LIST: &str = "list";
+
+/// Faults of all groups.
+fn all() -> impl Iterator<Item = &'static Fault> {
+    [
+        irp_faults::FAULTS,
+        interrupt_faults::FAULTS,
+        memory_faults::FAULTS,
+        pnp_faults::FAULTS,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// Runs the test of this name, on processor 0 instead of the driver under test.
+pub(super) fn run(name: &str) -> ! {
+    if name == LIST {
+        list();
+    }
+    provoke::provoke(name);
+    if provoke::names().any(|known| known == name) {
+        refuse(format_args!(
+            "The fault {name} was provoked and nobody noticed."
+        ));
+    }
+    let fault = all().find(|fault| fault.rule.id() == name);
+    if fault.is_none() && name != NO_FAULT {
+        refuse(format_args!(
+            "There is no self test '{name}'; self-test=list names those that there are."
+        ));
+    }
+    if let Some(fault) = fault {
+        prepare(fault);
+    }
+    live_a_life();
+    if fault.is_some() {
+        refuse(format_args!(
+            "The rule {name} was broken and nobody noticed."
+        ));
+    }
+    log!("A driver without fault came to its end, and nothing was found.");
+    finish()
+}
+
+/// Names every test and ends the run.
+fn list() -> ! {
+    for fault in all() {
+        log::record(format_args!("@self-test {}", fault.rule.id()));
+    }
+    for name in provoke::names() {
+        log::record(format_args!("@self-test {name}"));
+    }
+    finish()
+}
+
+/// Arms a fault, and makes the circumstances under which it can show.
+fn prepare(fault: &'static Fault) {
+    log!(
+        "The self-test driver breaks {}: {}",
+        fault.rule.id(),
+        fault.rule.sentence()
+    );
+    faults::arm(fault);
+    let mut options = options::get();
+    match fault.rule {
+        Rule::Int03 => options.early_isr = true,
+        // Only a line can storm: a message is sent once.
+        Rule::Int09 => options.irq = IrqKind::Intx,
+        _ => {}
+    }
+    options::set(options);
+}
+
+/// Takes the driver through its life: load, add, start, requests, stop, start,
+/// queries, surprise removal, unload.
+fn live_a_life() {
+    let functions = pci::find(super::VENDOR, super::DEVICE);
+    let Some(function) = functions.first() else {
+        refuse(format_args!(
+            "A self test needs an edu device: QEMU was started without -device edu."
+        ));
+    };
+    let driver = Driver::create();
+    load::add_driver_object(driver);
+    load::call_entry(driver, driver::driver_entry);
+    let node = super::enumerate(bus::create_driver(), 0, *function);
+    super::start_device(&node, driver);
+    use_device();
+    for action in [
+        Action::QueryStopAndCancel,
+        Action::Stop,
+        Action::Start,
+        Action::QueryRemoveAndCancel,
+        Action::SurpriseRemoval,
+    ] {
+        act(&node, action);
+    }
+    load::unload_driver(driver);
+    shutdown::assert_nothing_left();
+}
+
+/// Opens the device, has two requests done, one of them cancelled, and closes it.
+fn use_device() {
+    let opened = io_manager::open(&Open {
+        device: 0,
+        read: true,
+        write: true,
+        trailing_name: Default::default(),
+    });
+    let Reply::Opened { handle } = opened else {
+        refuse(format_args!(
+            "The self-test device cannot be opened: {opened:?}."
+        ));
+    };
+    control(handle, 1, driver::START_PACKET);
+    control(handle, 2, driver::PEND_UNTIL_CANCELLED);
+    io_manager::close(handle);
+    while let Some(work) = work::take_pnp() {
+        crate::nt::server::handle_pnp(&work);
+    }
+}
+
+/// Sends one control request, cancels it, and waits for its end.
+fn control(handle: u32, number: u32, code: u32) {
+    let refused = io_manager::device_control(number, handle, code, &[1; 8], 8);
+    if let Some(refused) = refused {
+        refuse(format_args!(
+            "A self-test request was refused: {refused:?}."
+        ));
+    }
+    io_manager::cancel_request(number);
+    while !io_manager::outstanding().is_empty() {
+        match work::take_end() {
+            Some(irp) => io_manager::finish(&irp),
+            None => {
+                dispatcher::wait_until("a self-test request", None, || {
+                    work::has_ends() || io_manager::outstanding().is_empty()
+                });
+            }
+        }
+    }
+}
+
+/// Has the PnP manager do something, which must work.
+fn act(node: &NodeRef, action: Action) {
+    let status = pnp::act(node, action).unwrap_or(STATUS_SUCCESS - 1);
+    if !is_success(status) {
+        refuse(format_args!(
+            "{action:?} of the self-test device ended with {status:#010x} in state {:?}.",
+            node.state()
+        ));
+    }
 }

@@ -1,0 +1,546 @@
+//! The self-test driver: a small, complete WDM driver for the edu device, which
+//! calls the executive's exports as a driver does.
+//!
+//! # Soundness
+//! 1. The kernel calls a driver's routines with objects that are alive, and the
+//!    exports are called with this driver's own: each is documented so.
+//! 2. A device extension is this driver's alone, zeroed when its device object is
+//!    made, and its routines touch it between AddDevice and REMOVE_DEVICE only.
+
+use core::ptr;
+
+use wdk_sys::{
+    BOOLEAN, CONNECT_LINE_BASED, CONNECT_MESSAGE_BASED, DO_DEVICE_INITIALIZING, DRIVER_OBJECT,
+    FILE_DEVICE_SECURE_OPEN, FILE_DEVICE_UNKNOWN, GUID,
+    IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS, IO_CONNECT_INTERRUPT_PARAMETERS,
+    IO_DISCONNECT_INTERRUPT_PARAMETERS, IO_INTERRUPT_MESSAGE_INFO, IO_REMOVE_LOCK, IRP_MJ_CLEANUP,
+    IRP_MJ_CLOSE, IRP_MJ_CREATE, IRP_MJ_DEVICE_CONTROL, IRP_MJ_PNP, KDPC, KSPIN_LOCK, KTIMER,
+    LARGE_INTEGER, NTSTATUS, PDEVICE_OBJECT, PDRIVER_OBJECT, PIRP, PKINTERRUPT, PUNICODE_STRING,
+    PVOID, ULONG, UNICODE_STRING,
+};
+
+use crate::nt::device;
+use crate::nt::dpc::{ke_flush_queued_dpcs, ke_initialize_dpc, ke_insert_queue_dpc};
+use crate::nt::interface::{io_register_device_interface, io_set_device_interface_state};
+use crate::nt::interrupt::connect::io_connect_interrupt_ex;
+use crate::nt::interrupt::disconnect::io_disconnect_interrupt_ex;
+use crate::nt::interrupt::synchronize::ke_synchronize_execution;
+use crate::nt::irp::call::iof_call_driver;
+use crate::nt::irp::complete::iof_complete_request;
+use crate::nt::irp::forward::io_forward_irp_synchronously;
+use crate::nt::irp::{Irp, ledger};
+use crate::nt::kernel_memory::fields;
+use crate::nt::mmio::{mm_map_io_space_ex, mm_unmap_io_space};
+use crate::nt::node::NodeRef;
+use crate::nt::pnp::minor;
+use crate::nt::remove_lock::{
+    io_acquire_remove_lock_ex, io_initialize_remove_lock_ex, io_release_remove_lock_and_wait_ex,
+};
+use crate::nt::rtl::rtl_free_unicode_string;
+use crate::nt::rule::Rule;
+use crate::nt::self_test::faults::{Hook, armed_rule, happen};
+use crate::nt::start_io::{io_start_next_packet, io_start_packet};
+use crate::nt::status::{STATUS_CANCELLED, STATUS_PENDING, STATUS_SUCCESS, is_success};
+use crate::nt::time::ke_delay_execution_thread;
+use crate::nt::timer::{ke_cancel_timer, ke_initialize_timer_ex, ke_set_timer_ex};
+use crate::nt::{cancel, node};
+
+/// Control codes: FILE_ANY_ACCESS, METHOD_BUFFERED.
+pub(super) const START_PACKET: ULONG = 0x8000_2000;
+pub(super) const PEND_UNTIL_CANCELLED: ULONG = 0x8000_2004;
+
+/// Registers of the device.
+pub(super) const INTERRUPT_STATUS: usize = 0x24;
+pub(super) const INTERRUPT_RAISE: usize = 0x60;
+pub(super) const INTERRUPT_ACKNOWLEDGE: usize = 0x64;
+
+/// How long an interrupt storm may take to be noticed.
+const STORM_100NS: i64 = 200_000_000;
+
+/// `PAGE_READWRITE | PAGE_NOCACHE`.
+const PROTECTION: ULONG = 0x204;
+
+/// The device extension.
+#[repr(C)]
+struct Extension {
+    remove_lock: IO_REMOVE_LOCK,
+    lower: PDEVICE_OBJECT,
+    pdo: PDEVICE_OBJECT,
+    timer: KTIMER,
+    timer_dpc: KDPC,
+    dpc: KDPC,
+    interrupt: PKINTERRUPT,
+    table: *mut IO_INTERRUPT_MESSAGE_INFO,
+    version: ULONG,
+    spin_lock: KSPIN_LOCK,
+    link: UNICODE_STRING,
+    registers: *mut u8,
+    is_enabled: bool,
+}
+
+/// A device object of this driver's, for its extension.
+#[derive(Clone, Copy)]
+pub(super) struct Own(PDEVICE_OBJECT);
+
+/// The extension of a device object of this driver's.
+pub(super) fn own(device: PDEVICE_OBJECT) -> Own {
+    Own(device)
+}
+
+impl Own {
+    /// The extension.
+    fn pointer(self) -> *mut Extension {
+        // SAFETY: Fact 1: the driver's routines get its device objects.
+        unsafe { (*self.0).DeviceExtension.cast() }
+    }
+}
+
+// Fact 1 of `fields!` is fact 2 here.
+fields!(Own {
+    lower / set_lower: PDEVICE_OBJECT = lower;
+    pdo / set_pdo: PDEVICE_OBJECT = pdo;
+    interrupt / set_interrupt: PKINTERRUPT = interrupt;
+    table: *mut IO_INTERRUPT_MESSAGE_INFO = table;
+    version / set_version: ULONG = version;
+    registers / set_registers: *mut u8 = registers;
+    is_enabled / set_is_enabled: bool = is_enabled;
+});
+
+/// Defines functions that give the address of a kernel object in the extension.
+macro_rules! objects {
+    ($($name:ident: $kind:ty = $field:ident;)+) => {
+        impl Own {
+            $(
+                #[doc = concat!("Where `", stringify!($field), "` is.")]
+                pub(super) fn $name(self) -> *mut $kind {
+                    // SAFETY: Fact 2.
+                    unsafe { &raw mut (*self.pointer()).$field }
+                }
+            )+
+        }
+    };
+}
+
+objects! {
+    at_remove_lock: IO_REMOVE_LOCK = remove_lock;
+    at_timer: KTIMER = timer;
+    at_timer_dpc: KDPC = timer_dpc;
+    at_dpc: KDPC = dpc;
+    at_interrupt: PKINTERRUPT = interrupt;
+    at_table: *mut IO_INTERRUPT_MESSAGE_INFO = table;
+    at_spin_lock: KSPIN_LOCK = spin_lock;
+    at_link: UNICODE_STRING = link;
+}
+
+/// DriverEntry.
+pub(super) unsafe extern "C" fn driver_entry(
+    driver: PDRIVER_OBJECT,
+    _path: PUNICODE_STRING,
+) -> NTSTATUS {
+    // SAFETY: Fact 1; DriverEntry is alone with its driver object.
+    let object: &mut DRIVER_OBJECT = unsafe { &mut *driver };
+    for major in [IRP_MJ_CREATE, IRP_MJ_CLEANUP, IRP_MJ_CLOSE] {
+        object.MajorFunction[major as usize] = Some(dispatch_open_and_close);
+    }
+    object.MajorFunction[IRP_MJ_DEVICE_CONTROL as usize] = Some(dispatch_control);
+    object.MajorFunction[IRP_MJ_PNP as usize] = Some(dispatch_pnp);
+    object.DriverUnload = Some(unload);
+    if happen(Hook::StartIoSlot, ptr::null_mut(), ptr::null_mut()).is_none() {
+        object.DriverStartIo = Some(start_io);
+    }
+    // SAFETY: Fact 1: the I/O manager made the extension with the object.
+    unsafe { (*object.DriverExtension).AddDevice = Some(add_device) };
+    STATUS_SUCCESS
+}
+
+/// Unload.
+unsafe extern "C" fn unload(_driver: PDRIVER_OBJECT) {
+    let _status = happen(Hook::Unload, ptr::null_mut(), ptr::null_mut());
+}
+
+/// AddDevice.
+unsafe extern "C" fn add_device(driver: PDRIVER_OBJECT, pdo: PDEVICE_OBJECT) -> NTSTATUS {
+    let mut device: PDEVICE_OBJECT = ptr::null_mut();
+    let characteristics = if happen(Hook::Create, pdo, ptr::null_mut()).is_some() {
+        0
+    } else {
+        FILE_DEVICE_SECURE_OPEN
+    };
+    // SAFETY: Fact 1.
+    let status = unsafe {
+        device::io_create_device(
+            driver,
+            u32::try_from(size_of::<Extension>()).unwrap_or(u32::MAX),
+            ptr::null_mut(),
+            FILE_DEVICE_UNKNOWN,
+            characteristics,
+            0,
+            &raw mut device,
+        )
+    };
+    if !is_success(status) {
+        return status;
+    }
+    own(device).set_pdo(pdo);
+    initialize_objects(device, pdo);
+    // SAFETY: Fact 1.
+    let lower = unsafe { device::io_attach_device_to_device_stack(device, pdo) };
+    own(device).set_lower(lower);
+    if happen(Hook::Initialized, device, ptr::null_mut()).is_none() {
+        // SAFETY: Fact 1; nobody else knows the device object yet.
+        unsafe { (*device).Flags &= !DO_DEVICE_INITIALIZING };
+    }
+    STATUS_SUCCESS
+}
+
+/// The kernel objects in the extension.
+fn initialize_objects(device: PDEVICE_OBJECT, pdo: PDEVICE_OBJECT) {
+    /// The interface class of this driver.
+    static CLASS: GUID = GUID {
+        Data1: 0x2b8c_7c11,
+        Data2: 0x5d0e,
+        Data3: 0x4f4a,
+        Data4: [0x9d, 0x11, 0x3c, 0x7e, 0x21, 0x90, 0x5a, 0x6f],
+    };
+    // SAFETY: Facts 1 and 2.
+    unsafe { io_initialize_remove_lock_ex(own(device).at_remove_lock(), 1, 0, 0, 0) };
+    // SAFETY: Facts 1 and 2.
+    unsafe { ke_initialize_timer_ex(own(device).at_timer(), 0) };
+    // SAFETY: Facts 1 and 2.
+    unsafe {
+        ke_initialize_dpc(
+            own(device).at_timer_dpc(),
+            Some(timer_routine),
+            device.cast(),
+        )
+    };
+    // SAFETY: Facts 1 and 2.
+    unsafe { ke_initialize_dpc(own(device).at_dpc(), Some(packet_done), device.cast()) };
+    // SAFETY: Facts 1 and 2.
+    let _status = unsafe {
+        io_register_device_interface(pdo, &raw const CLASS, ptr::null_mut(), own(device).at_link())
+    };
+}
+
+/// IRP_MJ_CREATE, IRP_MJ_CLEANUP, IRP_MJ_CLOSE.
+unsafe extern "C" fn dispatch_open_and_close(_device: PDEVICE_OBJECT, irp: PIRP) -> NTSTATUS {
+    complete(irp, STATUS_SUCCESS)
+}
+
+/// IRP_MJ_DEVICE_CONTROL.
+unsafe extern "C" fn dispatch_control(device: PDEVICE_OBJECT, irp: PIRP) -> NTSTATUS {
+    let packet = handle(irp);
+    if packet.first_location().control_code() == START_PACKET {
+        if let Some(status) = happen(Hook::Control, device, irp) {
+            return status;
+        }
+        mark_pending(&packet);
+        // SAFETY: Fact 1.
+        unsafe { io_start_packet(device, irp, ptr::null_mut(), None) };
+        return STATUS_PENDING;
+    }
+    if let Some(status) = happen(Hook::Pend, device, irp) {
+        return status;
+    }
+    mark_pending(&packet);
+    cancel::set_routine(&packet, cancel_routine);
+    STATUS_PENDING
+}
+
+/// The cancel routine.
+unsafe extern "C" fn cancel_routine(device: PDEVICE_OBJECT, irp: PIRP) {
+    if happen(Hook::Cancel, device, irp).is_none() {
+        cancel::io_release_cancel_spin_lock(handle(irp).cancel_irql());
+        complete(irp, STATUS_CANCELLED);
+    }
+}
+
+/// StartIo.
+unsafe extern "C" fn start_io(device: PDEVICE_OBJECT, irp: PIRP) {
+    let _status = happen(Hook::StartIo, device, irp);
+    // SAFETY: Facts 1 and 2.
+    unsafe {
+        ke_synchronize_execution(
+            own(device).interrupt(),
+            Some(critical_section),
+            device.cast(),
+        );
+    };
+    // SAFETY: Facts 1 and 2.
+    unsafe { ke_insert_queue_dpc(own(device).at_dpc(), irp.cast(), ptr::null_mut()) };
+}
+
+/// The critical section: looks at the device.
+unsafe extern "C" fn critical_section(device: PVOID) -> BOOLEAN {
+    let _status = happen(Hook::Critical, device.cast(), ptr::null_mut());
+    read_register(device.cast(), INTERRUPT_STATUS);
+    1
+}
+
+/// The DPC: completes the packet and starts the next.
+unsafe extern "C" fn packet_done(_dpc: *mut KDPC, device: PVOID, irp: PVOID, _argument2: PVOID) {
+    complete(irp.cast(), STATUS_SUCCESS);
+    // SAFETY: Fact 1.
+    unsafe { io_start_next_packet(device.cast(), 0) };
+}
+
+/// The timer's DPC: nothing to watch.
+unsafe extern "C" fn timer_routine(_dpc: *mut KDPC, _device: PVOID, _a: PVOID, _b: PVOID) {}
+
+/// The ISR for a line.
+unsafe extern "C" fn service(_interrupt: PKINTERRUPT, device: PVOID) -> BOOLEAN {
+    if let Some(status) = happen(Hook::Isr, device.cast(), ptr::null_mut()) {
+        return BOOLEAN::from(is_success(status));
+    }
+    let causes = read_register(device.cast(), INTERRUPT_STATUS);
+    if causes == 0 {
+        return 0;
+    }
+    write_register(device.cast(), INTERRUPT_ACKNOWLEDGE, causes);
+    1
+}
+
+/// The ISR for a message.
+unsafe extern "C" fn service_message(
+    interrupt: PKINTERRUPT,
+    device: PVOID,
+    _message: ULONG,
+) -> BOOLEAN {
+    // SAFETY: Fact 1.
+    unsafe { service(interrupt, device) }
+}
+
+/// IRP_MJ_PNP.
+unsafe extern "C" fn dispatch_pnp(device: PDEVICE_OBJECT, irp: PIRP) -> NTSTATUS {
+    let packet = handle(irp);
+    match packet.location(packet.current()).minor() {
+        minor::START_DEVICE => {
+            // SAFETY: Facts 1 and 2.
+            unsafe { io_forward_irp_synchronously(own(device).lower(), irp) };
+            let status = packet.status();
+            complete(
+                irp,
+                if is_success(status) {
+                    start(device)
+                } else {
+                    status
+                },
+            )
+        }
+        minor::QUERY_STOP_DEVICE => {
+            let status = happen(Hook::QueryStop, device, irp).unwrap_or(STATUS_SUCCESS);
+            packet.set_status(status);
+            forward(device, irp)
+        }
+        minor::STOP_DEVICE => {
+            release_hardware(device);
+            if let Some(status) = happen(Hook::Stop, device, irp) {
+                return status;
+            }
+            packet.set_status(STATUS_SUCCESS);
+            forward(device, irp)
+        }
+        minor::CANCEL_STOP_DEVICE | minor::CANCEL_REMOVE_DEVICE | minor::QUERY_REMOVE_DEVICE => {
+            packet.set_status(STATUS_SUCCESS);
+            forward(device, irp)
+        }
+        minor::SURPRISE_REMOVAL => {
+            release_hardware(device);
+            disable_interface(device);
+            let _status = happen(Hook::Surprise, device, irp);
+            packet.set_status(STATUS_SUCCESS);
+            forward(device, irp)
+        }
+        minor::REMOVE_DEVICE => remove(device, irp),
+        _ => {
+            let _status = happen(Hook::Unknown, device, irp);
+            forward(device, irp)
+        }
+    }
+}
+
+/// Takes the hardware into use.
+fn start(device: PDEVICE_OBJECT) -> NTSTATUS {
+    let Some(node) = node_of(device) else {
+        return STATUS_SUCCESS;
+    };
+    let (base, length) = node.memory();
+    let physical = LARGE_INTEGER {
+        QuadPart: base.cast_signed(),
+    };
+    let registers = mm_map_io_space_ex(physical, length as u64, PROTECTION);
+    own(device).set_registers(registers.cast());
+    write_register(device, INTERRUPT_ACKNOWLEDGE, u32::MAX);
+    if let Some(status) = happen(Hook::Connect, device, ptr::null_mut()) {
+        return status;
+    }
+    let status = connect(device);
+    if !is_success(status) {
+        return status;
+    }
+    let due = LARGE_INTEGER { QuadPart: -10_000 };
+    // SAFETY: Facts 1 and 2.
+    unsafe { ke_set_timer_ex(own(device).at_timer(), due, 10, own(device).at_timer_dpc()) };
+    if !own(device).is_enabled() {
+        // SAFETY: Facts 1 and 2.
+        let _status = unsafe { io_set_device_interface_state(own(device).at_link(), 1) };
+        own(device).set_is_enabled(true);
+    }
+    let _status = happen(Hook::Connected, device, ptr::null_mut());
+    if armed_rule() == Some(Rule::Int09) {
+        // The fault is in the ISR, which only an interrupt calls; a storm takes time.
+        write_register(device, INTERRUPT_RAISE, 1);
+        let mut interval = LARGE_INTEGER {
+            QuadPart: -STORM_100NS,
+        };
+        // SAFETY: The interval is this function's own.
+        unsafe { ke_delay_execution_thread(0, 0, &raw mut interval) };
+    }
+    STATUS_SUCCESS
+}
+
+/// Connects the interrupt, as a message or as a line.
+fn connect(device: PDEVICE_OBJECT) -> NTSTATUS {
+    let mut parameters = IO_CONNECT_INTERRUPT_PARAMETERS {
+        Version: CONNECT_MESSAGE_BASED,
+        ..Default::default()
+    };
+    parameters.__bindgen_anon_1.MessageBased = IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS {
+        PhysicalDeviceObject: own(device).pdo(),
+        MessageServiceRoutine: Some(service_message),
+        ServiceContext: device.cast(),
+        FallBackServiceRoutine: Some(service),
+        ..Default::default()
+    };
+    parameters
+        .__bindgen_anon_1
+        .MessageBased
+        .ConnectionContext
+        .InterruptMessageTable = own(device).at_table();
+    // SAFETY: Facts 1 and 2.
+    let status = unsafe { io_connect_interrupt_ex(&raw mut parameters) };
+    own(device).set_version(parameters.Version);
+    if parameters.Version == CONNECT_LINE_BASED {
+        own(device).set_interrupt(own(device).table().cast());
+    } else if is_success(status) {
+        // SAFETY: The connect call made the table, with one entry at least.
+        let interrupt = unsafe { (*own(device).table()).MessageInfo }[0].InterruptObject;
+        own(device).set_interrupt(interrupt);
+    }
+    status
+}
+
+/// Disconnects the interrupt.
+pub(super) fn disconnect(device: PDEVICE_OBJECT) {
+    let mut parameters = IO_DISCONNECT_INTERRUPT_PARAMETERS {
+        Version: own(device).version(),
+        ..Default::default()
+    };
+    parameters.ConnectionContext.Generic = own(device).table().cast();
+    // SAFETY: Facts 1 and 2.
+    unsafe { io_disconnect_interrupt_ex(&raw mut parameters) };
+}
+
+/// Gives the hardware back, if it is in use.
+fn release_hardware(device: PDEVICE_OBJECT) {
+    let registers = own(device).registers();
+    let (Some(node), false) = (node_of(device), registers.is_null()) else {
+        return;
+    };
+    // SAFETY: Facts 1 and 2.
+    unsafe { ke_cancel_timer(own(device).at_timer()) };
+    if happen(Hook::Disconnect, device, ptr::null_mut()).is_none() {
+        disconnect(device);
+    }
+    ke_flush_queued_dpcs();
+    mm_unmap_io_space(registers.cast(), node.memory().1 as u64);
+    own(device).set_registers(ptr::null_mut());
+}
+
+/// Takes the device away from user mode.
+fn disable_interface(device: PDEVICE_OBJECT) {
+    if own(device).is_enabled() {
+        // SAFETY: Facts 1 and 2.
+        let _status = unsafe { io_set_device_interface_state(own(device).at_link(), 0) };
+        own(device).set_is_enabled(false);
+    }
+}
+
+/// REMOVE_DEVICE.
+fn remove(device: PDEVICE_OBJECT, irp: PIRP) -> NTSTATUS {
+    // SAFETY: Facts 1 and 2.
+    let _status = unsafe {
+        io_acquire_remove_lock_ex(own(device).at_remove_lock(), irp.cast(), ptr::null(), 0, 0)
+    };
+    release_hardware(device);
+    disable_interface(device);
+    handle(irp).set_status(STATUS_SUCCESS);
+    let status = forward(device, irp);
+    // SAFETY: Facts 1 and 2.
+    unsafe { io_release_remove_lock_and_wait_ex(own(device).at_remove_lock(), irp.cast(), 0) };
+    // SAFETY: Facts 1 and 2.
+    unsafe { rtl_free_unicode_string(own(device).at_link()) };
+    if happen(Hook::Remove, device, irp).is_none() {
+        // SAFETY: Facts 1 and 2.
+        unsafe { device::io_detach_device(own(device).lower()) };
+        // SAFETY: Fact 1; the extension is not touched after this.
+        unsafe { device::io_delete_device(device) };
+    }
+    status
+}
+
+/// The device node below a device object of this driver's.
+fn node_of(device: PDEVICE_OBJECT) -> Option<NodeRef> {
+    node::of_pdo(own(device).pdo())
+}
+
+/// The executive's handle on an IRP that this driver was given.
+pub(super) fn handle(irp: PIRP) -> Irp {
+    ledger::live("the self-test driver", irp)
+}
+
+/// IoMarkIrpPending.
+pub(super) fn mark_pending(packet: &Irp) {
+    packet.location(packet.current()).mark_pending();
+}
+
+/// IoSkipCurrentIrpStackLocation and IofCallDriver.
+pub(super) fn forward(device: PDEVICE_OBJECT, irp: PIRP) -> NTSTATUS {
+    skip(irp);
+    // SAFETY: Facts 1 and 2.
+    unsafe { iof_call_driver(own(device).lower(), irp) }
+}
+
+/// IoSkipCurrentIrpStackLocation.
+pub(super) fn skip(irp: PIRP) {
+    let packet = handle(irp);
+    packet.set_current(packet.current() + 1);
+}
+
+/// Completes an IRP with a status and no information.
+pub(super) fn complete(irp: PIRP, status: NTSTATUS) -> NTSTATUS {
+    let packet = handle(irp);
+    packet.set_status(status);
+    packet.set_information(0);
+    // SAFETY: Fact 1.
+    unsafe { iof_complete_request(irp, 0) };
+    status
+}
+
+/// Reads a register.
+fn read_register(device: PDEVICE_OBJECT, offset: usize) -> u32 {
+    let registers = own(device).registers();
+    // SAFETY: The offset is one of the constants above, inside the mapped range.
+    let register = unsafe { registers.add(offset) };
+    // SAFETY: Mapped while the device is started; aligned as the constants are.
+    unsafe { register.cast::<u32>().read_volatile() }
+}
+
+/// Writes a register.
+pub(super) fn write_register(device: PDEVICE_OBJECT, offset: usize, value: u32) {
+    let registers = own(device).registers();
+    // SAFETY: As for reading.
+    let register = unsafe { registers.add(offset) };
+    // SAFETY: As for reading.
+    unsafe { register.cast::<u32>().write_volatile(value) };
+}

@@ -1,0 +1,88 @@
+//! Where the self-test driver can do something wrong, and the one thing that it does.
+
+use wdk_sys::{NTSTATUS, PDEVICE_OBJECT, PIRP};
+
+use crate::machine::sync::IrqLock;
+use crate::nt::rule::Rule;
+
+/// A place in the self-test driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hook {
+    /// DriverEntry, before the StartIo routine is set.
+    StartIoSlot,
+    /// AddDevice, in place of IoCreateDevice's usual arguments.
+    Create,
+    /// AddDevice, in place of clearing DO_DEVICE_INITIALIZING.
+    Initialized,
+    /// START_DEVICE, in place of connecting the interrupt.
+    Connect,
+    /// START_DEVICE, when the interrupt is connected.
+    Connected,
+    /// A control request, in place of starting a packet.
+    Control,
+    /// A control request, in place of pending it with a cancel routine.
+    Pend,
+    /// The cancel routine, in place of releasing the cancel spin lock.
+    Cancel,
+    /// StartIo, before it does its work.
+    StartIo,
+    /// The critical section.
+    Critical,
+    /// The ISR, in place of looking at the device.
+    Isr,
+    /// A PnP IRP that the driver does not know, before it is forwarded.
+    Unknown,
+    /// QUERY_STOP_DEVICE, in place of setting STATUS_SUCCESS.
+    QueryStop,
+    /// STOP_DEVICE, in place of disconnecting the interrupt.
+    Disconnect,
+    /// STOP_DEVICE, in place of forwarding it.
+    Stop,
+    /// SURPRISE_REMOVAL, before it is forwarded.
+    Surprise,
+    /// REMOVE_DEVICE, in place of detaching and deleting.
+    Remove,
+    /// Unload.
+    Unload,
+}
+
+/// What a fault finds at its place.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    /// The function device object, or null.
+    pub(super) device: PDEVICE_OBJECT,
+    /// The IRP, or null.
+    pub(super) irp: PIRP,
+}
+
+/// Something wrong that the driver does.
+pub(super) struct Fault {
+    /// The rule that it breaks.
+    pub(super) rule: Rule,
+    /// Where.
+    pub(super) hook: Hook,
+    /// Does it; the status is what the place works with in place of its own.
+    pub(super) act: fn(Place) -> NTSTATUS,
+}
+
+/// The fault of this run.
+static ARMED: IrqLock<Option<&'static Fault>> = IrqLock::new(None);
+
+/// Chooses the fault of this run.
+pub(super) fn arm(fault: &'static Fault) {
+    ARMED.with(|armed| *armed = Some(fault));
+}
+
+/// The rule that this run's fault breaks.
+pub(super) fn armed_rule() -> Option<Rule> {
+    ARMED.with(|armed| armed.map(|fault| fault.rule))
+}
+
+/// Does what is wrong at this place, if the run's fault is there; the driver then
+/// leaves out what it would have done right.
+pub(super) fn happen(hook: Hook, device: PDEVICE_OBJECT, irp: PIRP) -> Option<NTSTATUS> {
+    let fault = ARMED
+        .with(|armed| *armed)
+        .filter(|fault| fault.hook == hook)?;
+    Some((fault.act)(Place { device, irp }))
+}
