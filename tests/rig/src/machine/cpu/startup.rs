@@ -38,7 +38,8 @@ pub(crate) fn initialize_this_processor() {
     interrupts::load_this_processor();
 }
 
-/// Goes on with `next(argument)` on the stack that ends at `top`.
+/// Goes on with `next(argument)` on the stack that ends at `top`, which is empty
+/// but for a return address of zero: a stack that is shown ends there.
 #[unsafe(naked)]
 pub(crate) extern "C" fn continue_on(
     top: *mut u8,
@@ -49,9 +50,9 @@ pub(crate) extern "C" fn continue_on(
         "mov rsp, rcx",
         "mov rcx, rdx",
         "xor ebp, ebp",
-        "sub rsp, 32",
-        "call r8",
-        "ud2",
+        "sub rsp, 40",
+        "mov qword ptr [rsp], 0",
+        "jmp r8",
     )
 }
 

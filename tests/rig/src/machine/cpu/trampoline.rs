@@ -100,15 +100,15 @@ unsafe extern "C" {
     pub(super) safe static rig_trampoline_end: u8;
 }
 
-/// Takes the stack and calls Rust; it does not return.
+/// Takes the stack and goes on in Rust, with zero as return address.
 #[unsafe(naked)]
 pub(super) extern "C" fn processor_entry() -> ! {
     naked_asm!(
         "mov rsp, [rip + {stack}]",
         "xor ebp, ebp",
-        "sub rsp, 32",
-        "call {started}",
-        "ud2",
+        "sub rsp, 40",
+        "mov qword ptr [rsp], 0",
+        "jmp {started}",
         stack = sym NEXT_STACK,
         started = sym processor_started,
     )

@@ -120,9 +120,10 @@ pub(super) extern "C" fn exception(frame: &TrapFrame) -> ! {
     if frame.vector == NON_MASKABLE && stop::is_stopping() {
         stop::halt_as_asked();
     }
+    let (rip, rsp) = caller_of_nothing(frame).unwrap_or((frame.rip, frame.rsp));
     let context = stop::Context {
-        rip: frame.rip,
-        rsp: frame.rsp,
+        rip,
+        rsp,
         rbp: frame.rbp,
         rbx: frame.rbx,
         rsi: frame.rsi,
@@ -139,6 +140,26 @@ pub(super) extern "C" fn exception(frame: &TrapFrame) -> ! {
         format_args!("{}", Report(frame)),
         &context,
     )
+}
+
+/// Of a call to where no code is: the return address, and the stack without it.
+/// There is no function there that the stack could be unwound from.
+fn caller_of_nothing(frame: &TrapFrame) -> Option<(u64, u64)> {
+    let code = PageFaultErrorCode::from_bits_truncate(frame.error_code);
+    let is_call = frame.vector == PAGE_FAULT
+        && code.contains(PageFaultErrorCode::INSTRUCTION_FETCH)
+        && image::Location::of(frame.rip).is_none();
+    let (start, end) = memory::stack_above(frame.rsp)?;
+    let slot = word(frame.rsp);
+    if !is_call || start != slot || end - slot < size_of::<u64>() {
+        return None;
+    }
+    let slot = core::ptr::with_exposed_provenance::<u64>(slot);
+    // SAFETY: `stack_above` found the eight bytes in a stack, which is mapped for
+    // ever; this processor's code that wrote them is interrupted for good.
+    let caller = unsafe { slot.read_unaligned() };
+    image::Location::of(caller)?;
+    Some((caller, frame.rsp + size_of::<u64>() as u64))
 }
 
 /// What the stop says in words.
@@ -189,7 +210,15 @@ fn report_page_fault(frame: &TrapFrame, formatter: &mut fmt::Formatter<'_>) -> f
         formatter,
         "\nAddress {address:#x} was {access}, but {why}: {}.",
         memory::Place(address)
-    )
+    )?;
+    match caller_of_nothing(frame) {
+        Some((caller, _)) => write!(
+            formatter,
+            "\nIt was called just before {}.",
+            image::Location(caller)
+        ),
+        None => Ok(()),
+    }
 }
 
 /// Most double faults are stacks that ran over.
