@@ -72,11 +72,11 @@ impl CrossCargo {
             .env(
                 linker_variable,
                 self_as(&wrappers, link_wrapper::INVOKED_AS)?,
-            )
-            .env(link_wrapper::LINKER, "lld-link")
-            .env(rustc_wrapper::ADAPTED_DIR, &self.target_dir)
-            .env(rustc_wrapper::REMAPS, self.remaps(library)?);
-        Ok(())
+            );
+        workspace::write_if_changed(
+            &wrappers.join(rustc_wrapper::REMAPS),
+            self.remaps(library)?.as_bytes(),
+        )
     }
 
     /// Paths that must not show in what is built, and what stands for them.

@@ -17,15 +17,14 @@ use crate::{command, link_staging::Staging, pe_checksum, workspace};
 /// The name of the link to this executable that rustc is given. rustc infers
 /// from it what kind of linker it has before it.
 pub(crate) const INVOKED_AS: &str = "lld-link";
-/// The linker to start.
-pub(crate) const LINKER: &str = "DIRQL_LINKER";
+/// The linker to start, from PATH.
+const LINKER: &str = "lld-link";
 
 /// Where the build says it was, in the PDB.
 const FOLDER_IN_PDB: &str = "/PDBSOURCEPATH:/dirql";
 
 /// Runs the linker with this process's arguments, less those that it lacks.
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
-    let linker = env::var_os(LINKER).with_context(|| format!("{LINKER} should name the linker"))?;
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();
     ensure!(
         !arguments
@@ -42,7 +41,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let folder = image.parent().context("the image should be in a folder")?;
 
     let mut staging = Staging::beside(&image)?;
-    let mut command = Command::new(linker);
+    let mut command = Command::new(LINKER);
     command.current_dir(staging.folder());
     for argument in arguments.iter().filter(|argument| !is_unknown(argument)) {
         command.arg(staging.stage(argument)?);

@@ -23,10 +23,8 @@ use crate::{wdk_build_edits, workspace};
 
 /// The name of the link to this executable that cargo is given.
 pub(crate) const INVOKED_AS: &str = "rustc-wrapper";
-/// Where the adapted source of `wdk-build` goes.
-pub(crate) const ADAPTED_DIR: &str = "DIRQL_ADAPTED_DIR";
-/// `from=to` pairs, one a line, for `--remap-path-prefix`.
-pub(crate) const REMAPS: &str = "DIRQL_REMAPS";
+/// Beside that link: `from=to` pairs, one a line, for `--remap-path-prefix`.
+pub(crate) const REMAPS: &str = "remaps.txt";
 
 /// The `windows` crate and what only it depends on.
 const EMPTIED: [&str; 6] = [
@@ -41,28 +39,32 @@ const EMPTIED: [&str; 6] = [
 /// Runs the compiler named by the first argument with the rest of them, changed
 /// where needed.
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
-    let mut arguments = env::args_os().skip(1);
+    let mut arguments = env::args_os();
+    let folder = arguments
+        .next()
+        .and_then(|program| Path::new(&program).parent().map(Path::to_path_buf))
+        .context("cargo should start its wrapper by a path")?;
     let compiler = arguments
         .next()
         .context("cargo should name the compiler as the first argument of its wrapper")?;
     let mut arguments: Vec<OsString> = arguments.collect();
 
     if is_for_windows(&arguments) {
-        let remaps = env::var(REMAPS).unwrap_or_default();
+        let path = folder.join(REMAPS);
+        let remaps = String::from_utf8(workspace::read(&path)?)
+            .with_context(|| format!("{} is not UTF-8", path.display()))?;
         arguments.extend(
             remaps
                 .lines()
                 .map(|pair| format!("--remap-path-prefix={pair}").into()),
         );
-        if !remaps.is_empty() {
-            // Diagnostics keep the paths that a person can open.
-            arguments.push("--remap-path-scope=object".into());
-        }
+        // Diagnostics keep the paths that a person can open.
+        arguments.push("--remap-path-scope=object".into());
     } else if is_wdk_build(&arguments) {
-        let adapted = adapted_wdk_build()?;
+        let adapted = adapted_wdk_build(&folder)?;
         replace_source(&mut arguments, &adapted)?;
     } else if is_emptied(&arguments) {
-        let empty = variable(ADAPTED_DIR)?.join("empty.rs");
+        let empty = folder.join("empty.rs");
         workspace::write_if_changed(&empty, b"#![no_std]\n")?;
         replace_source(&mut arguments, &empty)?;
     }
@@ -98,15 +100,16 @@ fn is_for_windows(arguments: &[OsString]) -> bool {
     option(arguments, "--target").is_some_and(|target| target.contains("-windows-"))
 }
 
-fn variable(name: &str) -> anyhow::Result<PathBuf> {
-    env::var_os(name)
-        .map(PathBuf::from)
-        .with_context(|| format!("{name} should be set while wdk-build is compiled"))
+/// Where the source of the package is that is compiled.
+fn package_source() -> anyhow::Result<PathBuf> {
+    let package =
+        env::var_os("CARGO_MANIFEST_DIR").context("cargo should set CARGO_MANIFEST_DIR")?;
+    Ok(Path::new(&package).join("src"))
 }
 
 /// Makes the compiler compile `source` instead of the library that cargo named.
 fn replace_source(arguments: &mut [OsString], source: &Path) -> anyhow::Result<()> {
-    let original = variable("CARGO_MANIFEST_DIR")?.join("src").join("lib.rs");
+    let original = package_source()?.join("lib.rs");
     let entry = arguments
         .iter_mut()
         .find(|argument| Path::new(argument) == original)
@@ -115,8 +118,8 @@ fn replace_source(arguments: &mut [OsString], source: &Path) -> anyhow::Result<(
     Ok(())
 }
 
-/// The edited `src/lib.rs` of `wdk-build`, with the rest of it beside it.
-fn adapted_wdk_build() -> anyhow::Result<PathBuf> {
+/// The edited `src/lib.rs` of `wdk-build`, below `folder` with the rest of it.
+fn adapted_wdk_build(folder: &Path) -> anyhow::Result<PathBuf> {
     let version = env::var("CARGO_PKG_VERSION").context("cargo should set CARGO_PKG_VERSION")?;
     ensure!(
         version == wdk_build_edits::VERSION,
@@ -124,10 +127,8 @@ fn adapted_wdk_build() -> anyhow::Result<PathBuf> {
          for {}: bring tools/xtask/src/wdk_build_edits.rs up to date with it.",
         wdk_build_edits::VERSION
     );
-    let original = variable("CARGO_MANIFEST_DIR")?.join("src");
-    let adapted = variable(ADAPTED_DIR)?
-        .join(format!("wdk-build-{version}"))
-        .join("src");
+    let original = package_source()?;
+    let adapted = folder.join(format!("wdk-build-{version}")).join("src");
     adapt(&original, &adapted)?;
     Ok(adapted.join("lib.rs"))
 }

@@ -75,7 +75,11 @@ pub(crate) fn write_if_changed(path: &Path, contents: &[u8]) -> anyhow::Result<(
     if let Some(folder) = path.parent() {
         create_folder(folder)?;
     }
-    fs::write(path, contents).with_context(|| format!("cannot write {}", path.display()))
+    // In one step: another process may be reading the file.
+    let unfinished = path.with_added_extension(std::process::id().to_string());
+    fs::write(&unfinished, contents)
+        .and_then(|()| fs::rename(&unfinished, path))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Whether `product` is there and not older than `source`.
