@@ -80,17 +80,20 @@ pub(crate) unsafe extern "C" fn io_cancel_irp(irp: PIRP) -> BOOLEAN {
 pub(crate) fn cancel(irp: &Irp) -> bool {
     let routine = Routine::IoCancelIrp;
     let old_irql = acquire(routine);
-    if irp.outcome().is_some() {
-        release(routine, old_irql);
-        return false;
-    }
-    irp.set_cancel(1);
-    let cancel_routine = take_routine(irp);
+    // In one step with the look at whether it has ended: another processor may be
+    // completing it, and an IRP that has ended is nobody's to write to.
+    let cancel_routine = irp.progress(|progress| {
+        if progress.outcome().is_some() {
+            return None;
+        }
+        irp.set_cancel(1);
+        irp.set_cancel_irql(old_irql);
+        take_routine(irp)
+    });
     let Some(cancel_routine) = cancel_routine else {
         release(routine, old_irql);
         return false;
     };
-    irp.set_cancel_irql(old_irql);
     call(irp, cancel_routine, old_irql);
     true
 }

@@ -138,8 +138,13 @@ fn end(irp: &Irp) {
         information: irp.information(),
     };
     counters::IRPS_COMPLETED.add();
+    // In one step, so that whoever finds that it has not ended may write to it
+    // while he holds the same lock.
+    irp.progress(|progress| {
+        irp.fill_completed();
+        progress.end(outcome);
+    });
     ledger::retire(irp);
-    irp.progress(|progress| progress.end(outcome));
     match irp.originator() {
         Originator::Waiter => wake_waiters(),
         Originator::Channel { .. } => work::push(Work::Finish(irp.clone())),

@@ -54,7 +54,6 @@ pub(super) fn forget(irp: &Irp) {
 
 /// Moves an IRP that has ended out of the way of the living.
 pub(super) fn retire(irp: &Irp) {
-    irp.fill_completed();
     LIVE.with(|live| live.remove(&address::of(irp.pointer())));
     let oldest = ENDED.with(|ended| {
         ended.push_back(irp.clone());

@@ -119,7 +119,7 @@ impl Progress {
     }
 
     /// How it ended, if it has.
-    pub(super) fn outcome(&self) -> Option<Outcome> {
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
         match self.phase {
             Phase::Ended(outcome) => Some(outcome),
             Phase::Owned | Phase::Completing => None,
