@@ -10,10 +10,15 @@ use crate::{
     ring::Ring,
 };
 
-/// Results that can wait for the DPC. One operation is under way at a time and
-/// the next one starts when the DPC has run, so two are the most that can occur:
-/// one drained late, one just ended.
+/// Results that can wait for the DPC. A driver that starts the next operation when
+/// it completes the one before never has more than one.
 const RESULTS: usize = 4;
+
+/// Watchdog ticks in a row that the device must have looked quiet before a controller
+/// that waits for the end of an abandoned factorial believes it. The interrupt may come
+/// some time after the device has stopped computing, and must not be taken for the next
+/// operation's; a device that was reset meanwhile will never send it.
+const QUIET_TICKS: u32 = 50;
 
 /// What the ISR found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,16 +82,17 @@ impl<R: Registers, T> Controller<R, T> {
         self.registers.write(Register::Status, 0);
         self.registers.write(Register::Acknowledge, u32::MAX);
         match engine {
-            Engine::Armed(armed) | Engine::Waiting(armed) => {
+            Engine::Armed(armed) | Engine::Waiting(armed, _) => {
                 count(&mut self.counters.operations_aborted);
                 Some(armed.owner)
             }
-            Engine::Silent | Engine::Idle | Engine::Draining => None,
+            Engine::Silent | Engine::Idle | Engine::Draining(_) => None,
         }
     }
 
     /// Whether a silenced device has ended what it was still doing. A device that
-    /// is gone is quiet.
+    /// is gone is quiet. Shortly after a factorial has ended its interrupt may still be
+    /// on the way, so ask for some time, and [`silence`](Self::silence) again.
     pub fn is_quiet(&mut self) -> bool {
         let status = self.registers.read(Register::Status);
         let dma = self.registers.read(Register::DmaCommand);
@@ -123,10 +129,11 @@ impl<R: Registers, T> Controller<R, T> {
         };
         match self.engine {
             Engine::Idle => self.program(armed),
-            Engine::Draining => self.engine = Engine::Waiting(armed),
+            Engine::Draining(quiet) => self.engine = Engine::Waiting(armed, quiet),
             Engine::Silent => return Err(Refused::Silent(armed.owner)),
-            Engine::Armed(_) | Engine::Waiting(_) => return Err(Refused::Busy(armed.owner)),
+            Engine::Armed(_) | Engine::Waiting(..) => return Err(Refused::Busy(armed.owner)),
         }
+        count(&mut self.counters.operations_started);
         Ok(())
     }
 
@@ -149,7 +156,7 @@ impl<R: Registers, T> Controller<R, T> {
                     None => self.unasked(),
                 }
             }
-            Engine::Draining | Engine::Waiting(_) if causes & CAUSE_FACTORIAL != 0 => {
+            Engine::Draining(_) | Engine::Waiting(..) if causes & CAUSE_FACTORIAL != 0 => {
                 self.drained_device()
             }
             _ => self.unasked(),
@@ -172,7 +179,8 @@ impl<R: Registers, T> Controller<R, T> {
     /// A factorial that the device still computes keeps the engine until its
     /// interrupt comes; everything else is cleared from the device at once.
     pub fn tick(&mut self) -> Option<T> {
-        let (Engine::Armed(armed) | Engine::Waiting(armed)) = &mut self.engine else {
+        self.look_whether_drained();
+        let (Engine::Armed(armed) | Engine::Waiting(armed, _)) = &mut self.engine else {
             return None;
         };
         if !armed.deadline.tick() {
@@ -182,21 +190,40 @@ impl<R: Registers, T> Controller<R, T> {
         match core::mem::replace(&mut self.engine, Engine::Idle) {
             Engine::Armed(armed) => {
                 match armed.operation {
-                    Operation::Factorial { .. } => self.engine = Engine::Draining,
+                    Operation::Factorial { .. } => self.engine = Engine::Draining(0),
                     Operation::Raise { mask } => {
                         self.registers.write(Register::Acknowledge, mask);
                     }
                 }
                 Some(armed.owner)
             }
-            Engine::Waiting(armed) => {
-                self.engine = Engine::Draining;
+            Engine::Waiting(armed, quiet) => {
+                self.engine = Engine::Draining(quiet);
                 Some(armed.owner)
             }
             engine => {
                 self.engine = engine;
                 None
             }
+        }
+    }
+
+    /// While the interrupt of an abandoned factorial is awaited: goes on without it when
+    /// the device has been quiet for [`QUIET_TICKS`].
+    fn look_whether_drained(&mut self) {
+        let (Engine::Draining(quiet) | Engine::Waiting(_, quiet)) = &mut self.engine else {
+            return;
+        };
+        let computing = self.registers.read(Register::Status) & STATUS_COMPUTING != 0;
+        *quiet = if computing {
+            0
+        } else {
+            quiet.saturating_add(1)
+        };
+        if *quiet > QUIET_TICKS {
+            // Whatever lost the interrupt may have lost this too.
+            self.registers.write(Register::Status, STATUS_INTERRUPT);
+            self.proceed();
         }
     }
 
@@ -230,7 +257,6 @@ impl<R: Registers, T> Controller<R, T> {
             Operation::Factorial { n } => (Register::Factorial, n),
             Operation::Raise { mask } => (Register::RaiseInterrupt, mask),
         };
-        count(&mut self.counters.operations_started);
         self.engine = Engine::Armed(armed);
         self.registers.write(register, value);
     }
@@ -283,10 +309,15 @@ impl<R: Registers, T> Controller<R, T> {
     /// The device has ended the factorial that nobody waits for; what waited for the
     /// device is programmed.
     fn drained_device(&mut self) -> Service {
-        if let Engine::Waiting(armed) = core::mem::replace(&mut self.engine, Engine::Idle) {
+        self.proceed();
+        self.unasked()
+    }
+
+    /// Nothing is under way in the device: programs what waited for that.
+    fn proceed(&mut self) {
+        if let Engine::Waiting(armed, _) = core::mem::replace(&mut self.engine, Engine::Idle) {
             self.program(armed);
         }
-        self.unasked()
     }
 
     fn unasked(&mut self) -> Service {

@@ -12,7 +12,8 @@ pub struct Counters {
     pub interrupts_not_ours: u64,
     /// Claimed interrupts that no operation had asked for.
     pub interrupts_unasked: u64,
-    /// Operations that were programmed into the device.
+    /// Operations that the controller took. Each is completed, timed out, aborted or
+    /// under way; a reset while one is under way makes the others one more than this.
     pub operations_started: u64,
     /// Operations that ended with their interrupt.
     pub operations_completed: u64,

@@ -91,8 +91,9 @@ pub(crate) enum Engine<T> {
     /// The device works on this operation.
     Armed(Armed<T>),
     /// The device computes a factorial that nobody waits for any more. It would
-    /// drop a new operand without a word, and its interrupt is still to come.
-    Draining,
+    /// drop a new operand without a word, and its interrupt is still to come. Holds the
+    /// ticks for which it has looked quiet nevertheless.
+    Draining(u32),
     /// As `Draining`; this operation is programmed when that interrupt has come.
-    Waiting(Armed<T>),
+    Waiting(Armed<T>, u32),
 }

@@ -255,6 +255,38 @@ fn a_time_out_waits_for_the_abandoned_factorial() {
 }
 
 #[test]
+fn an_interrupt_that_never_comes_does_not_block_for_ever() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_factorial(1, 5, 0), Ok(()));
+    assert_eq!(controller.tick(), Some(1));
+    // Reset behind the driver's back: neither the result nor the interrupt comes.
+    *controller.device() = Device::default();
+    assert_eq!(controller.arm_factorial(2, 6, 1000), Ok(()));
+    for _ in 0..50 {
+        assert_eq!(controller.tick(), None);
+        assert_eq!(controller.device().operand, None);
+    }
+    assert_eq!(controller.tick(), None);
+    assert_eq!(controller.device().operand, Some(6));
+    controller.device().end_factorial();
+    assert_eq!(controller.service(), Service::ResultReady);
+}
+
+#[test]
+fn a_device_that_computes_on_is_waited_for() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_factorial(1, 5, 0), Ok(()));
+    assert_eq!(controller.tick(), Some(1));
+    assert_eq!(controller.arm_factorial(2, 6, 1000), Ok(()));
+    for _ in 0..200 {
+        assert_eq!(controller.tick(), None);
+        assert_eq!(controller.device().operand, Some(5));
+    }
+}
+
+#[test]
 fn a_waiting_operation_times_out_too() {
     let mut device = Device::default();
     let mut controller = started(&mut device);

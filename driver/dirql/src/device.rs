@@ -3,6 +3,7 @@
 use core::{
     cell::UnsafeCell,
     ops::Deref,
+    pin::Pin,
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -99,6 +100,13 @@ impl<E> Device<E> {
         // SAFETY: (Pointer) AddDevice has put a `Self` there; shared references only are
         // made of it, fact 1.
         unsafe { &*extension.cast::<Self>() }
+    }
+
+    /// The extension, pinned: it stays where it is until REMOVE drops it, fact 1. What
+    /// the kernel keeps the address of is used through a projection of this.
+    pub fn pinned(&self) -> Pin<&E> {
+        // SAFETY: (Pointer) never moved and dropped in place, fact 1.
+        unsafe { Pin::new_unchecked(&self.extension) }
     }
 
     pub(crate) const fn header(&self) -> &Header {

@@ -14,10 +14,12 @@ use crate::{
 
 /// A function driver, implemented for its device extension.
 ///
-/// PnP, power and the plumbing of IRPs are done by this crate: a device is started
-/// after the drivers below have started it, packets are held while it is stopped,
-/// and its extension goes away only after the kernel has let go of everything.
-pub trait Driver: Sized + Sync + 'static {
+/// PnP and the plumbing of IRPs are done by this crate: a device is started after the
+/// drivers below have started it, packets are held while it is stopped, and its
+/// extension goes away only after the kernel has let go of everything. Power requests
+/// are passed down and nothing more: such a driver is not yet one for a machine that
+/// sleeps.
+pub trait Driver: Sized + Send + Sync + 'static {
     /// The optional routines that this driver has.
     const ROUTINES: Routines<Self>;
 
@@ -122,6 +124,10 @@ impl<E: Driver> Routines<E> {
     {
         self.dpc_for_isr = Some(thunks::dpc_for_isr::<E>);
         self
+    }
+
+    pub(crate) const fn has_dpc_for_isr(&self) -> bool {
+        self.dpc_for_isr.is_some()
     }
 
     pub(crate) const fn has_start_io(&self) -> bool {

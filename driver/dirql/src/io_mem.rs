@@ -34,17 +34,18 @@ impl<const LENGTH: usize> IoMem<LENGTH> {
     /// # Errors
     /// STATUS_DEVICE_CONFIGURATION_ERROR if the device has less memory than `LENGTH`,
     /// STATUS_INSUFFICIENT_RESOURCES if the kernel cannot map it.
-    pub fn map(_irql: &mut Passive, resource: &MemoryResource) -> Result<Self> {
+    pub fn map(_irql: &mut Passive, resource: &MemoryResource<'_>) -> Result<Self> {
         const { assert!(LENGTH > 0, "nothing to map") };
         let wanted = u64::try_from(LENGTH).unwrap_or(u64::MAX);
-        if resource.length < wanted {
+        if resource.length() < wanted {
             return Err(NtError::STATUS_DEVICE_CONFIGURATION_ERROR);
         }
         let address = sys::LARGE_INTEGER {
-            QuadPart: resource.start.cast_signed(),
+            QuadPart: resource.start().cast_signed(),
         };
         // SAFETY: (IRQL) the token says PASSIVE_LEVEL. The range is in a translated
-        // memory resource of the device, so mapping it uncached conflicts with nobody.
+        // memory resource of the device, for nothing else makes a `MemoryResource`; so
+        // mapping it uncached conflicts with nobody.
         let base =
             unsafe { sys::MmMapIoSpaceEx(address, LENGTH as u64, PAGE_READWRITE | PAGE_NOCACHE) };
         NonNull::new(base.cast())
@@ -98,10 +99,11 @@ impl<const LENGTH: usize> IoMem<LENGTH> {
 
 impl<const LENGTH: usize> Drop for IoMem<LENGTH> {
     fn drop(&mut self) {
-        if irql::current() > irql::DISPATCH_LEVEL {
-            stop(Reason::DroppedAtDirql, self.base.addr().get());
+        if irql::current() > irql::APC_LEVEL {
+            stop(Reason::DroppedTooHigh, self.base.addr().get());
         }
-        // SAFETY: (IRQL) at most DISPATCH_LEVEL, looked at just now. (Pointer) base and
+        // SAFETY: (IRQL) at most APC_LEVEL, looked at just now: the page of the routine says
+        // DISPATCH_LEVEL, Driver Verifier APC_LEVEL. (Pointer) base and
         // length are those of the mapping, which is used no more.
         unsafe { sys::MmUnmapIoSpace(self.base.as_ptr().cast(), LENGTH as u64) };
     }

@@ -49,11 +49,19 @@ pub struct PendingIrp(Owned);
 /// Proof that a dispatch routine has dealt with its IRP; holds what to return.
 #[must_use = "a dispatch routine returns this"]
 #[derive(Debug)]
-pub struct Dispatched(sys::NTSTATUS);
+pub struct Dispatched {
+    status: sys::NTSTATUS,
+    /// Which IRP it was: routines on two processors could exchange theirs.
+    irp: *mut sys::IRP,
+}
 
 impl Dispatched {
-    pub(crate) const fn status(&self) -> sys::NTSTATUS {
-        self.0
+    /// What the dispatch routine of `irp` returns.
+    pub(crate) fn status_of(&self, irp: *mut sys::IRP) -> sys::NTSTATUS {
+        if irp != self.irp {
+            stop(Reason::ForeignIrp, irp.addr());
+        }
+        self.status
     }
 }
 
@@ -181,8 +189,9 @@ impl Irp {
     /// Wraps `IoCompleteRequest`.
     pub fn complete<I: AtMostDispatch>(self, _irql: &mut I, result: Result<usize>) -> Dispatched {
         let status = status_of(&result);
+        let irp = self.0.0;
         ManuallyDrop::new(self).0.complete(result);
-        Dispatched(status)
+        Dispatched { status, irp }
     }
 
     /// Marks the IRP pending, and only then lets `publish` hand it to others, who may
@@ -194,7 +203,10 @@ impl Irp {
         // SAFETY: (Aliasing) the IRP is this owner's, and published only below.
         unsafe { (*location).Control |= SL_PENDING_RETURNED };
         publish(PendingIrp(Owned(irp)));
-        Dispatched(STATUS_PENDING)
+        Dispatched {
+            status: STATUS_PENDING,
+            irp,
+        }
     }
 }
 
@@ -331,7 +343,7 @@ impl Owned {
 impl Drop for Owned {
     fn drop(&mut self) {
         if irql::current() > irql::DISPATCH_LEVEL {
-            stop(Reason::DroppedAtDirql, self.0.addr());
+            stop(Reason::DroppedTooHigh, self.0.addr());
         }
         self.complete(Err(NtError::STATUS_REQUEST_ABORTED));
     }

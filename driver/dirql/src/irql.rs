@@ -7,7 +7,7 @@
 //!
 //! | token | level | given to |
 //! |---|---|---|
-//! | [`Passive`] | PASSIVE_LEVEL | DriverEntry, AddDevice, PnP routines, unload |
+//! | [`Passive`] | PASSIVE_LEVEL | AddDevice, PnP routines that change the state |
 //! | [`UpToDispatch`] | at most DISPATCH_LEVEL | dispatch and completion routines |
 //! | [`Dispatch`] | DISPATCH_LEVEL | StartIo, DPC and timer routines |
 //! | [`Dirql`] | an interrupt's SynchronizeIrql | ISR and SynchCritSection closures |
@@ -20,6 +20,8 @@ use crate::sys;
 
 /// PASSIVE_LEVEL, the lowest IRQL.
 pub(crate) const PASSIVE_LEVEL: u8 = 0;
+/// APC_LEVEL.
+pub(crate) const APC_LEVEL: u8 = 1;
 /// DISPATCH_LEVEL.
 pub(crate) const DISPATCH_LEVEL: u8 = 2;
 

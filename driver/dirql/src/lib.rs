@@ -42,11 +42,12 @@
 //!    can be called with it, never moved, and dropped in the REMOVE path after fact 3.
 //!    Nobody outside this crate can have a `&mut` to it.
 //! 2. **Registered objects.** Whatever the kernel keeps the address of (interrupt,
-//!    timer, DPC) is registered only when it lies inside that extension, which is
-//!    checked, so its address is fixed for as long as fact 1 holds.
+//!    timer, DPC) is registered only when it is pinned, which the types say, and lies
+//!    inside that extension, which is checked. So it stays where it is, and is not
+//!    dropped or overwritten, for as long as fact 1 holds.
 //! 3. **Quiescence.** Before the extension is dropped, REMOVE has waited for the
-//!    remove lock, disconnected every interrupt, cancelled every timer and flushed
-//!    the DPC queues of all processors, in that order.
+//!    remove lock, disconnected every interrupt and cancelled every timer, and then
+//!    flushed the DPC queues of all processors.
 //! 4. **Ownership of IRPs.** An [`irp::Irp`], [`irp::PendingIrp`] or
 //!    [`start_io::Packet`] is the only owner of its IRP. It holds the remove lock of
 //!    its device until it is completed.

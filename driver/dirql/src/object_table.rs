@@ -1,8 +1,9 @@
 //! What the kernel keeps the address of, and how to make it let go.
 //!
-//! Interrupts and timers enter themselves when they are first used, so REMOVE can
-//! take them down before the extension goes away, whatever the driver's own stop
-//! routine did or forgot. That is why nothing rests on a handle's `Drop`.
+//! Interrupts and timers enter themselves when they are first used, so REMOVE takes
+//! them down before the extension goes away even if the driver's own stop routine left
+//! them. That is why nothing rests on a handle's `Drop`. (A stop routine that keeps a
+//! packet makes REMOVE wait for ever, as in C; it corrupts nothing.)
 
 use core::marker::PhantomData;
 

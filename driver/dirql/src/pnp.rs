@@ -22,7 +22,7 @@ use crate::{
     irp::Irp,
     irql::Passive,
     resources::Resources,
-    status::{NtError, Result},
+    status::{NtError, Result, status_of},
     sys, thunks,
 };
 
@@ -80,7 +80,8 @@ impl PnpState {
         self.admit_request()
     }
 
-    /// Whether a request may be handled now; while stopped it may, and is held.
+    /// Whether a request may be handled now. While stopped it may: packets are held, and
+    /// what needs the hardware at once finds the interrupt disconnected.
     pub(crate) fn admit_request(&self) -> Result<()> {
         if self.is(State::Gone) {
             return Err(NtError::STATUS_DELETE_PENDING);
@@ -157,8 +158,10 @@ fn change_state<E: Driver>(
             state.set(State::Stopped);
         }
         sys::IRP_MN_QUERY_REMOVE_DEVICE => {
-            state.remember();
-            state.set(State::RemovePending);
+            if !state.is(State::RemovePending) {
+                state.remember();
+                state.set(State::RemovePending);
+            }
         }
         _ => {
             state.set(State::Gone);
@@ -173,7 +176,7 @@ fn start<E: Driver>(device: &Device<E>, irql: &mut Passive, irp: Irp) -> sys::NT
     let header = device.header();
     let (irp, below) = forward_and_wait(header, irql, irp);
     if let Err(error) = below {
-        return irp.complete(irql, Err(error)).status();
+        return complete(irql, irp, Err(error));
     }
     // Other resources for a device that runs: the old ones go first.
     if header.state().is(State::Started) {
@@ -189,7 +192,7 @@ fn start<E: Driver>(device: &Device<E>, irql: &mut Passive, irp: Irp) -> sys::NT
         }
         Err(_) => stop(device, irql, Stop::Remove),
     }
-    irp.complete(irql, result.map(|()| 0)).status()
+    complete(irql, irp, result)
 }
 
 fn start_with<E: Driver>(device: &Device<E>, irql: &mut Passive, irp: &Irp) -> Result<()> {
@@ -222,22 +225,22 @@ fn stop<E: Driver>(device: &Device<E>, irql: &mut Passive, why: Stop) {
 
 fn cancel_stop<E: Driver>(device: &Device<E>, irql: &mut Passive, irp: Irp) -> sys::NTSTATUS {
     let header = device.header();
-    let (irp, below) = forward_and_wait(header, irql, irp);
+    let irp = forward_and_ignore(header, irql, irp);
     if header.state().is(State::StopPending) {
         header.state().set(State::Started);
         if let Some(resume) = E::ROUTINES.resume {
             resume(device, irql);
         }
     }
-    irp.complete(irql, below.map(|()| 0)).status()
+    complete(irql, irp, Ok(()))
 }
 
 fn cancel_remove(header: &Header, irql: &mut Passive, irp: Irp) -> sys::NTSTATUS {
-    let (irp, below) = forward_and_wait(header, irql, irp);
+    let irp = forward_and_ignore(header, irql, irp);
     if header.state().is(State::RemovePending) {
         header.state().recall();
     }
-    irp.complete(irql, below.map(|()| 0)).status()
+    complete(irql, irp, Ok(()))
 }
 
 /// REMOVE_DEVICE: out of service, out of the stack, out of memory.
@@ -319,6 +322,19 @@ unsafe fn call_below(
     // SAFETY: (IRQL) dispatch routines are at DISPATCH_LEVEL or below. (Pointer) the lower
     // device stays while this one is attached.
     unsafe { sys::IofCallDriver(header.lower(), irp) }
+}
+
+/// Completes a request that the drivers below have had already.
+fn complete(irql: &mut Passive, irp: Irp, result: Result<()>) -> sys::NTSTATUS {
+    let status = status_of(&result);
+    let _status = irp.complete(irql, result.map(|()| 0));
+    status
+}
+
+/// As `forward_and_wait`, for the CANCEL requests, which nobody may fail.
+fn forward_and_ignore(header: &Header, irql: &mut Passive, irp: Irp) -> Irp {
+    let (irp, _whatever_happened_below) = forward_and_wait(header, irql, irp);
+    irp
 }
 
 /// Passes an IRP down and waits until the drivers below are done with it. Wraps

@@ -12,33 +12,47 @@ const TYPE_INTERRUPT: u8 = 2;
 const TYPE_MEMORY: u8 = 3;
 const TYPE_MEMORY_LARGE: u8 = 7;
 const INTERRUPT_LATCHED: u16 = 0x1;
-const INTERRUPT_MESSAGE: u16 = 0x2;
 const SHARE_SHARED: u8 = 3;
 
-/// A range of device memory.
+/// A range of the device's memory. Only [`Resources`] makes one, and it lasts no
+/// longer than the request that assigns it: mapping any other range would be unsound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemoryResource {
-    /// Physical address of the first byte.
-    pub start: u64,
-    /// Length in bytes.
-    pub length: u64,
+pub struct MemoryResource<'a> {
+    start: u64,
+    length: u64,
+    request: PhantomData<&'a ()>,
 }
 
-/// An interrupt, a line or a message.
+impl MemoryResource<'_> {
+    /// Physical address of the first byte.
+    #[must_use]
+    pub const fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Length in bytes.
+    #[must_use]
+    pub const fn length(&self) -> u64 {
+        self.length
+    }
+}
+
+/// An interrupt of the device, a line or a message. As [`MemoryResource`], it cannot
+/// be made up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InterruptResource {
+pub struct InterruptResource<'a> {
     /// The DIRQL.
-    pub level: u8,
-    /// The vector.
-    pub vector: u32,
+    pub(crate) level: u8,
+    /// Processor group, to which `affinity` applies.
+    pub(crate) group: u16,
+    pub(crate) vector: u32,
     /// Processors that may take it.
-    pub affinity: u64,
+    pub(crate) affinity: u64,
     /// Other devices may be on the same vector.
-    pub shared: bool,
+    pub(crate) shared: bool,
     /// Edge (latched) rather than level.
-    pub latched: bool,
-    /// A message rather than a line.
-    pub message: bool,
+    pub(crate) latched: bool,
+    request: PhantomData<&'a ()>,
 }
 
 /// The translated resources of one START_DEVICE request.
@@ -48,7 +62,7 @@ pub struct Resources<'a> {
     request: PhantomData<&'a ()>,
 }
 
-impl Resources<'_> {
+impl<'a> Resources<'a> {
     /// # Safety
     /// `list` is the translated list of a START_DEVICE request that stays alive as
     /// long as the result, or NULL.
@@ -63,7 +77,7 @@ impl Resources<'_> {
     ///
     /// # Errors
     /// STATUS_DEVICE_CONFIGURATION_ERROR if there is none.
-    pub fn memory(&self, index: usize) -> Result<MemoryResource> {
+    pub fn memory(&self, index: usize) -> Result<MemoryResource<'a>> {
         self.descriptors()
             .filter_map(|descriptor| memory(&descriptor))
             .nth(index)
@@ -74,7 +88,7 @@ impl Resources<'_> {
     ///
     /// # Errors
     /// STATUS_DEVICE_CONFIGURATION_ERROR if there is none.
-    pub fn interrupt(&self) -> Result<InterruptResource> {
+    pub fn interrupt(&self) -> Result<InterruptResource<'a>> {
         self.descriptors()
             .find_map(|descriptor| interrupt(&descriptor))
             .ok_or(NtError::STATUS_DEVICE_CONFIGURATION_ERROR)
@@ -114,7 +128,7 @@ impl Resources<'_> {
     }
 }
 
-fn memory(descriptor: &sys::CM_PARTIAL_RESOURCE_DESCRIPTOR) -> Option<MemoryResource> {
+fn memory<'a>(descriptor: &sys::CM_PARTIAL_RESOURCE_DESCRIPTOR) -> Option<MemoryResource<'a>> {
     // The large form stores the length in units of 2^8, 2^16 or 2^32 bytes.
     const LARGE_40: u16 = 0x0200;
     const LARGE_48: u16 = 0x0400;
@@ -138,10 +152,13 @@ fn memory(descriptor: &sys::CM_PARTIAL_RESOURCE_DESCRIPTOR) -> Option<MemoryReso
     Some(MemoryResource {
         start: start.cast_unsigned(),
         length: u64::from(length) << shift,
+        request: PhantomData,
     })
 }
 
-fn interrupt(descriptor: &sys::CM_PARTIAL_RESOURCE_DESCRIPTOR) -> Option<InterruptResource> {
+fn interrupt<'a>(
+    descriptor: &sys::CM_PARTIAL_RESOURCE_DESCRIPTOR,
+) -> Option<InterruptResource<'a>> {
     let kind = descriptor.Type;
     if kind != TYPE_INTERRUPT {
         return None;
@@ -150,12 +167,15 @@ fn interrupt(descriptor: &sys::CM_PARTIAL_RESOURCE_DESCRIPTOR) -> Option<Interru
     // SAFETY: (Ready) the descriptor is an interrupt's. A translated message has level,
     // vector and affinity in the same places as a line.
     let interrupt = unsafe { descriptor.u.Interrupt };
+    // Headers without NT_PROCESSOR_GROUPS see level and group as one ULONG.
+    let [level, _, group_low, group_high] = interrupt.Level.to_le_bytes();
     Some(InterruptResource {
-        level: u8::try_from(interrupt.Level).ok()?,
+        level,
+        group: u16::from_le_bytes([group_low, group_high]),
         vector: interrupt.Vector,
         affinity: interrupt.Affinity,
         shared: descriptor.ShareDisposition == SHARE_SHARED,
         latched: flags & INTERRUPT_LATCHED != 0,
-        message: flags & INTERRUPT_MESSAGE != 0,
+        request: PhantomData,
     })
 }

@@ -16,6 +16,11 @@
 //!                              v        |
 //!                             held (paused) --- fail: completed with the error
 //! ```
+//!
+//! # Not here
+//!
+//! Cancellation: a packet has no cancel routine, so a request pends until it is done,
+//! past its driver's deadline, or failed by removal.
 
 use core::{
     mem::ManuallyDrop,
@@ -102,7 +107,7 @@ impl Packet {
 impl Drop for Packet {
     fn drop(&mut self) {
         if irql::current() > irql::DISPATCH_LEVEL {
-            stop(Reason::DroppedAtDirql, self.0.device_object().addr());
+            stop(Reason::DroppedTooHigh, self.0.device_object().addr());
         }
         // SAFETY: (IRQL) looked at just now.
         let mut irql = unsafe { irql::UpToDispatch::assume() };
@@ -211,6 +216,7 @@ impl<E: StartIo> Device<E> {
                 "`Driver::ROUTINES` lacks `.start_io()`"
             );
         }
+        self.header().expect_own(irp.device_object());
         let irp = irp.into_raw();
         // SAFETY: (IRQL) the token says at most DISPATCH_LEVEL. (Pointer) the IRP was
         // owned and is the queue's now; the key is optional.
@@ -238,6 +244,7 @@ impl<E: StartIo> Device<E> {
                     Start::Accepted => return,
                     Start::Refused(packet) => packet,
                 };
+                self.header().expect_own(packet.0.device_object());
             }
             packet = match packets.hold(irql, packet) {
                 Fate::Kept => return,
@@ -250,9 +257,18 @@ impl<E: StartIo> Device<E> {
 }
 
 impl Header {
+    /// IRPs are `Send`, so the types do not keep one device's from another's queue; the
+    /// remove lock that it holds would be the wrong one.
+    fn expect_own(&self, object: *mut sys::DEVICE_OBJECT) {
+        if object != self.object() {
+            stop(Reason::ForeignIrp, object.addr());
+        }
+    }
+
     /// Keeps a packet that was taken back from a device that stops; a device that is
     /// gone fails it.
     pub(crate) fn hold_packet(&self, irql: &mut Passive, packet: Packet) {
+        self.expect_own(packet.0.device_object());
         match self.packets().hold(irql, packet) {
             Fate::Kept => {}
             Fate::Failed(packet, error) => packet.fail(irql, error),

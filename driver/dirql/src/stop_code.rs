@@ -15,13 +15,15 @@ pub(crate) const DIRQL_BUGCHECK: u32 = u32::from_be_bytes(*b"DRQL");
 pub(crate) enum Reason {
     /// A spin lock was taken by the processor that holds it.
     SpinLockRecursion = 1,
-    /// An IRP or a mapping was dropped above DISPATCH_LEVEL, where the kernel cannot
-    /// complete or unmap it.
-    DroppedAtDirql = 2,
+    /// An IRP was dropped above DISPATCH_LEVEL, or a mapping above APC_LEVEL, where the
+    /// kernel cannot complete or unmap it.
+    DroppedTooHigh = 2,
     /// A second packet came to be held while one was.
     SecondPacketHeld = 3,
     /// An IRP has no buffer although its stack location says that it has one.
     BufferMissing = 4,
+    /// A device was given an IRP that another device has.
+    ForeignIrp = 5,
 }
 
 /// Stops the machine. Wraps `KeBugCheckEx`.

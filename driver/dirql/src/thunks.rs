@@ -223,7 +223,7 @@ unsafe extern "C" fn create<E: Driver>(
 ) -> sys::NTSTATUS {
     // SAFETY: (Caller) the I/O manager; only `initialize::<E>` hands this out.
     let arrived = unsafe { Arrived::<E>::new(object, irp) };
-    dispatch(arrived, |device, irql, irp| {
+    dispatch(irp, arrived, |device, irql, irp| {
         match device.header().state().admit_create() {
             Ok(()) => E::create(device, irql, irp),
             Err(error) => irp.complete(irql, Err(error)),
@@ -238,7 +238,7 @@ unsafe extern "C" fn device_control<E: Driver>(
 ) -> sys::NTSTATUS {
     // SAFETY: as in `create`.
     let arrived = unsafe { Arrived::<E>::new(object, irp) };
-    dispatch(arrived, |device, irql, irp| {
+    dispatch(irp, arrived, |device, irql, irp| {
         match device.header().state().admit_request() {
             Ok(()) => E::device_control(device, irql, irp),
             Err(error) => irp.complete(irql, Err(error)),
@@ -246,20 +246,21 @@ unsafe extern "C" fn device_control<E: Driver>(
     })
 }
 
-/// IRP_MJ_CLEANUP, IRP_MJ_CLOSE: this crate keeps nothing for a handle. Never
-/// refused, not even by a device that has gone.
+/// IRP_MJ_CLEANUP, IRP_MJ_CLOSE: this crate keeps nothing for a handle. A device that
+/// has gone succeeds too; REMOVE comes after the last handle is closed.
 unsafe extern "C" fn succeed(object: *mut sys::DEVICE_OBJECT, irp: *mut sys::IRP) -> sys::NTSTATUS {
     // SAFETY: as in `create`; whatever the extension is, it begins with a header.
     let arrived = unsafe { Arrived::<()>::new(object, irp) };
-    dispatch(arrived, |_, irql, irp| irp.complete(irql, Ok(0)))
+    dispatch(irp, arrived, |_, irql, irp| irp.complete(irql, Ok(0)))
 }
 
 fn dispatch<E>(
+    irp: *mut sys::IRP,
     arrived: core::result::Result<Arrived<'_, E>, sys::NTSTATUS>,
     routine: impl FnOnce(&Device<E>, &mut UpToDispatch, Irp) -> Dispatched,
 ) -> sys::NTSTATUS {
     match arrived {
-        Ok(mut arrived) => routine(arrived.device, &mut arrived.irql, arrived.irp).status(),
+        Ok(mut arrived) => routine(arrived.device, &mut arrived.irql, arrived.irp).status_of(irp),
         Err(status) => status,
     }
 }

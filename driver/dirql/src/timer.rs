@@ -8,7 +8,8 @@
 
 use core::{
     cell::UnsafeCell,
-    marker::PhantomData,
+    marker::{PhantomData, PhantomPinned},
+    pin::Pin,
     sync::atomic::{AtomicU8, Ordering},
 };
 
@@ -41,6 +42,8 @@ pub struct Timer<R> {
     /// `NEW` until the first start has initialised the two, in place.
     stage: AtomicU8,
     routine: PhantomData<fn() -> R>,
+    /// The kernel has its address once started.
+    _pinned: PhantomPinned,
 }
 
 // SAFETY: the kernel's timer and DPC routines synchronise among themselves, and the
@@ -64,6 +67,7 @@ impl<R: TimerRoutine> Timer<R> {
             dpc: UnsafeCell::new(sys::zeroed_dpc()),
             stage: AtomicU8::new(NEW),
             routine: PhantomData,
+            _pinned: PhantomPinned,
         }
     }
 
@@ -75,7 +79,7 @@ impl<R: TimerRoutine> Timer<R> {
     /// no part of the device's extension; STATUS_DEVICE_BUSY while another processor
     /// starts it for the first time.
     pub fn start_periodic(
-        &self,
+        self: Pin<&Self>,
         device: &Device<R::Extension>,
         irql: &mut Passive,
         period_ms: u32,
@@ -84,7 +88,7 @@ impl<R: TimerRoutine> Timer<R> {
         if period == 0 {
             return Err(NtError::STATUS_INVALID_PARAMETER);
         }
-        device.register(irql, self.registered())?;
+        device.register(irql, self.get_ref().registered())?;
         self.initialize(device)?;
         let due = sys::relative_time(period_ms);
         // SAFETY: (Pointer) initialised in place, and the kernel lets go of both before the

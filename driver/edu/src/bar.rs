@@ -19,7 +19,7 @@ const LENGTH: usize = 0xa0;
 pub(crate) struct Bar(IoMem<LENGTH>);
 
 impl Bar {
-    pub(crate) fn map(irql: &mut Passive, resource: &MemoryResource) -> Result<Self> {
+    pub(crate) fn map(irql: &mut Passive, resource: &MemoryResource<'_>) -> Result<Self> {
         IoMem::map(irql, resource).map(Self)
     }
 }

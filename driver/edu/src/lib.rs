@@ -40,15 +40,19 @@ static ALLOCATOR: wdk_alloc::WdkAllocator = wdk_alloc::WdkAllocator;
 /// The controller, with the IRP that an operation belongs to.
 type EduController = Controller<bar::Bar, dirql::start_io::Packet>;
 
-/// The device extension.
-#[derive(Debug)]
-struct Edu {
-    /// Owns the registers and all that the ISR shares, from start to stop.
-    interrupt: Interrupt<bar::Shared>,
-    /// Counts down the deadline of the operation that is under way.
-    watchdog: Timer<watchdog::Watchdog>,
-    /// What outlives a stop. Written by start and stop, read by requests.
-    kept: SpinLock<Kept>,
+pin_project_lite::pin_project! {
+    /// The device extension.
+    #[derive(Debug)]
+    struct Edu {
+        // Owns the registers and all that the ISR shares, from start to stop.
+        #[pin]
+        interrupt: Interrupt<bar::Shared>,
+        // Counts down the deadline of the operation that is under way.
+        #[pin]
+        watchdog: Timer<watchdog::Watchdog>,
+        // What outlives a stop. Written by start and stop, read by requests.
+        kept: SpinLock<Kept>,
+    }
 }
 
 /// What is known while there is no controller.

@@ -29,6 +29,9 @@ use crate::{
 const QUIET_MS: u32 = 30_000;
 /// How often a start looks whether the device is quiet.
 const QUIET_POLL_MS: u32 = 5;
+/// How many times in a row it must be: the interrupt of a factorial comes a moment
+/// after the device has stopped computing.
+const QUIET_POLLS: u32 = 4;
 
 impl Driver for Edu {
     const ROUTINES: Routines<Self> = Routines::new().start_io().dpc_for_isr();
@@ -63,10 +66,11 @@ impl Driver for Edu {
             .with(irql, |_, kept| kept.identification = identification);
         quiet(irql, &mut controller)?;
         let shared = Shared(controller);
-        device
+        let pinned = device.pinned().project_ref();
+        pinned
             .interrupt
             .connect(device, irql, &line, shared, |_, shared| shared.0.enable())?;
-        device.watchdog.start_periodic(device, irql, TICK_MS)
+        pinned.watchdog.start_periodic(device, irql, TICK_MS)
     }
 
     fn stop_device(device: &Device<Self>, irql: &mut Passive, _why: Stop) -> Option<Packet> {
@@ -74,6 +78,11 @@ impl Driver for Edu {
             .interrupt
             .synchronize(irql, |_, shared| shared.0.silence());
         device.watchdog.stop(irql);
+        // The interrupt of a factorial that ended just then comes a little late, and a
+        // line that nobody acknowledges would stay asserted.
+        let _already_taken = device
+            .interrupt
+            .synchronize(irql, |_, shared| shared.0.silence());
         if let Some(Shared(mut controller)) = device.interrupt.disconnect(irql) {
             // The DPC may not have come to what the ISR saved last.
             let results = controller.drain();
@@ -95,18 +104,24 @@ impl Driver for Edu {
 
 /// Silences the device and waits out what it is still doing.
 fn quiet(irql: &mut Passive, controller: &mut EduController) -> Result<()> {
-    let nothing_under_way = controller.silence();
-    debug_assert!(
-        nothing_under_way.is_none(),
-        "a new controller has no operation"
-    );
     let mut waited_ms: u32 = 0;
-    while !controller.is_quiet() {
+    let mut quiet_polls: u32 = 0;
+    while quiet_polls < QUIET_POLLS {
         if waited_ms >= QUIET_MS {
             return Err(NtError::STATUS_IO_TIMEOUT);
         }
+        let nothing_under_way = controller.silence();
+        debug_assert!(
+            nothing_under_way.is_none(),
+            "a new controller has no operation"
+        );
         wait::delay(irql, QUIET_POLL_MS);
         waited_ms = waited_ms.saturating_add(QUIET_POLL_MS);
+        quiet_polls = if controller.is_quiet() {
+            quiet_polls.saturating_add(1)
+        } else {
+            0
+        };
     }
     Ok(())
 }

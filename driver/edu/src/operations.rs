@@ -4,7 +4,7 @@ use dirql::{
     device::Device,
     driver::DpcForIsr,
     irp::Buffers,
-    irql::Dispatch,
+    irql::{AtMostDispatch, Dispatch},
     start_io::{Packet, Start, StartIo},
     status::{NtError, Result},
 };
@@ -19,7 +19,13 @@ impl StartIo for Edu {
             .control_code()
             .map(|code| Packeted::parse(code, &packet))
         {
-            Some(Ok(Packeted::Liveness { value })) => check_liveness(device, irql, packet, value),
+            Some(Ok(Packeted::Liveness { value })) => match check_liveness(device, irql, value) {
+                Some(answer) => {
+                    packet.complete(irql, Ok(answer));
+                    Start::Accepted
+                }
+                None => Start::Refused(packet),
+            },
             Some(Ok(Packeted::Operation {
                 operation,
                 deadline,
@@ -59,18 +65,17 @@ fn started(
     }
 }
 
-/// Needs no interrupt, so it ends here.
-fn check_liveness(device: &Device<Edu>, irql: &mut Dispatch, packet: Packet, value: u32) -> Start {
+/// Writes the liveness register and reads the answer; `None` while the device is
+/// stopped.
+pub(crate) fn check_liveness<I: AtMostDispatch>(
+    device: &Device<Edu>,
+    irql: &mut I,
+    value: u32,
+) -> Option<Liveness> {
     let answer = device
         .interrupt
         .synchronize(irql, |_, shared| shared.0.check_liveness(value));
-    match answer.flatten() {
-        Some(answer) => {
-            packet.complete(irql, Ok(Liveness { answer }));
-            Start::Accepted
-        }
-        None => Start::Refused(packet),
-    }
+    answer.flatten().map(|answer| Liveness { answer })
 }
 
 impl DpcForIsr for Edu {

@@ -29,7 +29,7 @@ use edu_interface::{
 };
 use zerocopy::FromBytes;
 
-use crate::{Edu, EduController, watchdog::TICK_MS};
+use crate::{Edu, EduController, operations, watchdog::TICK_MS};
 
 /// A validated request that needs the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,10 +57,27 @@ pub(crate) fn device_control(
         _ if code == STATISTICS.value() => statistics(device, irql, irp),
         _ if code == RESET_STATISTICS.value() => reset_statistics(device, irql, irp),
         _ => match Packeted::parse(code, &irp) {
-            Ok(_) => irp.pend(|irp| device.start_packet(irql, irp)),
+            Ok(packeted) => start(device, irql, irp, packeted),
             Err(error) => irp.complete(irql, Err(error)),
         },
     }
+}
+
+/// Answers a liveness check at once: it needs no interrupt, so it need not wait its
+/// turn. Everything else, and a check of a device that is stopped, is a packet.
+fn start(
+    device: &Device<Edu>,
+    irql: &mut UpToDispatch,
+    mut irp: Irp,
+    what: Packeted,
+) -> Dispatched {
+    if let Packeted::Liveness { value } = what
+        && let Some(answer) = operations::check_liveness(device, irql, value)
+    {
+        let written = irp.write_output(&answer);
+        return irp.complete(irql, written);
+    }
+    irp.pend(|irp| device.start_packet(irql, irp))
 }
 
 /// Lengths of a request that goes to the device.

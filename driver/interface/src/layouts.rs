@@ -60,7 +60,7 @@ pub struct Identity {
     pub identification: u32,
     /// An [`InterruptKind`].
     pub interrupt_kind: u32,
-    /// Vector of the connected interrupt, from its translated descriptor.
+    /// Vector of the connected interrupt; of several messages, the first one's.
     pub vector: u32,
     /// IRQL at which the ISR and every SynchCritSection routine run.
     pub synchronize_irql: u32,
@@ -153,7 +153,7 @@ pub struct Statistics {
     pub interrupts_not_ours: u64,
     /// Claimed interrupts that no operation had asked for.
     pub interrupts_unasked: u64,
-    /// Operations that were programmed into the device and need an interrupt to end.
+    /// Operations that were started and need an interrupt to end.
     pub operations_started: u64,
     /// Operations that ended with their interrupt.
     pub operations_completed: u64,

@@ -13,7 +13,7 @@ use crate::{
     sys,
 };
 
-pub(super) const FULLY_SPECIFIED: u32 = 1;
+pub(super) const FULLY_SPECIFIED: u32 = 4;
 pub(super) const LINE_BASED: u32 = 2;
 pub(super) const MESSAGE_BASED: u32 = 3;
 
@@ -39,14 +39,14 @@ pub(super) struct Attempts {
 
 impl Attempts {
     /// Message, line, fully specified: the first that stands.
-    pub(super) fn connect(&self, resource: &InterruptResource) -> Result<Connection> {
+    pub(super) fn connect(&self, resource: &InterruptResource<'_>) -> Result<Connection> {
         self.message_based(resource)
             .or_else(|_| self.line_based(resource))
             .or_else(|_| self.fully_specified(resource))
     }
 
     /// Messages, or the device's lines if it was given no messages.
-    fn message_based(&self, resource: &InterruptResource) -> Result<Connection> {
+    fn message_based(&self, resource: &InterruptResource<'_>) -> Result<Connection> {
         let mut context: sys::PVOID = null_mut();
         let mut parameters = sys::IO_CONNECT_INTERRUPT_PARAMETERS {
             Version: MESSAGE_BASED,
@@ -69,11 +69,14 @@ impl Attempts {
         match parameters.Version {
             MESSAGE_BASED => Connection::to_messages(context.cast()),
             LINE_BASED => Connection::to_line(context.cast(), Kind::Line, resource),
-            _ => Err(NtError::STATUS_NOT_SUPPORTED),
+            version => {
+                disconnect(version, context);
+                Err(NtError::STATUS_NOT_SUPPORTED)
+            }
         }
     }
 
-    fn line_based(&self, resource: &InterruptResource) -> Result<Connection> {
+    fn line_based(&self, resource: &InterruptResource<'_>) -> Result<Connection> {
         let mut object: *mut sys::KINTERRUPT = null_mut();
         let mut parameters = sys::IO_CONNECT_INTERRUPT_PARAMETERS {
             Version: LINE_BASED,
@@ -94,7 +97,7 @@ impl Attempts {
     }
 
     /// What the translated descriptor says, for a platform without the other forms.
-    fn fully_specified(&self, resource: &InterruptResource) -> Result<Connection> {
+    fn fully_specified(&self, resource: &InterruptResource<'_>) -> Result<Connection> {
         let mut object: *mut sys::KINTERRUPT = null_mut();
         let mut parameters = sys::IO_CONNECT_INTERRUPT_PARAMETERS {
             Version: FULLY_SPECIFIED,
@@ -118,7 +121,7 @@ impl Attempts {
                     sys::LEVEL_SENSITIVE
                 },
                 ProcessorEnableMask: resource.affinity,
-                Group: 0,
+                Group: resource.group,
             };
         call(&mut parameters)?;
         Connection::to_line(object, Kind::FullySpecified, resource)
@@ -135,12 +138,12 @@ fn call(parameters: &mut sys::IO_CONNECT_INTERRUPT_PARAMETERS) -> Result<()> {
 }
 
 impl Connection {
-    /// A success without an interrupt object is a failure: nothing could be
-    /// synchronised with, or disconnected.
+    /// A success without an interrupt object is a failure: there is nothing to
+    /// synchronise with, nor anything by which to disconnect.
     fn to_line(
         object: *mut sys::KINTERRUPT,
         kind: Kind,
-        resource: &InterruptResource,
+        resource: &InterruptResource<'_>,
     ) -> Result<Self> {
         if object.is_null() {
             return Err(NtError::STATUS_UNSUCCESSFUL);
@@ -169,6 +172,7 @@ impl Connection {
         // SAFETY: (Pointer) as above; a message connection has at least one message.
         let [message] = unsafe { (*table).MessageInfo };
         if message.InterruptObject.is_null() {
+            disconnect(MESSAGE_BASED, table.cast());
             return Err(NtError::STATUS_UNSUCCESSFUL);
         }
         Ok(Self {
@@ -185,14 +189,20 @@ impl Connection {
 
     /// Takes the connection down; returns when no ISR of it runs any more.
     pub(super) fn disconnect(self) {
-        let mut parameters = sys::IO_DISCONNECT_INTERRUPT_PARAMETERS {
-            Version: self.version,
-            ConnectionContext: sys::DisconnectContext {
-                Generic: self.context,
-            },
-        };
-        // SAFETY: (IRQL) `Interrupt::disconnect`, which alone gets here, has a `Passive`
-        // token. (Pointer) version and context are those of the connect call.
-        unsafe { sys::IoDisconnectInterruptEx(&raw mut parameters) };
+        disconnect(self.version, self.context);
     }
+}
+
+/// Ends the connection of this version and context, if there is one.
+fn disconnect(version: u32, context: sys::PVOID) {
+    if context.is_null() {
+        return;
+    }
+    let mut parameters = sys::IO_DISCONNECT_INTERRUPT_PARAMETERS {
+        Version: version,
+        ConnectionContext: sys::DisconnectContext { Generic: context },
+    };
+    // SAFETY: (IRQL) `Interrupt::connect` and `disconnect`, which alone get here, have a
+    // `Passive` token. (Pointer) version and context are what a connect call left.
+    unsafe { sys::IoDisconnectInterruptEx(&raw mut parameters) };
 }

@@ -49,10 +49,11 @@ mod connect;
 mod gate;
 mod synchronize;
 
-use core::{cell::UnsafeCell, mem::MaybeUninit};
+use core::{cell::UnsafeCell, marker::PhantomPinned, mem::MaybeUninit, pin::Pin};
 
 use crate::{
     device::Header,
+    driver::Driver,
     irql::{Dirql, Passive},
     object_table::Registered,
     resources::InterruptResource,
@@ -116,6 +117,8 @@ pub struct Interrupt<S> {
     device: UnsafeCell<*mut sys::DEVICE_OBJECT>,
     /// Initialised while connected, fact 7.
     state: UnsafeCell<MaybeUninit<S>>,
+    /// The kernel has its address while connected.
+    _pinned: PhantomPinned,
 }
 
 // SAFETY: (Aliasing) the cells are written by the one thread that moved the gate out
@@ -141,6 +144,7 @@ impl<S: ServiceRoutine> Interrupt<S> {
             connection: UnsafeCell::new(None),
             device: UnsafeCell::new(core::ptr::null_mut()),
             state: UnsafeCell::new(MaybeUninit::uninit()),
+            _pinned: PhantomPinned,
         }
     }
 
@@ -155,18 +159,24 @@ impl<S: ServiceRoutine> Interrupt<S> {
     /// The status of the last attempt; STATUS_NOT_SUPPORTED for a passive-level
     /// interrupt, STATUS_DEVICE_BUSY if connected already, STATUS_INVALID_PARAMETER
     /// if `self` is no part of the device's extension. `state` is dropped.
-    pub fn connect<E>(
-        &self,
+    pub fn connect<E: Driver>(
+        self: Pin<&Self>,
         device: &crate::device::Device<E>,
         irql: &mut Passive,
-        resource: &InterruptResource,
+        resource: &InterruptResource<'_>,
         state: S,
         arm: impl FnOnce(&mut Dirql, &mut S),
     ) -> Result<Info> {
+        const {
+            assert!(
+                E::ROUTINES.has_dpc_for_isr(),
+                "`Driver::ROUTINES` lacks `.dpc_for_isr()`, which the ISR may request"
+            );
+        }
         if resource.level <= crate::irql::DISPATCH_LEVEL {
             return Err(NtError::STATUS_NOT_SUPPORTED);
         }
-        device.register(irql, self.registered())?;
+        device.register(irql, self.get_ref().registered())?;
         if !self.gate.begin_connecting() {
             return Err(NtError::STATUS_DEVICE_BUSY);
         }
@@ -234,7 +244,7 @@ impl<S: ServiceRoutine> Interrupt<S> {
         Registered::new(self, |interrupt, irql| drop(interrupt.disconnect(irql)))
     }
 
-    fn connect_any(&self, header: &Header, resource: &InterruptResource) -> Result<Connection> {
+    fn connect_any(&self, header: &Header, resource: &InterruptResource<'_>) -> Result<Connection> {
         let context = core::ptr::from_ref(self).cast_mut().cast();
         let attempts = connect::Attempts {
             physical: header.physical(),
@@ -296,7 +306,8 @@ impl<S: ServiceRoutine> Interrupt<S> {
         let object = unsafe { *self.device.get() };
         // SAFETY: (Pointer) the device object outlives its interrupts, fact 3.
         let dpc = unsafe { &raw mut (*object).Dpc };
-        // SAFETY: (Caller) callable at any IRQL; AddDevice initialised the DPC.
+        // SAFETY: (Caller) callable at any IRQL; AddDevice initialised the DPC, for `connect` has
+        // seen that the driver has a routine for it.
         let _already_queued =
             unsafe { sys::KeInsertQueueDpc(dpc, core::ptr::null_mut(), core::ptr::null_mut()) };
     }

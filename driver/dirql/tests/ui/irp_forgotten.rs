@@ -5,7 +5,7 @@ use dirql::irql::UpToDispatch;
 
 fn dispatch(irp: Irp, _irql: &mut UpToDispatch) -> Dispatched {
     drop(irp);
-    Dispatched(0)
+    Dispatched { status: 0 }
 }
 
 fn main() {}

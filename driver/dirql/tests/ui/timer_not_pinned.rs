@@ -1,0 +1,23 @@
+//! What the kernel keeps the address of must not move.
+
+use dirql::device::Device;
+use dirql::irql::{Dispatch, Passive};
+use dirql::timer::{Timer, TimerRoutine};
+
+struct Tick;
+
+impl TimerRoutine for Tick {
+    type Extension = Extension;
+
+    fn expired(_device: &Device<Extension>, _irql: &mut Dispatch) {}
+}
+
+struct Extension {
+    timer: Timer<Tick>,
+}
+
+fn start(device: &Device<Extension>, irql: &mut Passive) {
+    let _ = device.timer.start_periodic(device, irql, 10);
+}
+
+fn main() {}
