@@ -26,13 +26,14 @@ pub(crate) fn run() {
         Ok(mappings) => mappings,
         Err(why) => fail(format_args!("{why}")),
     };
+    check_the_check();
     check_unmapping();
     check_priorities();
     for processor in 0..cpu::processor_count() {
         check_arrival(processor);
     }
     log!(
-        "The machine keeps its promises: {mappings} mappings, none both writable and executable; \
+        "The machine keeps its promises: {mappings} mappings, no memory both writable and executable; \
          IRQL holds interrupts back; interrupts reach all {} processors.",
         cpu::processor_count()
     );
@@ -43,6 +44,22 @@ fn fail(what: fmt::Arguments<'_>) -> ! {
     stop::refuse(format_args!(
         "The machine does not do what the rig relies on: {what}."
     ))
+}
+
+/// The look at the page tables notices memory that is writable at one address and
+/// executable at another: the rig's code, mapped once more as if it were a device.
+fn check_the_check() {
+    let code = memory::physical_address(run as *const u8);
+    let Some(alias) = code.and_then(|code| memory::map_device(code, 1)) else {
+        fail(format_args!("the rig's own code cannot be found"));
+    };
+    let noticed = memory::check_protections().is_err();
+    memory::unmap_device(alias, 1);
+    if !noticed {
+        fail(format_args!(
+            "code that was mapped writable was not noticed"
+        ));
+    }
 }
 
 /// What is unmapped is gone, and what is mapped anew lies elsewhere.

@@ -20,12 +20,17 @@ const ONE_MIB: u64 = 0x10_0000;
 /// Page tables must lie below, so that a processor that starts can load their root.
 const FOUR_GIB: u64 = 1 << 32;
 
+/// Memory for page tables: 16 MiB, which map 8 GiB a page at a time.
+const TABLES: u64 = 16 << 20;
+
 /// Free memory, by physical address.
 struct Frames {
     /// Ranges of whole pages, from first to behind the last byte, above 1 MiB.
     ranges: ArrayVec<(u64, u64), MAX_RANGES>,
     /// A page below 1 MiB, if there is one and it is free.
     low: Option<u64>,
+    /// What page tables are made of: first free address, address behind the last.
+    tables: (u64, u64),
     /// Frames that were given back.
     returned: alloc::vec::Vec<u64>,
 }
@@ -33,6 +38,7 @@ struct Frames {
 static FRAMES: IrqLock<Frames> = IrqLock::new(Frames {
     ranges: ArrayVec::new_const(),
     low: None,
+    tables: (0, 0),
     returned: alloc::vec::Vec::new(),
 });
 
@@ -56,6 +62,14 @@ pub(super) fn initialize(map: impl Iterator<Item = MemoryRange>) {
             .ranges
             .sort_unstable_by_key(|(start, end)| end - start);
     });
+}
+
+/// Sets memory for page tables aside; returns where. Once.
+pub(super) fn reserve_tables() -> (u64, u64) {
+    let start = take_contiguous(TABLES);
+    let range = (start, start + TABLES);
+    FRAMES.with(|frames| frames.tables = range);
+    range
 }
 
 /// Takes `length` bytes in one piece, from the largest range. Returns where.
@@ -102,13 +116,20 @@ pub(super) fn give_back(frame: u64) {
     FRAMES.with(|frames| frames.returned.push(frame));
 }
 
-/// Frames for page tables.
+/// Frames for page tables, which are mapped where they lie.
 pub(super) struct TableFrames;
 
-// SAFETY: `take` hands out each frame once until it is given back, and page
-// table frames are never given back.
+// SAFETY: Each frame of the range that was set aside is handed out once, and
+// never given back.
 unsafe impl FrameAllocator<Size4KiB> for TableFrames {
     fn allocate_frame(&mut self) -> Option<PhysFrame> {
-        take().map(|frame| PhysFrame::containing_address(PhysAddr::new(frame)))
+        FRAMES.with(|frames| {
+            let (next, end) = frames.tables;
+            if next == end {
+                return None;
+            }
+            frames.tables.0 += PAGE as u64;
+            Some(PhysFrame::containing_address(PhysAddr::new(next)))
+        })
     }
 }

@@ -21,8 +21,8 @@ struct Heap(IrqLock<Talc<Manual, DefaultBinning>>);
 #[global_allocator]
 static ALLOCATOR: Heap = Heap(IrqLock::new(Talc::new(Manual)));
 
-/// Gives the heap its memory. Once, before anything is allocated.
-pub(super) fn initialize() {
+/// Gives the heap its memory; returns where. Once, before anything is allocated.
+pub(super) fn initialize() -> (u64, u64) {
     let start = frames::take_contiguous(HEAP);
     let base = core::ptr::with_exposed_provenance_mut::<u8>(word(start));
     let claimed = ALLOCATOR.0.with(|talc| {
@@ -33,6 +33,7 @@ pub(super) fn initialize() {
     if claimed.is_none() {
         stop::refuse(format_args!("The heap at {start:#x} could not be set up."));
     }
+    (start, start + HEAP)
 }
 
 // SAFETY: Talc returns memory of the layout's size and alignment that nothing

@@ -1,10 +1,12 @@
 //! Memory: page frames, the rig's own page tables, the heap, address ranges.
 //!
-//! Physical memory is mapped where it lies (identity), readable and writable and
-//! never executable, but for the rig's image, whose sections have the rights that
-//! its headers give them. Page 0 is not mapped. Everything else that the rig maps
-//! lies in ranges of its own in the upper half, each between unmapped pages, and
-//! an address that was unmapped is not used again: a stale pointer faults.
+//! The heap, the page tables, the rig's image and what the firmware left are mapped
+//! where they lie in physical memory (identity), readable and writable and never
+//! executable, but for the image, whose sections have the rights that its headers
+//! give them. All other memory is not mapped until it is used, and then lies in
+//! ranges of the upper half, each piece between unmapped pages; so no page has a
+//! second address with other rights. An address that was unmapped is not used again,
+//! and page 0 is never mapped: a stale or null pointer faults.
 //!
 //! | range from | what |
 //! |---|---|
@@ -13,23 +15,25 @@
 //! | `0xffff_b000_0000_0000` | guarded allocations |
 //! | `0xffff_f800_0000_0000` | driver images |
 
+mod check;
 mod frames;
 mod heap;
+mod low_page;
 mod paging;
 mod ranges;
 mod rig_image;
 mod stacks;
 mod translation;
 
-pub(crate) use paging::{Protection, check_protections, page_table_root, physical_address};
+pub(crate) use check::check_protections;
+pub(crate) use low_page::{install_low_page, remove_low_page};
+pub(crate) use paging::{Protection, page_table_root, physical_address};
 pub(crate) use ranges::{
     Place, allocate_guarded, free_guarded, map_device, map_driver_image, protect_driver_image,
     unmap_device, unmap_driver_image,
 };
 pub(crate) use stacks::{EXCEPTION_STACK, PROCESSOR_STACK, allocate_stack, stack_above};
 pub(crate) use translation::acknowledge_translation_change;
-
-pub(crate) use paging::{install_low_page, remove_low_page};
 
 use crate::machine::boot::BootInformation;
 use crate::machine::{cpu, stop};
@@ -46,7 +50,7 @@ pub(crate) fn initialize(boot: &BootInformation) {
         ));
     }
     frames::initialize(boot.memory_ranges());
-    heap::initialize();
+    let own = [heap::initialize(), frames::reserve_tables()];
     let image = rig_image::RigImage::of(boot);
-    paging::initialize(boot, &image);
+    paging::initialize(boot, &image, &own);
 }

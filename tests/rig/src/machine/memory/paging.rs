@@ -1,11 +1,10 @@
 //! The rig's page tables.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use uefi::boot::MemoryType;
 use x86_64::registers::control::{Cr3, Cr3Flags};
-use x86_64::structures::paging::mapper::{MapToError, MapperFlush, TranslateResult};
+use x86_64::structures::paging::mapper::{MapToError, MapperFlush};
 use x86_64::structures::paging::{
     FrameAllocator, Mapper, OffsetPageTable, Page, PageSize, PageTable, PageTableFlags, PhysFrame,
     Size2MiB, Size4KiB, Translate,
@@ -13,13 +12,13 @@ use x86_64::structures::paging::{
 use x86_64::{PhysAddr, VirtAddr};
 
 use super::PAGE;
-use super::frames::{self, TableFrames};
+use super::frames::TableFrames;
 use super::rig_image::RigImage;
 use super::translation::flush_everywhere;
 use crate::machine::boot::{BootInformation, MemoryRange};
 use crate::machine::stop;
 use crate::machine::sync::IrqLock;
-use crate::machine::word::{low_32, word};
+use crate::machine::word::word;
 
 /// What may be done on a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +63,9 @@ static TABLES: IrqLock<Option<OffsetPageTable<'static>>> = IrqLock::new(None);
 /// Physical address of the root, for processors that start.
 static ROOT: spin::Once<u32> = spin::Once::new();
 
-/// Builds the page tables and makes processor 0 use them.
-pub(super) fn initialize(boot: &BootInformation, image: &RigImage) {
+/// Builds the page tables and makes processor 0 use them. `own` are the ranges
+/// that the rig uses where they lie.
+pub(super) fn initialize(boot: &BootInformation, image: &RigImage, own: &[(u64, u64)]) {
     let Some(root) = TableFrames.allocate_frame() else {
         no_memory();
     };
@@ -75,10 +75,10 @@ pub(super) fn initialize(boot: &BootInformation, image: &RigImage) {
     unsafe { table.write(PageTable::new()) };
     // SAFETY: As above, and this reference is the only one.
     let table: &'static mut PageTable = unsafe { &mut *table };
-    // SAFETY: Page table frames are memory, and memory is mapped where it lies,
-    // by the firmware's tables until the switch below and by these from then on.
+    // SAFETY: Page table frames are mapped where they lie, by the firmware's
+    // tables until the switch below, and by these from then on (`own` has them).
     let mut tables = unsafe { OffsetPageTable::new(table, VirtAddr::zero()) };
-    for (start, end) in memory_ranges(boot.memory_ranges()) {
+    for (start, end) in memory_ranges(boot.memory_ranges(), own) {
         map_identity(&mut tables, image, start, end);
     }
     let Ok(low_root) = u32::try_from(root.start_address().as_u64()) else {
@@ -86,8 +86,8 @@ pub(super) fn initialize(boot: &BootInformation, image: &RigImage) {
     };
     ROOT.call_once(|| low_root);
     TABLES.with(|slot| *slot = Some(tables));
-    // SAFETY: The new tables map all memory where it lies, as the firmware's did:
-    // the code that runs, with its rights, its stack and its data.
+    // SAFETY: The new tables map all memory that is in use where it lies, as the
+    // firmware's did: the code that runs, its stack and its data.
     unsafe { Cr3::write(root, Cr3Flags::empty()) };
 }
 
@@ -108,9 +108,9 @@ fn no_memory() -> ! {
     ))
 }
 
-/// The ranges that are memory, neighbours joined.
-fn memory_ranges(map: impl Iterator<Item = MemoryRange>) -> Vec<(u64, u64)> {
-    let is_memory = |range: &MemoryRange| {
+/// The ranges that are in use where they lie, neighbours joined.
+fn memory_ranges(map: impl Iterator<Item = MemoryRange>, own: &[(u64, u64)]) -> Vec<(u64, u64)> {
+    let is_in_use = |range: &MemoryRange| {
         matches!(
             range.kind,
             MemoryType::LOADER_CODE
@@ -119,14 +119,14 @@ fn memory_ranges(map: impl Iterator<Item = MemoryRange>) -> Vec<(u64, u64)> {
                 | MemoryType::BOOT_SERVICES_DATA
                 | MemoryType::RUNTIME_SERVICES_CODE
                 | MemoryType::RUNTIME_SERVICES_DATA
-                | MemoryType::CONVENTIONAL
                 | MemoryType::ACPI_RECLAIM
                 | MemoryType::ACPI_NON_VOLATILE
         )
     };
     let mut sorted: Vec<_> = map
-        .filter(is_memory)
+        .filter(is_in_use)
         .map(|range| (range.start, range.end))
+        .chain(own.iter().copied())
         .collect();
     sorted.sort_unstable();
     let mut joined: Vec<(u64, u64)> = Vec::new();
@@ -188,7 +188,7 @@ where
     Ok(S::SIZE)
 }
 
-/// Maps the page at `virtual_address`, in the upper half; false when there is no
+/// Maps the page at `virtual_address`, where nothing is mapped; false when there is no
 /// memory for page tables.
 pub(super) fn map(virtual_address: u64, physical: u64, protection: Protection) -> bool {
     TABLES.with(|tables| {
@@ -248,67 +248,7 @@ pub(crate) fn physical_address(address: *const u8) -> Option<u64> {
     })
 }
 
-/// Fills the page below 1 MiB in and makes it executable; processors start there.
-pub(crate) fn install_low_page(fill: impl FnOnce(&mut [u8], u32)) -> u64 {
-    let page = frames::take_low_page();
-    let bytes = core::ptr::with_exposed_provenance_mut::<u8>(word(page));
-    // SAFETY: The page was just taken for good, is mapped where it lies, and
-    // nothing else refers to it.
-    let bytes = unsafe { core::slice::from_raw_parts_mut(bytes, PAGE) };
-    fill(bytes, low_32(page));
-    if !protect(page, 1, Protection::ReadExecute) {
-        stop::refuse(format_args!(
-            "The page at {page:#x}, where processors start, could not be made executable."
-        ));
-    }
-    page
-}
-
-/// Unmaps that page again; no processor starts any more.
-pub(crate) fn remove_low_page(page: u64) {
-    unmap(page, 1, |_| {});
-}
-
-/// Looks at every mapping: none may be both writable and executable, and page 0
-/// must not be mapped. Returns the number of mappings, or what is wrong.
-pub(crate) fn check_protections() -> Result<usize, String> {
-    TABLES.with(|tables| {
-        let Some(tables) = tables else {
-            return Err(String::from("there are no page tables"));
-        };
-        if !matches!(
-            tables.translate(VirtAddr::zero()),
-            TranslateResult::NotMapped
-        ) {
-            return Err(String::from("page 0 is mapped"));
-        }
-        count_mappings(tables.level_4_table(), 4, 0)
-    })
-}
-
-/// Counts the mappings below a table.
-fn count_mappings(table: &PageTable, level: u32, base: u64) -> Result<usize, String> {
-    let mut count = 0;
-    for (index, entry) in table.iter().enumerate() {
-        let flags = entry.flags();
-        if !flags.contains(PageTableFlags::PRESENT) {
-            continue;
-        }
-        let at = base + ((index as u64) << (12 + 9 * (level - 1)));
-        if level > 1 && !flags.contains(PageTableFlags::HUGE_PAGE) {
-            let lower =
-                core::ptr::with_exposed_provenance::<PageTable>(word(entry.addr().as_u64()));
-            // SAFETY: The entry is present and no leaf, so it holds a page table's
-            // address, mapped where it lies; the caller holds the tables' lock.
-            count += count_mappings(unsafe { &*lower }, level - 1, at)?;
-            continue;
-        }
-        count += 1;
-        if flags.contains(PageTableFlags::WRITABLE) && !flags.contains(PageTableFlags::NO_EXECUTE) {
-            return Err(alloc::format!(
-                "the mapping at {at:#x} is both writable and executable"
-            ));
-        }
-    }
-    Ok(count)
+/// Runs `routine` with the root table, if the rig has its page tables already.
+pub(super) fn with_root<R>(routine: impl FnOnce(&PageTable) -> R) -> Option<R> {
+    TABLES.with(|tables| Some(routine(tables.as_ref()?.level_4_table())))
 }
