@@ -42,6 +42,10 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Factorials beside one another, and their width.
+const COLUMNS: usize = 3;
+const WIDTH: usize = 31;
+
 /// Runs it. The last line that it prints is its figure, and only if all went as
 /// it should.
 fn run() -> anyhow::Result<()> {
@@ -167,12 +171,18 @@ fn factorials(eductl: &Eductl) -> anyhow::Result<()> {
          0. eductl compares each with its own computation."
     );
     let begin = Instant::now();
+    println!("   $ eductl factorial N          for N = 0 to {LAST_OPERAND}");
+    let mut results = Vec::new();
     for n in 0..=LAST_OPERAND {
-        eductl.show(&format!("factorial {n}"))?;
+        results.push(eductl.run(&format!("factorial {n}"))?);
+    }
+    for line in results.chunks(COLUMNS) {
+        let cells: Vec<String> = line.iter().map(|cell| format!("{cell:<WIDTH$}")).collect();
+        println!("   {}", cells.concat().trim_end());
     }
     println!(
         "   {} factorials, all right, in {:.1} s.",
-        LAST_OPERAND + 1,
+        results.len(),
         begin.elapsed().as_secs_f64()
     );
     Ok(())

@@ -21,6 +21,9 @@ use crate::artifacts::Artifacts;
 /// Deepest stack that is shown.
 const DEEPEST: usize = 64;
 
+/// What the build puts in place of the repository's own folder.
+const SOURCES: &str = "/dirql/";
+
 /// An image in the rig.
 #[derive(Clone, Debug)]
 pub(crate) struct Module {
@@ -156,9 +159,15 @@ fn functions(symbols: &Path, offset: u32) -> anyhow::Result<Vec<String>> {
         .frames
         .into_iter()
         .map(|frame| {
-            let function = frame.function.unwrap_or_else(|| "(no name)".to_owned());
+            let function = frame.function.as_deref().unwrap_or("(no name)");
+            // Functions without parameters that the compiler knows keep the name
+            // that the linker sees.
+            let function = format!("{:#}", rustc_demangle::demangle(function));
             match (frame.file, frame.line) {
-                (Some(file), Some(line)) => format!("{function}  {file}:{line}"),
+                (Some(file), Some(line)) => {
+                    let file = file.strip_prefix(SOURCES).unwrap_or(&file);
+                    format!("{function}  {file}:{line}")
+                }
                 _ => function,
             }
         })

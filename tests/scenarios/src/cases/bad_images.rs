@@ -88,6 +88,7 @@ pub(super) fn add(list: &mut List) {
         put(image, at, NO_IMPORT)?;
         sign(image)
     });
+    list.add("bad-image/that-breaks-a-rule", breaks_a_rule);
     list.add("bad-image/eductl.exe", |artifacts| {
         let program = artifacts.eductl_exe();
         ensure!(program.is_file(), "{} is not there", program.display());
@@ -109,6 +110,48 @@ fn altered(artifacts: &Artifacts, words: &[&str], alter: Alteration) -> anyhow::
     let copy: &Path = &folder.path().join("edu.sys");
     fs::write(copy, &image).context("cannot write the altered driver")?;
     refused(&Machine::new(artifacts).with_driver(copy), words)
+}
+
+/// A driver that calls one kernel routine for another breaks a rule as soon as it
+/// does so, and the stack leads from the rig into the driver, with names and
+/// lines of both.
+fn breaks_a_rule(artifacts: &Artifacts) -> anyhow::Result<()> {
+    let mut image = fs::read(artifacts.driver()).context("cannot read the driver")?;
+    let [raise, lower] = [b"\0KfRaiseIrql\0", b"\0KeLowerIrql\0"];
+    let places = [find(&image, raise), find(&image, lower)];
+    let [Some(at_raise), Some(at_lower)] = places else {
+        anyhow::bail!("the driver does not import what it should");
+    };
+    put(&mut image, at_raise, lower)?;
+    put(&mut image, at_lower, raise)?;
+    sign(&mut image)?;
+    let folder = tempfile::tempdir().context("cannot make a folder")?;
+    let copy = folder.path().join("edu.sys");
+    fs::write(&copy, &image).context("cannot write the altered driver")?;
+    let machine = Machine::new(artifacts).with_driver(&copy);
+    let (running, _) = machine.start()?.wait_ready()?;
+    // It raises IRQL when it is stopped.
+    let (_, ended) = running.shut_down()?;
+    let stop = ended
+        .stop
+        .as_ref()
+        .with_context(|| format!("the rig should have stopped, but {ended}"))?;
+    ensure!(
+        stop.code.starts_with("IRQL-"),
+        "an IRQL rule was broken, but {stop}"
+    );
+    for words in [
+        "rig::nt::",
+        "edu.sys+",
+        "dirql::",
+        "driver/dirql/src/irql.rs:",
+    ] {
+        ensure!(
+            stop.frames.iter().any(|frame| frame.contains(words)),
+            "the stack does not show {words}: {stop}"
+        );
+    }
+    Ok(())
 }
 
 /// Stores the checksum that the altered image has, so that it is refused for

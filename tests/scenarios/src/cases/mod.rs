@@ -20,6 +20,9 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::artifacts::Artifacts;
 
+/// Rigs that start and stop at the same time.
+const SIDE_BY_SIDE: usize = 2;
+
 /// The program `scenarios`: runs all of them, or those whose names hold a word.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -31,28 +34,35 @@ pub fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    // One rig at a time: several would only make one another slow.
-    arguments.test_threads.get_or_insert(1);
-    libtest_mimic::run(&arguments, all(&artifacts)).exit_code()
+    let (alone, side_by_side) = all(&artifacts);
+    // Several rigs that are timed and that have several processors would only
+    // make one another slow; those that just start and stop have room to share.
+    let threads = arguments.test_threads;
+    arguments.test_threads = threads.or(Some(1));
+    let first = libtest_mimic::run(&arguments, alone);
+    arguments.test_threads = threads.or(Some(SIDE_BY_SIDE));
+    let second = libtest_mimic::run(&arguments, side_by_side);
+    if first.has_failed() || second.has_failed() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
-/// All of them, in the order in which they should run: what everything else
-/// rests on comes first.
-fn all(artifacts: &Artifacts) -> Vec<Trial> {
-    let artifacts = Arc::new(artifacts.clone());
-    let mut list = List {
-        artifacts,
-        trials: Vec::new(),
-    };
-    traffic::add(&mut list);
-    channel::add(&mut list);
-    command_line::add(&mut list);
-    pnp::add(&mut list);
-    bad_images::add(&mut list);
-    bad_options::add(&mut list);
-    self_tests::add(&mut list);
-    windows_program::add(&mut list);
-    list.trials
+/// All of them, in the order in which they should run, for what everything else
+/// rests on comes first: those that need the host for themselves, and the rest.
+fn all(artifacts: &Artifacts) -> (Vec<Trial>, Vec<Trial>) {
+    let mut alone = List::new(artifacts);
+    traffic::add(&mut alone);
+    channel::add(&mut alone);
+    command_line::add(&mut alone);
+    pnp::add(&mut alone);
+    windows_program::add(&mut alone);
+    let mut side_by_side = List::new(artifacts);
+    bad_images::add(&mut side_by_side);
+    bad_options::add(&mut side_by_side);
+    self_tests::add(&mut side_by_side);
+    (alone.trials, side_by_side.trials)
 }
 
 /// The list being made.
@@ -62,6 +72,13 @@ struct List {
 }
 
 impl List {
+    fn new(artifacts: &Artifacts) -> Self {
+        Self {
+            artifacts: Arc::new(artifacts.clone()),
+            trials: Vec::new(),
+        }
+    }
+
     fn add(
         &mut self,
         name: impl Into<String>,
