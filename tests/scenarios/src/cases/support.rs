@@ -1,5 +1,7 @@
 //! What several scenarios do in the same way.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, ensure};
 use eductl::{
     Device, DeviceError, NtStatus, TransportError,
@@ -48,8 +50,12 @@ pub(super) fn take_down(running: Running, outcome: anyhow::Result<()>) -> anyhow
     Ok(report)
 }
 
+/// Longest run of a rig that ends by itself soon after it has booted.
+const SHORT_RUN: Duration = Duration::from_mins(2);
+
 /// Boots `machine`, which must end by itself.
 pub(super) fn to_the_end(machine: &Machine) -> anyhow::Result<Ended> {
+    let machine = machine.clone().with_time_limit(SHORT_RUN);
     machine.start()?.wait_ended()
 }
 
