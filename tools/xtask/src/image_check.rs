@@ -119,6 +119,10 @@ const CHECKS: &[Check] = &[
         judge: symbols::judge,
     },
     Check {
+        name: "source lines",
+        judge: symbols::judge_source_lines,
+    },
+    Check {
         name: "time stamp",
         judge: symbols::judge_time_stamp,
     },

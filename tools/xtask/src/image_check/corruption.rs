@@ -5,7 +5,7 @@ use anyhow::{Context as _, ensure};
 use object::pe::{
     IMAGE_DIRECTORY_ENTRY_DEBUG, IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE,
     IMAGE_DLLCHARACTERISTICS_HIGH_ENTROPY_VA, IMAGE_DLLCHARACTERISTICS_NX_COMPAT,
-    IMAGE_FILE_RELOCS_STRIPPED, IMAGE_SCN_MEM_WRITE,
+    IMAGE_FILE_RELOCS_STRIPPED, IMAGE_SCN_MEM_EXECUTE, IMAGE_SCN_MEM_WRITE,
 };
 
 use super::{LARGEST, Subject, Verdict, failing};
@@ -25,7 +25,6 @@ const MACHINE: usize = 4;
 const OPTIONAL_HEADER_SIZE: usize = 20;
 const CHARACTERISTICS: usize = 22;
 const OPTIONAL_HEADER: usize = 24;
-const ENTRY_POINT: usize = OPTIONAL_HEADER + 16;
 const SECTION_ALIGNMENT: usize = OPTIONAL_HEADER + 32;
 const SUBSYSTEM_VERSION: usize = OPTIONAL_HEADER + 48;
 const SUBSYSTEM: usize = OPTIONAL_HEADER + 68;
@@ -85,10 +84,7 @@ const CORRUPTIONS: &[Corruption] = &[
         what: "code that can be written",
         noticed_by: "section protection",
         apply: |subject| {
-            let size = subject.get(OPTIONAL_HEADER_SIZE)?;
-            let flags = OPTIONAL_HEADER + usize::from(size) + SECTION_FLAGS;
-            // The flag is in the last of four bytes.
-            let last = subject.at(flags + 3)?;
+            let last = subject.first_section_flags()?;
             subject.image[last] |= IMAGE_SCN_MEM_WRITE.0.to_le_bytes()[3];
             Ok(())
         },
@@ -99,9 +95,13 @@ const CORRUPTIONS: &[Corruption] = &[
         apply: |subject| subject.put(SECTION_ALIGNMENT, &512_u32.to_le_bytes()),
     },
     Corruption {
-        what: "an entry point in its headers",
+        what: "an entry point in data",
         noticed_by: "entry point",
-        apply: |subject| subject.put(ENTRY_POINT, &0_u32.to_le_bytes()),
+        apply: |subject| {
+            let last = subject.first_section_flags()?;
+            subject.image[last] &= !IMAGE_SCN_MEM_EXECUTE.0.to_le_bytes()[3];
+            Ok(())
+        },
     },
     Corruption {
         what: "another checksum",
@@ -135,6 +135,19 @@ const CORRUPTIONS: &[Corruption] = &[
         what: "a PDB in a folder",
         noticed_by: "symbols",
         apply: |subject| subject.rename(b"edu.pdb\0", b"a/b.pdb\0"),
+    },
+    Corruption {
+        what: "symbols of another source",
+        noticed_by: "source lines",
+        apply: |subject| {
+            let mut found = 0;
+            while let Ok(at) = find(&subject.symbols, b"/dirql/driver/") {
+                subject.symbols[at..at + 6].copy_from_slice(b"/other");
+                found += 1;
+            }
+            ensure!(found > 0, "the PDB names no source of the driver");
+            Ok(())
+        },
     },
     Corruption {
         what: "a time stamp that is a time",
@@ -188,6 +201,13 @@ impl Subject {
     fn get(&self, offset: usize) -> anyhow::Result<u16> {
         let at = self.at(offset)?;
         Ok(u16::from_le_bytes([self.image[at], self.image[at + 1]]))
+    }
+
+    /// Where the last of the four bytes of the first section's flags is, which
+    /// is the code's: it has what may be done with the section.
+    fn first_section_flags(&self) -> anyhow::Result<usize> {
+        let size = self.get(OPTIONAL_HEADER_SIZE)?;
+        self.at(OPTIONAL_HEADER + usize::from(size) + SECTION_FLAGS + 3)
     }
 
     fn clear(&mut self, offset: usize, bits: u16) -> anyhow::Result<()> {

@@ -7,7 +7,7 @@ use object::{
     LittleEndian as LE, Object as _,
     pe::{IMAGE_DEBUG_TYPE_REPRO, IMAGE_DIRECTORY_ENTRY_DEBUG, ImageDebugDirectory},
 };
-use pdb2::PDB;
+use pdb_addr2line::{ContextPdbData, pdb::PDB};
 
 use super::Subject;
 
@@ -41,6 +41,35 @@ pub(super) fn judge(subject: &Subject) -> anyhow::Result<String> {
         named.age()
     );
     Ok(format!("{PDB_NAME} {guid}"))
+}
+
+/// Where the source of the driver's crates lies, as far as the PDB says.
+const SOURCE: &str = "/dirql/driver/";
+
+/// Fails unless the PDB has the source line of the image's entry point.
+pub(super) fn judge_source_lines(subject: &Subject) -> anyhow::Result<String> {
+    let entry = subject.header()?.address_of_entry_point.get(LE);
+    let pdb = PDB::open(Cursor::new(&subject.symbols)).context("edu.pdb is no PDB")?;
+    let symbols = ContextPdbData::try_from_pdb(pdb).context("edu.pdb has no debug information")?;
+    let context = symbols.make_context()?;
+    let frames = context
+        .find_frames(entry)?
+        .with_context(|| format!("edu.pdb has no function at the entry point {entry:#x}"))?;
+    let frame = frames
+        .frames
+        .last()
+        .context("edu.pdb has a function without a frame")?;
+    let (function, file) = (frame.function.as_deref(), frame.file.as_deref());
+    ensure!(
+        file.is_some_and(|file| file.starts_with(SOURCE)),
+        "edu.pdb says that the entry point is in {file:?}, and not below {SOURCE}"
+    );
+    Ok(format!(
+        "the entry point is {} in {}:{}",
+        function.unwrap_or_default(),
+        file.unwrap_or_default(),
+        frame.line.unwrap_or_default()
+    ))
 }
 
 /// Fails unless the time stamp is a hash, so that the same source gives the same

@@ -34,8 +34,10 @@ enum Part {
     Build,
     /// The kernel's structures are laid out as Microsoft's metadata says
     Abi,
-    /// edu.sys is a proper kernel image, and comes out the same elsewhere
+    /// edu.sys is a proper kernel image
     Image,
+    /// edu.sys comes out the same when it is built elsewhere
+    Reproducible,
     /// edu.sys in the rig, and eductl.exe under Wine
     Scenarios,
 }
@@ -53,7 +55,8 @@ impl Part {
             Self::Lint => parts::lint(),
             Self::Build => parts::build(),
             Self::Abi => parts::abi(),
-            Self::Image => Ok(parts::image(workspace)),
+            Self::Image => parts::image(workspace),
+            Self::Reproducible => parts::reproducible(workspace),
             Self::Scenarios => parts::scenarios(workspace, arguments),
         }
     }
