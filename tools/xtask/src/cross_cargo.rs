@@ -86,8 +86,8 @@ impl CrossCargo {
             .map(PathBuf::from)
             .or_else(|| env::home_dir().map(|home| home.join(".cargo")))
             .context("there is neither CARGO_HOME nor a home folder")?;
-        let real_library = fs::canonicalize(library)
-            .with_context(|| format!("cannot tell where {} is", library.display()))?;
+        // A toolchain that came with its standard library may lack the source.
+        let real_library = fs::canonicalize(library).unwrap_or_else(|_| library.to_path_buf());
         Ok([
             (cargo_home.join("registry/src").as_path(), "/crates"),
             (library, "/rust/library"),
@@ -109,7 +109,8 @@ impl CrossCargo {
                 toolchain::for_target(Target::Kernel)?
                     .cargo()
                     .current_dir(self.workspace.root())
-                    .args(["clean", "--package", "wdk-build", "--target-dir"])
+                    .args(["clean", "--release", "--package", "wdk-build"])
+                    .arg("--target-dir")
                     .arg(&self.target_dir),
             )?;
         }
