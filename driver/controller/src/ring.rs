@@ -37,7 +37,7 @@ impl<V, const N: usize> Ring<V, N> {
         if self.length >= N {
             return Err(value);
         }
-        let index = self.first.wrapping_add(self.length) % N;
+        let index = Self::wrap(self.first.wrapping_add(self.length));
         match self.slots.get_mut(index) {
             // Said to be empty, so that overwriting it is no drop of a result: under
             // the lock nothing may be dropped, and the compiler leaves that code out.
@@ -50,10 +50,15 @@ impl<V, const N: usize> Ring<V, N> {
         }
     }
 
+    /// An index below `2 * N`, put back onto the ring.
+    fn wrap(index: usize) -> usize {
+        index.checked_sub(N).unwrap_or(index)
+    }
+
     /// Takes the oldest result.
     pub(crate) fn pop(&mut self) -> Option<V> {
         let value = self.slots.get_mut(self.first)?.take()?;
-        self.first = self.first.wrapping_add(1) % N;
+        self.first = Self::wrap(self.first.wrapping_add(1));
         self.length = self.length.saturating_sub(1);
         Some(value)
     }

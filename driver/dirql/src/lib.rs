@@ -61,6 +61,17 @@
 //! rust-analyzer. Its routines answer as an empty kernel would.
 
 #![no_std]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::float_arithmetic,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
 #![expect(
     unsafe_code,
     reason = "this crate is where the driver's side meets the kernel's C interface"

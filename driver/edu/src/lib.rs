@@ -14,6 +14,17 @@
 //! [`lifetime`] starts and stops the device.
 
 #![no_std]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::float_arithmetic,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
 #![forbid(unsafe_code)]
 
 #[cfg(not(windows))]

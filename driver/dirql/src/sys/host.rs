@@ -256,6 +256,10 @@ pub(crate) unsafe fn KeReleaseSpinLockFromDpcLevel(lock: *mut KSPIN_LOCK) {
     assert_eq!(held, 1, "the spin lock was not held");
 }
 
+#[cfg_attr(
+    not(test),
+    expect(clippy::panic, reason = "what a bug check is to a host program")
+)]
 pub(crate) unsafe fn KeBugCheckEx(code: u32, p1: u64, p2: u64, p3: u64, p4: u64) -> ! {
     panic!("bug check {code:#x} ({p1:#x}, {p2:#x}, {p3:#x}, {p4:#x})")
 }
