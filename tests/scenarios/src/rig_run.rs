@@ -17,7 +17,7 @@ use crate::{
 
 /// Boot edu.sys in the rig
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask rig")]
+#[command(name = "rig-run", bin_name = "cargo xtask rig")]
 struct Arguments {
     #[command(flatten)]
     machine: MachineOptions,
