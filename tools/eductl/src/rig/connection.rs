@@ -7,7 +7,7 @@
 
 use std::{
     collections::HashMap,
-    io::{ErrorKind, Read as _, Write as _},
+    io::Write as _,
     net::Shutdown,
     os::unix::net::UnixStream,
     process,
@@ -16,14 +16,13 @@ use std::{
     time::Duration,
 };
 
-use rig_protocol::{Deframer, Frame, MAX_OUTSTANDING, Reply, Request, encode};
+use rig_protocol::{Frame, MAX_OUTSTANDING, Reply, Request, encode};
 
+use super::incoming::{ENDED, Event, Incoming, is_end};
 use crate::transport::{Operation, TransportError};
 
 /// How long the rig may leave a request lying in the socket.
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
-
-const ENDED: &str = "the rig has ended the command channel; its log says why";
 
 /// The channel to one rig.
 pub(super) struct Connection {
@@ -279,77 +278,6 @@ impl State {
         self.last_number = self.last_number.checked_add(1).unwrap_or(1);
         self.last_number
     }
-}
-
-enum Event {
-    Reply(Frame<Reply>),
-    Garbled(String),
-    Ended(String),
-}
-
-/// The reader thread's view of the socket.
-struct Incoming {
-    stream: UnixStream,
-    deframer: Deframer,
-    bytes: std::vec::IntoIter<u8>,
-    ended: bool,
-}
-
-impl Incoming {
-    fn new(stream: UnixStream) -> Self {
-        Self {
-            stream,
-            deframer: Deframer::new(),
-            bytes: Vec::new().into_iter(),
-            ended: false,
-        }
-    }
-
-    fn fill(&mut self) -> Result<(), String> {
-        let mut buffer = vec![0; 4096];
-        match self.stream.read(&mut buffer) {
-            Ok(0) => Err(ENDED.to_owned()),
-            Ok(length) => {
-                buffer.truncate(length);
-                self.bytes = buffer.into_iter();
-                Ok(())
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
-            Err(error) if is_end(&error) => Err(ENDED.to_owned()),
-            Err(error) => Err(format!("the command channel cannot be read: {error}")),
-        }
-    }
-}
-
-impl Iterator for Incoming {
-    type Item = Event;
-
-    fn next(&mut self) -> Option<Event> {
-        loop {
-            for byte in self.bytes.by_ref() {
-                match self.deframer.push(byte) {
-                    Some(Ok(frame)) => return Some(Event::Reply(frame)),
-                    Some(Err(error)) => return Some(Event::Garbled(error.to_string())),
-                    None => {}
-                }
-            }
-            if self.ended {
-                return None;
-            }
-            if let Err(reason) = self.fill() {
-                self.ended = true;
-                return Some(Event::Ended(reason));
-            }
-        }
-    }
-}
-
-/// Whether the other side has closed the socket, perhaps with unread bytes in it.
-fn is_end(error: &std::io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
-    )
 }
 
 #[cfg(test)]

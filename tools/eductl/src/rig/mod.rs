@@ -6,6 +6,7 @@
 
 mod connection;
 mod handle;
+mod incoming;
 
 use std::{os::unix::net::UnixStream, path::Path, sync::Arc, time::Duration};
 
