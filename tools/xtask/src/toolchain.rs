@@ -36,8 +36,10 @@ impl Target {
     }
 }
 
-/// The workspace's `rust-version`.
-const OLDEST: (u32, u32) = (1, 91);
+/// The first Rust that compiles for Windows on other systems: the compiler's
+/// wrapper remaps paths with `--remap-path-scope`. The crates themselves are
+/// content with the workspace's `rust-version`.
+const OLDEST: (u32, u32) = (1, 95);
 
 /// A cargo and a rustc that belong together.
 #[derive(Clone, Debug)]
@@ -135,7 +137,8 @@ impl Toolchain {
                 cargo.arg("-Zbuild-std-features=compiler-builtins-mem");
             }
             // The workspace's release profile is for kernel images. These
-            // settings save minutes for a program that waits for a device all its life.
+            // settings save minutes for a program that waits for a device all
+            // its life.
             Target::User => {
                 for setting in [
                     "lto=false",
