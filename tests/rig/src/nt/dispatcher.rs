@@ -16,23 +16,26 @@ use wdk_sys::{
     PKEVENT, PLARGE_INTEGER, PVOID,
 };
 
-use crate::machine::cpu;
+use crate::machine::cpu::{self, MAX_PROCESSORS};
+use crate::machine::log::log;
 use crate::machine::sync::IrqLock;
 use crate::machine::time::system_time_100ns;
+use crate::nt::hang::{HANG_100NS, hang};
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::object_type::{ObjectType, initialise_header, object_type};
 use crate::nt::routine::Routine;
 use crate::nt::status::{STATUS_SUCCESS, STATUS_TIMEOUT};
 use crate::nt::violation::{check, fatal};
 
-/// A wait that is not over after so long never will be.
-pub(crate) const HANG_100NS: u64 = 90 * 10_000_000;
-
 /// Guards every object's signal state.
 static STATES: IrqLock<()> = IrqLock::new(());
 
 /// One bit for each processor that waits.
 static WAITING: AtomicU64 = AtomicU64::new(0);
+
+/// What each processor waits for.
+static WAITS: IrqLock<[Option<&'static str>; MAX_PROCESSORS]> =
+    IrqLock::new([None; MAX_PROCESSORS]);
 
 /// Makes every processor that waits look again. Any IRQL.
 pub(crate) fn wake_waiters() {
@@ -46,9 +49,10 @@ pub(crate) fn wake_waiters() {
 
 /// Waits at PASSIVE_LEVEL or APC_LEVEL until `ready` says so; `false` when
 /// `deadline` (in [`system_time_100ns`]) passes first.
-pub(crate) fn wait_until(what: &str, deadline: Option<u64>, ready: impl Fn() -> bool) -> bool {
+pub(crate) fn wait_until(what: &'static str, deadline: Option<u64>, ready: impl Fn() -> bool) -> bool {
     let bit = 1 << cpu::current_processor();
     let started = system_time_100ns();
+    note_wait(Some(what));
     WAITING.fetch_or(bit, Ordering::AcqRel);
     let is_ready = loop {
         if ready() {
@@ -59,8 +63,7 @@ pub(crate) fn wait_until(what: &str, deadline: Option<u64>, ready: impl Fn() -> 
             break false;
         }
         if now - started > HANG_100NS {
-            fatal(
-                "HANG",
+            hang(
                 what,
                 format_args!("{what} has been waiting for 90 seconds."),
             );
@@ -68,7 +71,28 @@ pub(crate) fn wait_until(what: &str, deadline: Option<u64>, ready: impl Fn() -> 
         cpu::wait_for_interrupt_unless(&ready);
     };
     WAITING.fetch_and(!bit, Ordering::AcqRel);
+    note_wait(None);
     is_ready
+}
+
+/// Notes what this processor waits for.
+fn note_wait(what: Option<&'static str>) {
+    WAITS.with(|waits| {
+        if let Some(wait) = waits.get_mut(cpu::current_processor()) {
+            *wait = what;
+        }
+    });
+}
+
+/// Writes what the processors wait for to the log, for a run that hangs.
+pub(crate) fn describe() {
+    WAITS.with(|waits| {
+        for (processor, wait) in waits.iter().enumerate() {
+            if let Some(what) = wait {
+                log!("Processor {processor} waits: {what}.");
+            }
+        }
+    });
 }
 
 /// The point in time that a timeout names: negative is from now on, in 100 ns.

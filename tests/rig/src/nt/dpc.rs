@@ -21,6 +21,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use wdk_sys::{BOOLEAN, KDPC, LIST_ENTRY, PKDEFERRED_ROUTINE, PRKDPC, PVOID};
 
 use crate::machine::cpu::{self, MAX_PROCESSORS};
+use crate::machine::log::log;
 use crate::machine::sync::IrqLock;
 use crate::nt::callout::{Callback, call_out};
 use crate::nt::dispatcher::{wait_until, wake_waiters};
@@ -302,4 +303,28 @@ pub(crate) fn assert_none_within(routine: &str, memory: &Range<usize>) {
         );
     }
     INITIALISED.with(|known| known.retain(|dpc| !memory.contains(dpc)));
+}
+
+/// Writes what is queued or running to the log, for a run that hangs.
+pub(crate) fn describe() {
+    for (processor, queue) in QUEUES.iter().enumerate().take(cpu::processor_count()) {
+        queue.with(|queue| {
+            if let Some(running) = queue.running {
+                log!(
+                    "Processor {processor} is in the DPC at {:#x}, number {} of {}.",
+                    running.dpc,
+                    running.sequence,
+                    queue.inserted
+                );
+            }
+            for entry in &queue.waiting {
+                log!(
+                    "The DPC at {:#x}, number {} of {}, waits for processor {processor}.",
+                    entry.dpc,
+                    entry.sequence,
+                    queue.inserted
+                );
+            }
+        });
+    }
 }

@@ -22,6 +22,7 @@ mod dpc;
 mod driver;
 mod file;
 mod format;
+mod hang;
 mod interface;
 mod interrupt;
 mod io_manager;

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use rig_protocol::IrqKind;
 use wdk_sys::PDEVICE_OBJECT;
 
+use crate::machine::log::log;
 use crate::machine::pci::PciFunction;
 use crate::machine::sync::IrqLock;
 use crate::nt::device::Device;
@@ -196,5 +197,19 @@ impl Node {
     /// The address on the bus: device in the high half, function in the low.
     pub(crate) fn bus_address(&self) -> u32 {
         u32::from(self.function.device) << 16 | u32::from(self.function.function)
+    }
+}
+
+/// Writes every device's state to the log, for a run that hangs.
+pub(crate) fn describe() {
+    for node in all() {
+        log!(
+            "Device {} (PDO {:p}, above it {:p}) is {:?}, with {} files open.",
+            node.index,
+            node.pdo.pointer(),
+            node.pdo.attached(),
+            node.state(),
+            node.open_files()
+        );
     }
 }

@@ -41,15 +41,10 @@ pub(crate) fn receive() {
         return;
     }
     loop {
-        let (taken, frames) = RECEIVER.with(take_chunk);
-        for frame in frames {
-            match frame {
-                Ok(frame) => work::push(Work::Request(frame)),
-                Err(error) => {
-                    log!("{error}");
-                    reply(0, Reply::Malformed);
-                }
-            }
+        let (taken, errors) = RECEIVER.with(take_chunk);
+        for error in errors {
+            log!("{error}");
+            reply(0, Reply::Malformed);
         }
         if taken == 0 {
             break;
@@ -57,17 +52,40 @@ pub(crate) fn receive() {
     }
 }
 
-/// Takes a chunk of bytes from the port; the frames that end in it.
-fn take_chunk(receiver: &mut Option<Deframer>) -> (usize, Vec<Result<Frame<Request>, FrameError>>) {
+/// Takes a chunk of bytes from the port and hands on the requests that end in it,
+/// in their order, which holding the receiver's lock keeps; returns how many bytes
+/// and what was no request.
+fn take_chunk(receiver: &mut Option<Deframer>) -> (usize, Vec<FrameError>) {
     let mut bytes = [0; CHUNK];
     let taken = command_port::read(&mut bytes).min(CHUNK);
     let deframer = receiver.get_or_insert_with(Deframer::new);
-    let frames = bytes
+    let mut errors = Vec::new();
+    for frame in bytes
         .iter()
         .take(taken)
-        .filter_map(|byte| deframer.push(*byte))
-        .collect();
-    (taken, frames)
+        .filter_map(|byte| deframer.push::<Request>(*byte))
+    {
+        match frame {
+            Ok(frame) => work::push(sort(frame)),
+            Err(error) => errors.push(error),
+        }
+    }
+    (taken, errors)
+}
+
+/// Who does what a request asks for: the PnP manager, in order, or anybody.
+fn sort(frame: Frame<Request>) -> Work {
+    let number = frame.number;
+    match frame.body {
+        Request::Close { handle } => Work::Pnp(PnpWork::Close { number, handle }),
+        Request::Pnp { device, action } => Work::Pnp(PnpWork::Act {
+            number,
+            device,
+            action,
+        }),
+        Request::Shutdown => Work::Pnp(PnpWork::Shutdown { number }),
+        body => Work::Request(Frame { number, body }),
+    }
 }
 
 /// Sends an answer. PASSIVE_LEVEL.
@@ -104,23 +122,8 @@ fn answer(number: u32, request: Request) -> Option<Reply> {
         } => io_manager::device_control(number, handle, code, &input, output_length),
         Request::Cancel { number } => Some(io_manager::cancel_request(number)),
         Request::Report => Some(Reply::Report(counters::report())),
-        Request::Close { handle } => {
-            work::push(Work::Pnp(PnpWork::Close { number, handle }));
-            None
-        }
-        Request::Pnp { device, action } => {
-            work::push(Work::Pnp(PnpWork::Act {
-                number,
-                device,
-                action,
-            }));
-            None
-        }
-        Request::Shutdown => {
-            IS_CLOSING.store(true, Ordering::Release);
-            work::push(Work::Pnp(PnpWork::Shutdown { number }));
-            None
-        }
+        // `sort` gave these to the PnP manager.
+        Request::Close { .. } | Request::Pnp { .. } | Request::Shutdown => None,
     }
 }
 
@@ -161,6 +164,9 @@ pub(crate) fn handle_pnp(work: &PnpWork) {
         PnpWork::Close { number, handle } => reply(*number, io_manager::close(*handle)),
         PnpWork::CloseFile(file) => io_manager::send_close(file),
         PnpWork::LastClose(node) => pnp::remove_after_last_close(node),
-        PnpWork::Shutdown { number } => shutdown::run(*number),
+        PnpWork::Shutdown { number } => {
+            IS_CLOSING.store(true, Ordering::Release);
+            shutdown::run(*number)
+        }
     }
 }

@@ -17,6 +17,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use wdk_sys::{BOOLEAN, PDEVICE_OBJECT, PDRIVER_CANCEL, PIRP, PULONG, ULONG};
 
 use crate::machine::cpu;
+use crate::machine::log::log;
 use crate::machine::sync::IrqLock;
 use crate::nt::callout::{Callback, call_out};
 use crate::nt::device::Device;
@@ -34,8 +35,9 @@ struct Queue {
     waiting: VecDeque<Waiting>,
     deferred: bool,
     non_cancelable: bool,
-    /// IoStartNextPacket was called this often while StartIo had not returned.
-    deferred_calls: u32,
+    /// IoStartNextPacket was called while StartIo had not returned, with this
+    /// value of Cancelable.
+    deferred_call: Option<bool>,
     /// StartIo is being called, under deferral.
     in_start_io: bool,
 }
@@ -104,7 +106,7 @@ pub(crate) unsafe extern "C" fn io_start_packet(
                 if let Some(old_irql) = old_irql {
                     cancel::release(routine, old_irql);
                 }
-                start_io(device, &irp);
+                start_io(device, irp.clone());
             }
             (false, Some(old_irql)) => release_or_cancel(routine, &irp, old_irql),
             (false, None) => {}
@@ -168,18 +170,29 @@ pub(crate) unsafe extern "C" fn io_start_next_packet(device: PDEVICE_OBJECT, can
     );
     let device = Device::expect(routine, device);
     assert_has_start_io(routine, device);
-    let is_deferred = with_queue(device, |queue| {
+    let cancelable = cancelable != 0;
+    let (is_deferred, is_second) = with_queue(device, |queue| {
         let is_deferred = queue.deferred && queue.in_start_io;
-        queue.deferred_calls += u32::from(is_deferred);
-        is_deferred
+        let earlier = if is_deferred {
+            queue.deferred_call.replace(cancelable)
+        } else {
+            None
+        };
+        (is_deferred, earlier.is_some())
     });
-    if !is_deferred {
-        start_next(routine, device, cancelable != 0);
+    check!(
+        Sio02,
+        routine,
+        !is_second,
+        "IoStartNextPacket was called twice for one packet."
+    );
+    if !is_deferred && let Some(irp) = take_next(routine, device, cancelable) {
+        start_io(device, irp);
     }
 }
 
-/// Takes the next packet, if one waits, and starts it.
-fn start_next(routine: Routine, device: Device, cancelable: bool) {
+/// Makes the next packet the current one, if one waits.
+fn take_next(routine: Routine, device: Device, cancelable: bool) -> Option<Irp> {
     let old_irql = cancelable.then(|| cancel::acquire(routine));
     assert_current_untouched(routine, device);
     let was_busy = with_queue(device, |queue| queue.is_busy);
@@ -198,9 +211,7 @@ fn start_next(routine: Routine, device: Device, cancelable: bool) {
     if let Some(old_irql) = old_irql {
         cancel::release(routine, old_irql);
     }
-    if let Some(irp) = next {
-        start_io(device, &irp);
-    }
+    next
 }
 
 /// Sets CurrentIrp. The queue's lock is held.
@@ -216,34 +227,37 @@ fn make_current(device: Device, queue: &mut Queue, irp: Option<&Irp>) {
     }
 }
 
-/// Calls StartIo; with deferral, again for each IoStartNextPacket that it made.
-fn start_io(device: Device, irp: &Irp) {
+/// Calls StartIo; with deferral, again for the packet that IoStartNextPacket would
+/// have started meanwhile.
+fn start_io(device: Device, irp: Irp) {
+    let mut next = Some(irp);
+    while let Some(irp) = next {
+        with_queue(device, |queue| queue.in_start_io = queue.deferred);
+        call_start_io(device, &irp);
+        // Not `with_queue`: the device may be gone by now, and its queue with it.
+        let deferred_call = QUEUES.with(|queues| {
+            let queue = queues.get_mut(&address::of(device.pointer()))?;
+            queue.in_start_io = false;
+            queue.deferred_call.take()
+        });
+        next = deferred_call.and_then(|cancelable| {
+            take_next(Routine::IoStartNextPacket, device, cancelable)
+        });
+    }
+}
+
+/// Calls StartIo once.
+fn call_start_io(device: Device, irp: &Irp) {
     let Some(routine) = load::driver_object(device.driver()).and_then(|driver| driver.start_io())
     else {
         return;
     };
-    let is_deferred = with_queue(device, |queue| {
-        queue.in_start_io = queue.deferred;
-        queue.deferred
-    });
     // SAFETY: (Caller) the driver put the routine into its driver object to be
     // called so, at DISPATCH_LEVEL. (Pointer) `device` was found; the IRP is
     // alive: `irp` holds it.
     call_out(Callback::StartIo, || unsafe {
         routine(device.pointer(), irp.pointer());
     });
-    if !is_deferred {
-        return;
-    }
-    let again = with_queue(device, |queue| {
-        queue.in_start_io = false;
-        let again = queue.deferred_calls > 0;
-        queue.deferred_calls -= u32::from(again);
-        again
-    });
-    if again {
-        start_next(Routine::IoStartNextPacket, device, false);
-    }
 }
 
 /// Checks that the driver has a StartIo routine.
@@ -270,4 +284,19 @@ fn assert_current_untouched(routine: Routine, device: Device) {
         "CurrentIrp of {:p} was {expected:#x} and is {found:#x}: the driver wrote it.",
         device.pointer()
     );
+}
+
+/// Writes the state of every device queue to the log, for a run that hangs.
+pub(crate) fn describe() {
+    QUEUES.with(|queues| {
+        for (device, queue) in queues.iter() {
+            log!(
+                "The device queue of {device:#x}: {}, current IRP {:#x}, {} waiting, StartIo {}.",
+                if queue.is_busy { "busy" } else { "idle" },
+                queue.current,
+                queue.waiting.len(),
+                if queue.in_start_io { "running" } else { "not running" }
+            );
+        }
+    });
 }

@@ -16,6 +16,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use wdk_sys::{BOOLEAN, LARGE_INTEGER, LONG, LONGLONG, PKDPC, PKTIMER, TIMER_TYPE};
 
 use crate::machine::cpu::{self, MAX_PROCESSORS};
+use crate::machine::log::log;
 use crate::machine::sync::IrqLock;
 use crate::machine::time::system_time_100ns;
 use crate::nt::dispatcher::{Waitable, due_time, wake_waiters};
@@ -203,4 +204,21 @@ pub(crate) fn assert_none_within(routine: &str, memory: &Range<usize>) {
         found.unwrap_or_default()
     );
     TIMERS.with(|timers| timers.retain(|timer, _| !memory.contains(timer)));
+}
+
+/// Writes every timer that is set to the log, for a run that hangs.
+pub(crate) fn describe() {
+    let now = system_time_100ns();
+    TIMERS.with(|timers| {
+        for (timer, state) in timers.iter() {
+            if let Some(due) = state.due {
+                log!(
+                    "The timer at {timer:#x} is due on processor {} in {} ms, every {} ms.",
+                    state.processor,
+                    due.saturating_sub(now) / MILLISECOND,
+                    state.period / MILLISECOND
+                );
+            }
+        }
+    });
 }

@@ -4,7 +4,6 @@
 //! recognised for what it is, and a late write is found when its time is over.
 
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use wdk_sys::PIRP;
@@ -12,7 +11,7 @@ use wdk_sys::PIRP;
 use crate::machine::sync::IrqLock;
 use crate::machine::time::system_time_100ns;
 use crate::nt::address;
-use crate::nt::dispatcher::HANG_100NS;
+use crate::nt::hang::{HANG_100NS, hang};
 use crate::nt::irp::Irp;
 use crate::nt::violation::{check, fatal};
 
@@ -98,9 +97,8 @@ pub(crate) fn look_for_hangs() {
             .cloned()
     });
     if let Some(irp) = late {
-        fatal(
-            "HANG",
-            &irp.to_string(),
+        hang(
+            "IofCallDriver",
             format_args!("The IRP {irp} has been outstanding for 90 seconds."),
         );
     }

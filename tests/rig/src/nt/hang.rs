@@ -1,0 +1,20 @@
+//! What a run that makes no progress says before it ends.
+
+use core::fmt;
+
+use crate::nt::violation::fatal;
+use crate::nt::{dispatcher, dpc, node, start_io, timer};
+
+/// What is not over after so long never will be.
+pub(crate) const HANG_100NS: u64 = 90 * 10_000_000;
+
+/// Ends the run because something takes for ever, after writing what there is to
+/// know about who waits for what. Any IRQL.
+pub(crate) fn hang(routine: &str, text: fmt::Arguments<'_>) -> ! {
+    node::describe();
+    start_io::describe();
+    timer::describe();
+    dpc::describe();
+    dispatcher::describe();
+    fatal("HANG", routine, text)
+}
