@@ -8,7 +8,7 @@ use core::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LoadError {
     /// No PE image at all; the reason is the parser's.
-    NotAnImage(&'static str),
+    NotAnImage(String),
     /// The file ends before what its headers describe.
     Truncated {
         /// Bytes that the headers describe.
@@ -36,7 +36,7 @@ pub(crate) enum LoadError {
     /// A relocation that x64 images do not have, or outside of the image.
     BadRelocation(String),
     /// The import table cannot be read.
-    BadImports(&'static str),
+    BadImports(String),
     /// Imports that the rig does not export, as `DLL!NAME`.
     MissingImports(Vec<String>),
     /// The entry point lies in no executable section.

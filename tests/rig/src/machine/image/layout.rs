@@ -1,5 +1,6 @@
 //! Reading a PE file and judging it; nothing is mapped yet.
 
+use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -64,7 +65,7 @@ pub(super) struct Layout<'data> {
 
 /// Reads and judges a file.
 pub(super) fn read(data: &[u8]) -> Result<Layout<'_>, LoadError> {
-    let not_an_image = |error: object::read::Error| LoadError::NotAnImage(message(error));
+    let not_an_image = |error: object::read::Error| LoadError::NotAnImage(format!("{error}"));
     let dos = ImageDosHeader::parse(data).map_err(not_an_image)?;
     let mut offset = u64::from(dos.nt_headers_offset());
     let optional_header = dos.nt_headers_offset() as usize + BEFORE_OPTIONAL_HEADER;
@@ -109,18 +110,13 @@ pub(super) fn read(data: &[u8]) -> Result<Layout<'_>, LoadError> {
     })
 }
 
-/// The parser's reason; it has one only in words.
-fn message(_error: object::read::Error) -> &'static str {
-    "its headers do not parse"
-}
-
 /// The headers' kind of processor, before anything that depends on it is read.
 fn check_machine(data: &[u8], offset: u64) -> Result<(), LoadError> {
     let nt = data
         .read_at::<ImageNtHeaders32>(offset)
-        .map_err(|()| LoadError::NotAnImage("it ends within its headers"))?;
+        .map_err(|()| LoadError::NotAnImage("it ends within its headers".to_owned()))?;
     let magic =
-        optional_header_magic(data).map_err(|_| LoadError::NotAnImage("it has no PE signature"))?;
+        optional_header_magic(data).map_err(|error| LoadError::NotAnImage(format!("{error}")))?;
     let machine = nt.file_header().machine.get(LE);
     if machine != IMAGE_FILE_MACHINE_AMD64 || magic != IMAGE_NT_OPTIONAL_HDR64_MAGIC {
         return Err(LoadError::ForeignMachine(machine.0));

@@ -93,7 +93,7 @@ struct Bound {
 
 /// Looks all imports up; names all that are missing.
 fn read_imports(layout: &Layout<'_>, resolve: &Resolve<'_>) -> Result<Vec<Bound>, LoadError> {
-    let bad = |_| LoadError::BadImports("the import table does not parse");
+    let bad = |error: object::read::Error| LoadError::BadImports(format!("{error}"));
     let mut bound = Vec::new();
     let mut missing = Vec::new();
     let table = layout
@@ -135,7 +135,8 @@ fn read_imports(layout: &Layout<'_>, resolve: &Resolve<'_>) -> Result<Vec<Bound>
 
 /// A name in the import table.
 fn text(bytes: &[u8]) -> Result<&str, LoadError> {
-    core::str::from_utf8(bytes).map_err(|_| LoadError::BadImports("a name is no text"))
+    core::str::from_utf8(bytes)
+        .map_err(|error| LoadError::BadImports(format!("a name is no text: {error}")))
 }
 
 /// Writes the image's contents; its pages are writable and not executable.
@@ -152,8 +153,9 @@ fn fill(image: &Image, layout: &Layout<'_>, imports: &[Bound]) -> Result<(), Loa
     }
     relocate(memory, layout, image.base.addr() as u64)?;
     for import in imports {
-        let slot = slot(memory, import.offset)
-            .ok_or(LoadError::BadImports("an import lies outside of the image"))?;
+        let slot = slot(memory, import.offset).ok_or_else(|| {
+            LoadError::BadImports(format!("{:#x} lies outside of the image", import.offset))
+        })?;
         *slot = (import.address as u64).to_le_bytes();
     }
     Ok(())
@@ -171,7 +173,7 @@ fn relocate(memory: &mut [u8], layout: &Layout<'_>, base: u64) -> Result<(), Loa
         .directories
         .get(IMAGE_DIRECTORY_ENTRY_BASERELOC)
         .is_some_and(|directory| directory.size.get(LE) != 0);
-    let bad = |_| LoadError::BadRelocation("the table does not parse".to_owned());
+    let bad = |error: object::read::Error| LoadError::BadRelocation(format!("{error}"));
     let blocks = layout
         .directories
         .relocation_blocks(layout.data, &layout.table)
