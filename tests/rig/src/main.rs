@@ -46,7 +46,8 @@ fn efi_main() -> Status {
     image::register(IMAGE_NAME, boot.image_base.addr(), word(boot.image_size));
     // The firmware's stack has no guard page below; the rig's own have.
     let stack = memory::allocate_stack(memory::PROCESSOR_STACK);
-    cpu::continue_on(stack, boot.rsdp, processor_0)
+    // SAFETY: The stack was just made, for this processor, and its top is a page's end.
+    unsafe { cpu::continue_on(stack, boot.rsdp, processor_0) }
 }
 
 /// Processor 0, on its own stack: the machine, then the executive.

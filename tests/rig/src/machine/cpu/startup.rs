@@ -40,8 +40,11 @@ pub(crate) fn initialize_this_processor() {
 
 /// Goes on with `next(argument)` on the stack that ends at `top`, which is empty
 /// but for a return address of zero: a stack that is shown ends there.
+///
+/// # Safety
+/// `top` is aligned to 16 and ends a stack that nothing uses.
 #[unsafe(naked)]
-pub(crate) extern "C" fn continue_on(
+pub(crate) unsafe extern "C" fn continue_on(
     top: *mut u8,
     argument: usize,
     next: extern "C" fn(usize) -> !,
@@ -71,7 +74,9 @@ pub(crate) fn start_others(apic_ids: &[ApicId]) {
     for (index, apic_id) in apic_ids.iter().enumerate().skip(1) {
         start(index, *apic_id, page);
     }
-    memory::remove_low_page(page);
+    // SAFETY: Each of them has said from the rig's own code that it has started,
+    // and this is the only place that starts any.
+    unsafe { memory::remove_low_page(page) };
 }
 
 /// Lets the other processors go to work.
@@ -125,10 +130,12 @@ fn start(index: usize, apic_id: ApicId, page: u64) {
     // Intel SDM volume 3A, 9.4.4.1: INIT, 10 ms, start-up, 200 us, start-up.
     interrupts::send_init(apic_id);
     stall(10_000);
-    interrupts::send_startup(apic_id, page);
+    // SAFETY: The page holds the trampoline, and its parameters are set.
+    unsafe { interrupts::send_startup(apic_id, page) };
     stall(200);
     if STARTED.load(Ordering::Acquire) == index {
-        interrupts::send_startup(apic_id, page);
+        // SAFETY: As above; a processor that has started already ignores it.
+        unsafe { interrupts::send_startup(apic_id, page) };
     }
     let limit = system_time_100ns() + START_LIMIT;
     while STARTED.load(Ordering::Acquire) <= index {

@@ -82,7 +82,9 @@ pub(crate) fn load_driver(
     reason = "the image is gone afterwards, so its value is taken away too"
 )]
 pub(crate) fn unload(image: Image) {
-    unmap_driver_image(image.base, image.size);
+    // SAFETY: References to the image end with `fill`; nothing of the rig's runs
+    // in it, and a driver that still does is a bug that the fault reports.
+    unsafe { unmap_driver_image(image.base, image.size) };
 }
 
 /// An import: where its address goes, and the address.
@@ -209,10 +211,12 @@ fn relocate(memory: &mut [u8], layout: &Layout<'_>, base: u64) -> Result<(), Loa
 /// Gives every page the rights that its section asks for; headers and what lies
 /// between sections become read-only.
 fn protect(image: &Image, layout: &Layout<'_>) -> Result<(), LoadError> {
-    let everything = protect_driver_image(image.base, image.size, Protection::ReadOnly);
+    // SAFETY: The reference through which the image was written has ended.
+    let everything = unsafe { protect_driver_image(image.base, image.size, Protection::ReadOnly) };
     let sections = layout.sections.iter().all(|section| {
         let start = image.base.wrapping_add(section.offset);
-        protect_driver_image(start, section.length, section.protection)
+        // SAFETY: As above, and an executable section holds the driver's code.
+        unsafe { protect_driver_image(start, section.length, section.protection) }
     });
     (everything && sections)
         .then_some(())

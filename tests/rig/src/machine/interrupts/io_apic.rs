@@ -37,7 +37,7 @@ impl IoApic {
     /// Reads a register.
     fn read(&mut self, index: u32) -> u32 {
         // SAFETY: `initialize` mapped the page for good; selecting has no effect
-        // but on the data register, and the caller holds the lock.
+        // but on the data register, and `&mut self` makes both accesses one.
         unsafe { self.registers.write_volatile(index) };
         let data = self.registers.wrapping_byte_add(0x10);
         // SAFETY: As above, the data register lies in the same page.

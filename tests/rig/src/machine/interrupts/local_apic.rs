@@ -200,7 +200,10 @@ pub(crate) fn send_init(id: ApicId) {
 }
 
 /// Start-up: the processor begins at `page`, in real mode.
-pub(crate) fn send_startup(id: ApicId, page: u64) {
+///
+/// # Safety
+/// The page holds code that takes a processor to where Rust code may run.
+pub(crate) unsafe fn send_startup(id: ApicId, page: u64) {
     let number = low_32(page >> 12) & 0xff;
     command(u32::from(id.0), STARTUP | ASSERT | number);
 }

@@ -19,15 +19,22 @@ pub(crate) fn install_low_page(fill: impl FnOnce(&mut [u8], u32)) -> u64 {
     let bytes = unsafe { core::slice::from_raw_parts_mut(bytes, PAGE) };
     bytes.fill(0);
     fill(bytes, low_32(page));
-    if !paging::protect(page, 1, Protection::ReadExecute) {
+    // SAFETY: The only reference has ended, and `fill` has written the code that
+    // a processor runs when it starts.
+    if !unsafe { paging::protect(page, 1, Protection::ReadExecute) } {
         refuse(page);
     }
     page
 }
 
-/// Unmaps the page again; no processor starts any more.
-pub(crate) fn remove_low_page(page: u64) {
-    paging::unmap(page, 1, |_| {});
+/// Unmaps the page again.
+///
+/// # Safety
+/// Every processor that was started there has left it, and none will be started.
+pub(crate) unsafe fn remove_low_page(page: u64) {
+    // SAFETY: By this function's contract no code runs there, and the reference
+    // that `install_low_page` made has ended.
+    unsafe { paging::unmap(page, 1, |_| {}) };
 }
 
 /// The page cannot be used.

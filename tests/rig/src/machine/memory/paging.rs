@@ -172,9 +172,8 @@ where
     OffsetPageTable<'a>: Mapper<S>,
 {
     let frame = PhysFrame::containing_address(PhysAddr::new(physical));
-    // SAFETY: Callers map memory where it lies, before the tables are used, or
-    // a page of a range that `ranges` or `stacks` has just taken for the frame's
-    // only other mapping; no reference exists that a new mapping could break.
+    // SAFETY: A page that is mapped already is refused, so no reference changes
+    // its memory; the memory's new address is reached through raw pointers only.
     let flush = unsafe {
         tables.map_to_with_table_flags(
             page,
@@ -198,9 +197,12 @@ pub(super) fn map(virtual_address: u64, physical: u64, protection: Protection) -
     })
 }
 
-/// Unmaps pages of the upper half on all processors; calls `unmapped` with each
-/// frame when no processor can reach it any more. IRQL <= 2.
-pub(super) fn unmap(virtual_address: u64, pages: usize, mut unmapped: impl FnMut(u64)) {
+/// Unmaps pages on all processors; calls `unmapped` with each frame when no
+/// processor can reach it any more. IRQL <= 2.
+///
+/// # Safety
+/// No reference leads to the pages, and no code runs in them.
+pub(super) unsafe fn unmap(virtual_address: u64, pages: usize, mut unmapped: impl FnMut(u64)) {
     let frames: Vec<u64> = TABLES.with(|tables| {
         let Some(tables) = tables else {
             return Vec::new();
@@ -220,15 +222,19 @@ pub(super) fn unmap(virtual_address: u64, pages: usize, mut unmapped: impl FnMut
     frames.into_iter().for_each(&mut unmapped);
 }
 
-/// Changes what may be done on pages of the upper half. IRQL <= 2.
-pub(super) fn protect(virtual_address: u64, pages: usize, protection: Protection) -> bool {
+/// Changes what may be done on pages, on all processors. IRQL <= 2.
+///
+/// # Safety
+/// No reference leads to the pages whose use would be forbidden; what becomes
+/// executable is code.
+pub(super) unsafe fn protect(virtual_address: u64, pages: usize, protection: Protection) -> bool {
     let changed = TABLES.with(|tables| {
         let Some(tables) = tables else { return false };
         (0..pages).all(|index| {
             let at = VirtAddr::new(virtual_address + (index * PAGE) as u64);
             let page = Page::<Size4KiB>::containing_address(at);
-            // SAFETY: Only `image` changes protections, from writable to what the
-            // image's section asks for, when it has finished writing.
+            // SAFETY: By this function's contract nothing is used in a way that
+            // the new rights forbid.
             let flush = unsafe { tables.update_flags(page, protection.flags()) };
             flush.map(MapperFlush::ignore).is_ok()
         })

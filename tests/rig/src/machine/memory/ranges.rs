@@ -45,6 +45,16 @@ impl Range {
         address.wrapping_sub(self.base) < self.length
     }
 
+    /// Panics unless all of a piece was given out from the range.
+    fn assert_holds(&self, address: u64, length: usize) {
+        let last = address + (length.max(1) as u64 - 1);
+        assert!(
+            self.was_used(address) && self.was_used(last),
+            "{length} bytes at {address:#x} are not of the range from {:#x}",
+            self.base
+        );
+    }
+
     /// Whether an address was given out at some time, or is the page behind.
     fn was_used(&self, address: u64) -> bool {
         self.contains(address) && address < self.next.load(Ordering::Acquire)
@@ -79,7 +89,8 @@ pub(crate) fn map_device(physical: u64, length: usize) -> Option<*mut u8> {
         paging::map(base + offset, first + offset, Protection::Device)
     });
     if !mapped {
-        paging::unmap(base, pages, |_| {});
+        // SAFETY: The addresses were just taken and have been given to nobody.
+        unsafe { paging::unmap(base, pages, |_| {}) };
         return None;
     }
     let address = base + physical % PAGE as u64;
@@ -87,13 +98,16 @@ pub(crate) fn map_device(physical: u64, length: usize) -> Option<*mut u8> {
 }
 
 /// Unmaps what [`map_device`] mapped: a later access faults. IRQL <= 2.
+///
+/// # Panics
+/// When it is no device mapping.
 pub(crate) fn unmap_device(address: *mut u8, length: usize) {
-    let address = address.addr() as u64;
-    paging::unmap(
-        address - address % PAGE as u64,
-        pages_of(address, length),
-        |_| {},
-    );
+    let start = address.addr() as u64;
+    let pages = pages_of(start, length);
+    DEVICES.assert_holds(start, length);
+    // SAFETY: What lies in this range was mapped by `map_device`, and is reached
+    // through the raw pointer that it gave, never by reference.
+    unsafe { paging::unmap(start - start % PAGE as u64, pages, |_| {}) };
 }
 
 /// Memory of its own pages, between unmapped ones. It is not cleared. Any IRQL.
@@ -102,8 +116,14 @@ pub(crate) fn allocate_guarded(length: usize) -> Option<*mut u8> {
 }
 
 /// Gives back what [`allocate_guarded`] gave: a later access faults. IRQL <= 2.
+///
+/// # Panics
+/// When it is no guarded allocation.
 pub(crate) fn free_guarded(address: *mut u8, length: usize) {
-    unmap_memory(address, length);
+    GUARDED.assert_holds(address.addr() as u64, length);
+    // SAFETY: What lies in this range was mapped by `allocate_guarded`, and is
+    // reached through the raw pointer that it gave.
+    unsafe { unmap_memory(address, length) };
 }
 
 /// Memory for a driver's image, writable until it is protected. It is not cleared.
@@ -112,17 +132,35 @@ pub(crate) fn map_driver_image(length: usize) -> Option<*mut u8> {
 }
 
 /// Sets what may be done on pages of a driver's image. IRQL <= 2.
-pub(crate) fn protect_driver_image(
+///
+/// # Safety
+/// No reference leads to the pages whose use would be forbidden; what becomes
+/// executable is code.
+///
+/// # Panics
+/// When it is no driver image.
+pub(crate) unsafe fn protect_driver_image(
     address: *mut u8,
     length: usize,
     protection: Protection,
 ) -> bool {
-    paging::protect(address.addr() as u64, length.div_ceil(PAGE), protection)
+    let start = address.addr() as u64;
+    IMAGES.assert_holds(start, length);
+    // SAFETY: As this function's contract has it.
+    unsafe { paging::protect(start, length.div_ceil(PAGE), protection) }
 }
 
 /// Gives a driver's image back: a later access faults. IRQL <= 2.
-pub(crate) fn unmap_driver_image(address: *mut u8, length: usize) {
-    unmap_memory(address, length);
+///
+/// # Safety
+/// No reference leads to the image, and no code runs in it.
+///
+/// # Panics
+/// When it is no driver image.
+pub(crate) unsafe fn unmap_driver_image(address: *mut u8, length: usize) {
+    IMAGES.assert_holds(address.addr() as u64, length);
+    // SAFETY: As this function's contract has it.
+    unsafe { unmap_memory(address, length) };
 }
 
 /// Maps fresh frames.
@@ -143,19 +181,21 @@ fn map_memory(range: &Range, length: usize) -> Option<*mut u8> {
         })
     });
     if !mapped {
-        paging::unmap(base, pages, frames::give_back);
+        // SAFETY: The addresses were just taken and have been given to nobody.
+        unsafe { paging::unmap(base, pages, frames::give_back) };
         return None;
     }
     Some(core::ptr::with_exposed_provenance_mut(word(base)))
 }
 
 /// Unmaps memory and gives its frames back.
-fn unmap_memory(address: *mut u8, length: usize) {
-    paging::unmap(
-        address.addr() as u64,
-        length.div_ceil(PAGE),
-        frames::give_back,
-    );
+///
+/// # Safety
+/// No reference leads to the memory, and no code runs in it.
+unsafe fn unmap_memory(address: *mut u8, length: usize) {
+    let pages = length.div_ceil(PAGE);
+    // SAFETY: As this function's contract has it.
+    unsafe { paging::unmap(address.addr() as u64, pages, frames::give_back) };
 }
 
 /// What lies at an address, in words, for the report of a fault. Takes no lock.
