@@ -25,49 +25,51 @@ const RUST_PANIC: ULONG = u32::from_be_bytes(*b"RPNC");
 const LONGEST_PATH: usize = 1024;
 
 /// DbgPrint, with up to eight arguments.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "each parameter is one slot of a variable argument list"
-)]
 pub(crate) unsafe extern "C" fn dbg_print(
     format: PCSTR,
-    a: u64,
-    b: u64,
-    c: u64,
-    d: u64,
-    e: u64,
-    f: u64,
-    g: u64,
-    h: u64,
+    slot1: u64,
+    slot2: u64,
+    slot3: u64,
+    slot4: u64,
+    slot5: u64,
+    slot6: u64,
+    slot7: u64,
+    slot8: u64,
 ) -> NTSTATUS {
     Routine::DbgPrint.enter();
     // SAFETY: The driver passes a C string, and arguments as it asks for them.
-    let text = unsafe { format_c(format, &[a, b, c, d, e, f, g, h]) };
+    let text = unsafe {
+        format_c(
+            format,
+            &[slot1, slot2, slot3, slot4, slot5, slot6, slot7, slot8],
+        )
+    };
     print(&text);
     STATUS_SUCCESS
 }
 
 /// DbgPrintEx, with up to eight arguments. Every component and level is printed.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "each parameter is one slot of a variable argument list"
-)]
 pub(crate) unsafe extern "C" fn dbg_print_ex(
     _component: ULONG,
     _level: ULONG,
     format: PCSTR,
-    a: u64,
-    b: u64,
-    c: u64,
-    d: u64,
-    e: u64,
-    f: u64,
-    g: u64,
-    h: u64,
+    slot1: u64,
+    slot2: u64,
+    slot3: u64,
+    slot4: u64,
+    slot5: u64,
+    slot6: u64,
+    slot7: u64,
+    slot8: u64,
 ) -> NTSTATUS {
     Routine::DbgPrintEx.enter();
     // SAFETY: The driver passes a C string, and arguments as it asks for them.
-    let text = unsafe { format_c(format, &[a, b, c, d, e, f, g, h]) };
+    let text = unsafe {
+        format_c(
+            format,
+            &[slot1, slot2, slot3, slot4, slot5, slot6, slot7, slot8],
+        )
+    };
     print(&text);
     STATUS_SUCCESS
 }

@@ -49,7 +49,11 @@ pub(crate) fn wake_waiters() {
 
 /// Waits at PASSIVE_LEVEL or APC_LEVEL until `ready` says so; `false` when
 /// `deadline` (in [`system_time_100ns`]) passes first.
-pub(crate) fn wait_until(what: &'static str, deadline: Option<u64>, ready: impl Fn() -> bool) -> bool {
+pub(crate) fn wait_until(
+    what: &'static str,
+    deadline: Option<u64>,
+    ready: impl Fn() -> bool,
+) -> bool {
     let bit = 1 << cpu::current_processor();
     let started = system_time_100ns();
     note_wait(Some(what));

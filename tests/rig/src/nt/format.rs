@@ -8,17 +8,38 @@ use wdk_sys::{PCSTR, UNICODE_STRING};
 
 use crate::nt::{address, unicode};
 
-/// How a number is to be written.
+/// How a text shorter than its width is filled.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Fill {
+    /// Blanks in front.
+    #[default]
+    Right,
+    /// Blanks behind: `-`.
+    Left,
+    /// Zeroes in front: `0`.
+    Zero,
+}
+
+/// The size that a conversion's prefix says.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Size {
+    /// 32 bits, or bytes of a string.
+    #[default]
+    Usual,
+    /// `l` or `w`: a string is UTF-16.
+    Long,
+    /// `ll` or `I64`: all 64 bits count.
+    Wide,
+}
+
+/// How an argument is to be written.
 #[derive(Clone, Copy, Default)]
 struct Spec {
     width: usize,
-    is_zero_filled: bool,
-    is_left: bool,
+    fill: Fill,
+    size: Size,
+    /// `#`: hexadecimal numbers begin with `0x`.
     is_alternate: bool,
-    /// `I64` or `ll`: all 64 bits count.
-    is_wide: bool,
-    /// `l` or `w`: a string is UTF-16.
-    is_unicode: bool,
 }
 
 /// The text that a C format and its arguments make.
@@ -39,32 +60,31 @@ pub(crate) unsafe fn format_c(format: PCSTR, arguments: &[u64]) -> String {
         let mut spec = Spec::default();
         let conversion = loop {
             match characters.next() {
-                Some('0') if spec.width == 0 => spec.is_zero_filled = true,
-                Some('-') => spec.is_left = true,
+                Some('0') if spec.width == 0 => spec.fill = Fill::Zero,
+                Some('-') => spec.fill = Fill::Left,
                 Some('#') => spec.is_alternate = true,
                 Some(digit @ '0'..='9') => {
                     spec.width = spec.width * 10 + usize::from(digit as u8 - b'0');
                 }
-                Some('l') => {
-                    spec.is_unicode = true;
-                    spec.is_wide |= characters.next_if_eq(&'l').is_some();
-                }
-                Some('w') => spec.is_unicode = true,
+                Some('l') if spec.size == Size::Long => spec.size = Size::Wide,
+                Some('l' | 'w') => spec.size = Size::Long,
                 Some('I') => {
                     let is_64 = characters.next_if_eq(&'6').is_some()
                         && characters.next_if_eq(&'4').is_some();
-                    spec.is_wide |= is_64;
+                    if is_64 {
+                        spec.size = Size::Wide;
+                    }
                 }
-                other => break other,
+                other => break other.filter(|conversion| *conversion != '%'),
             }
         };
         match conversion {
-            Some('%') => text.push('%'),
             Some(conversion) => {
                 let argument = arguments.next().unwrap_or_default();
                 // SAFETY: By the contract: the argument is of the named type.
                 text.push_str(&unsafe { convert(spec, conversion, argument) });
             }
+            // `%%`, or a `%` at the very end.
             None => text.push('%'),
         }
     }
@@ -76,13 +96,13 @@ pub(crate) unsafe fn format_c(format: PCSTR, arguments: &[u64]) -> String {
 /// # Safety
 /// For a string conversion the argument is null or the address of such a string.
 unsafe fn convert(spec: Spec, conversion: char, argument: u64) -> String {
-    let number = if spec.is_wide {
+    let number = if spec.size == Size::Wide {
         argument
     } else {
         argument & u64::from(u32::MAX)
     };
     let text = match conversion {
-        'd' | 'i' if spec.is_wide => format!("{}", argument.cast_signed()),
+        'd' | 'i' if spec.size == Size::Wide => format!("{}", argument.cast_signed()),
         'd' | 'i' => format!(
             "{}",
             u32::try_from(number).unwrap_or_default().cast_signed()
@@ -99,7 +119,7 @@ unsafe fn convert(spec: Spec, conversion: char, argument: u64) -> String {
         's' | 'S' | 'Z' => unsafe { string(spec, conversion, argument) },
         other => format!("%{other}"),
     };
-    pad(spec, text)
+    pad(spec, &text)
 }
 
 /// A string argument as text.
@@ -113,17 +133,12 @@ unsafe fn string(spec: Spec, conversion: char, argument: u64) -> String {
     if start == 0 {
         return String::from("(null)");
     }
-    match (conversion, spec.is_unicode) {
+    match (conversion, spec.size == Size::Long) {
         // SAFETY: By the contract.
         ('Z', true) => unsafe { unicode::to_string(address::to_pointer::<UNICODE_STRING>(start)) },
         ('s', true) | ('S', false) => {
-            let units = address::to_pointer::<u16>(start).cast_const();
-            let length = (0..)
-                // SAFETY: By the contract: a zero ends the string.
-                .take_while(|index| unsafe { units.add(*index).read() } != 0)
-                .count();
-            // SAFETY: So many units were just read.
-            String::from_utf16_lossy(unsafe { core::slice::from_raw_parts(units, length) })
+            // SAFETY: By the contract: a zero ends the string.
+            unsafe { unicode::zero_terminated(address::to_pointer::<u16>(start)) }
         }
         // SAFETY: By the contract: a zero ends the string.
         _ => unsafe { CStr::from_ptr(address::to_pointer(start)) }
@@ -133,13 +148,11 @@ unsafe fn string(spec: Spec, conversion: char, argument: u64) -> String {
 }
 
 /// Fills a text up to its width.
-fn pad(spec: Spec, text: String) -> String {
+fn pad(spec: Spec, text: &str) -> String {
     let width = spec.width;
-    if spec.is_left {
-        format!("{text:<width$}")
-    } else if spec.is_zero_filled {
-        format!("{text:0>width$}")
-    } else {
-        format!("{text:>width$}")
+    match spec.fill {
+        Fill::Left => format!("{text:<width$}"),
+        Fill::Zero => format!("{text:0>width$}"),
+        Fill::Right => format!("{text:>width$}"),
     }
 }

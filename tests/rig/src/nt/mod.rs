@@ -91,7 +91,7 @@ fn clock() {
     timer::clock();
     if cpu::current_processor() == 0 {
         let tick = TICKS.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
-        if tick % HANG_CHECK_INTERVAL == 0 {
+        if tick.is_multiple_of(HANG_CHECK_INTERVAL) {
             irp::ledger::look_for_hangs();
         }
     }

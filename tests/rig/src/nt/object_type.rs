@@ -3,8 +3,6 @@
 //! The type byte has published values only in debugger output, and drivers do
 //! not look at it; the executive uses it to know what it was handed.
 
-use core::mem::offset_of;
-
 use wdk_sys::{DISPATCHER_HEADER, LIST_ENTRY, LONG};
 
 /// What kind of object a dispatcher header begins.
@@ -30,8 +28,14 @@ impl ObjectType {
 /// memory is not taken for a notification event.
 const INITIALISED: u8 = 0x4e;
 
-/// Where the header has room for [`INITIALISED`]: the byte for sizes.
-const SIZE_OFFSET: usize = 2;
+/// The bytes at the beginning of a header, which the headers give a dozen names.
+#[repr(C)]
+struct Beginning {
+    kind: u8,
+    signalling: u8,
+    /// Where [`INITIALISED`] goes: the byte for the object's size.
+    size: u8,
+}
 
 /// Makes `header` that of an object of this kind, in this state.
 ///
@@ -42,16 +46,18 @@ pub(crate) unsafe fn initialise_header(
     kind: ObjectType,
     state: LONG,
 ) {
-    let bytes = header.cast::<u8>();
-    // SAFETY: The type is the header's first byte; writable by the contract.
-    unsafe { bytes.write(kind as u8) };
-    // SAFETY: The header is 24 bytes long; writable by the contract.
-    unsafe { bytes.add(SIZE_OFFSET).write(INITIALISED) };
+    // SAFETY: A header begins so; writable by the contract.
+    unsafe {
+        header.cast::<Beginning>().write(Beginning {
+            kind: kind as u8,
+            signalling: 0,
+            size: INITIALISED,
+        });
+    };
     // SAFETY: Writable by the contract.
     unsafe { (*header).SignalState = state };
-    // SAFETY: The offset is that of a field of the header.
-    let list =
-        unsafe { bytes.add(offset_of!(DISPATCHER_HEADER, WaitListHead)) }.cast::<LIST_ENTRY>();
+    // SAFETY: Within the header, by the contract.
+    let list = unsafe { &raw mut (*header).WaitListHead };
     // SAFETY: Writable by the contract; an empty list points at itself.
     unsafe {
         list.write(LIST_ENTRY {
@@ -69,13 +75,12 @@ pub(crate) unsafe fn object_type(header: *const DISPATCHER_HEADER) -> Option<Obj
     if header.is_null() {
         return None;
     }
-    let bytes = header.cast::<u8>();
-    // SAFETY: The header is 24 bytes long; readable by the contract.
-    if unsafe { bytes.add(SIZE_OFFSET).read() } != INITIALISED {
+    // SAFETY: A header begins so; readable by the contract.
+    let beginning = unsafe { header.cast::<Beginning>().read() };
+    if beginning.size != INITIALISED {
         return None;
     }
-    // SAFETY: Readable by the contract.
-    match unsafe { bytes.read() } {
+    match beginning.kind {
         0 => Some(ObjectType::NotificationEvent),
         1 => Some(ObjectType::SynchronizationEvent),
         8 => Some(ObjectType::NotificationTimer),

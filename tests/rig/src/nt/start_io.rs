@@ -30,8 +30,8 @@ use crate::nt::{address, cancel, load};
 /// A device's queue.
 #[derive(Default)]
 struct Queue {
-    is_busy: bool,
-    current: usize,
+    /// The IRP that StartIo was given last; none while the device is idle.
+    current: Option<usize>,
     waiting: VecDeque<Waiting>,
     deferred: bool,
     non_cancelable: bool,
@@ -118,8 +118,7 @@ pub(crate) unsafe extern "C" fn io_start_packet(
 fn begin_or_queue(routine: Routine, device: Device, irp: &Irp, key: Option<ULONG>) -> bool {
     assert_current_untouched(routine, device);
     with_queue(device, |queue| {
-        if !queue.is_busy {
-            queue.is_busy = true;
+        if queue.current.is_none() {
             make_current(device, queue, Some(irp));
             return true;
         }
@@ -195,7 +194,7 @@ pub(crate) unsafe extern "C" fn io_start_next_packet(device: PDEVICE_OBJECT, can
 fn take_next(routine: Routine, device: Device, cancelable: bool) -> Option<Irp> {
     let old_irql = cancelable.then(|| cancel::acquire(routine));
     assert_current_untouched(routine, device);
-    let was_busy = with_queue(device, |queue| queue.is_busy);
+    let was_busy = with_queue(device, |queue| queue.current.is_some());
     check!(
         Sio02,
         routine,
@@ -204,7 +203,6 @@ fn take_next(routine: Routine, device: Device, cancelable: bool) -> Option<Irp> 
     );
     let next = with_queue(device, |queue| {
         let next = queue.waiting.pop_front().map(|waiting| waiting.irp);
-        queue.is_busy = next.is_some();
         make_current(device, queue, next.as_ref());
         next
     });
@@ -217,7 +215,7 @@ fn take_next(routine: Routine, device: Device, cancelable: bool) -> Option<Irp> 
 /// Sets CurrentIrp. The queue's lock is held.
 fn make_current(device: Device, queue: &mut Queue, irp: Option<&Irp>) {
     let pointer = irp.map_or(core::ptr::null_mut(), Irp::pointer);
-    queue.current = address::of(pointer);
+    queue.current = irp.map(|irp| address::of(irp.pointer()));
     device.set_current_irp(pointer);
     if queue.non_cancelable
         && let Some(irp) = irp
@@ -240,9 +238,8 @@ fn start_io(device: Device, irp: Irp) {
             queue.in_start_io = false;
             queue.deferred_call.take()
         });
-        next = deferred_call.and_then(|cancelable| {
-            take_next(Routine::IoStartNextPacket, device, cancelable)
-        });
+        next = deferred_call
+            .and_then(|cancelable| take_next(Routine::IoStartNextPacket, device, cancelable));
     }
 }
 
@@ -275,7 +272,10 @@ fn assert_has_start_io(routine: Routine, device: Device) {
 /// Checks that the driver left CurrentIrp alone.
 fn assert_current_untouched(routine: Routine, device: Device) {
     let (expected, found) = with_queue(device, |queue| {
-        (queue.current, address::of(device.current_irp()))
+        (
+            queue.current.unwrap_or_default(),
+            address::of(device.current_irp()),
+        )
     });
     check!(
         Sio06,
@@ -292,10 +292,18 @@ pub(crate) fn describe() {
         for (device, queue) in queues.iter() {
             log!(
                 "The device queue of {device:#x}: {}, current IRP {:#x}, {} waiting, StartIo {}.",
-                if queue.is_busy { "busy" } else { "idle" },
-                queue.current,
+                if queue.current.is_some() {
+                    "busy"
+                } else {
+                    "idle"
+                },
+                queue.current.unwrap_or_default(),
                 queue.waiting.len(),
-                if queue.in_start_io { "running" } else { "not running" }
+                if queue.in_start_io {
+                    "running"
+                } else {
+                    "not running"
+                }
             );
         }
     });

@@ -5,6 +5,9 @@ use alloc::vec::Vec;
 
 use wdk_sys::UNICODE_STRING;
 
+/// Most bytes that a counted string can have.
+const LONGEST: u16 = 0xfffe;
+
 /// The text of a counted string; what is no UTF-16 comes out as U+FFFD.
 ///
 /// # Safety
@@ -24,6 +27,25 @@ pub(crate) unsafe fn to_string(string: *const UNICODE_STRING) -> String {
     String::from_utf16_lossy(units)
 }
 
+/// The text of a string that a zero ends.
+///
+/// # Safety
+/// `string` points to units of which one is zero.
+pub(crate) unsafe fn zero_terminated(string: *const u16) -> String {
+    let mut units = Vec::new();
+    let mut next = string;
+    loop {
+        // SAFETY: By the contract: no unit before this one was zero.
+        let unit = unsafe { next.read() };
+        if unit == 0 {
+            return String::from_utf16_lossy(&units);
+        }
+        units.push(unit);
+        // SAFETY: By the contract: this unit is not the last.
+        next = unsafe { next.add(1) };
+    }
+}
+
 /// The text in UTF-16 with a zero behind it.
 pub(crate) fn to_utf16(text: &str) -> Vec<u16> {
     text.encode_utf16().chain([0]).collect()
@@ -33,7 +55,7 @@ pub(crate) fn to_utf16(text: &str) -> Vec<u16> {
 ///
 /// The string must not outlive the units.
 pub(crate) fn counted(units: &mut [u16]) -> UNICODE_STRING {
-    let bytes = |units: usize| u16::try_from(units * 2).unwrap_or(u16::MAX & !1);
+    let bytes = |units: usize| u16::try_from(units * 2).unwrap_or(LONGEST);
     UNICODE_STRING {
         Length: bytes(units.len().saturating_sub(1)),
         MaximumLength: bytes(units.len()),

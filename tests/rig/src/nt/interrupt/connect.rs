@@ -15,7 +15,7 @@ use wdk_sys::{
 use crate::machine::interrupts::message_for;
 use crate::nt::address;
 use crate::nt::interrupt::{Connection, Plan, Service, attach};
-use crate::nt::irql::{PASSIVE_LEVEL, raised};
+use crate::nt::irql::raised;
 use crate::nt::kernel_memory::allocate_object;
 use crate::nt::node::{self, Node, NodeRef};
 use crate::nt::options::{self, ConnectForms};
@@ -253,9 +253,7 @@ fn run_early(connection: &Arc<Connection>) {
     if !options::get().early_isr {
         return;
     }
-    let claimed = raised(connection.synchronize_irql.max(PASSIVE_LEVEL), || {
-        connection.serve()
-    });
+    let claimed = raised(connection.synchronize_irql, || connection.serve());
     check!(
         Int03,
         Routine::IoConnectInterruptEx,

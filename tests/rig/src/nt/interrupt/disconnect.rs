@@ -73,7 +73,7 @@ fn forget_message_table(connection: &Connection) {
         unsafe {
             table
                 .cast::<u8>()
-                .write_bytes(DELETED_BYTE, size_of::<IO_INTERRUPT_MESSAGE_INFO>())
+                .write_bytes(DELETED_BYTE, size_of::<IO_INTERRUPT_MESSAGE_INFO>());
         };
     }
 }

@@ -63,12 +63,12 @@ impl<'irp> Location<'irp> {
     }
 
     /// Whether its driver marked the IRP pending.
-    pub(crate) fn is_marked_pending(&self) -> bool {
+    pub(crate) fn is_marked_pending(self) -> bool {
         self.control() & SL_PENDING_RETURNED != 0
     }
 
     /// Marks the IRP pending for its driver.
-    pub(crate) fn mark_pending(&self) {
+    pub(crate) fn mark_pending(self) {
         self.set_control(self.control() | SL_PENDING_RETURNED);
     }
 

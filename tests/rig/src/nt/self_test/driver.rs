@@ -13,10 +13,9 @@ use wdk_sys::{
     BOOLEAN, CONNECT_LINE_BASED, CONNECT_MESSAGE_BASED, DO_DEVICE_INITIALIZING, DRIVER_OBJECT,
     FILE_DEVICE_SECURE_OPEN, FILE_DEVICE_UNKNOWN, GUID,
     IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS, IO_CONNECT_INTERRUPT_PARAMETERS,
-    IO_DISCONNECT_INTERRUPT_PARAMETERS, IO_INTERRUPT_MESSAGE_INFO, IO_REMOVE_LOCK, IRP_MJ_CLEANUP,
-    IRP_MJ_CLOSE, IRP_MJ_CREATE, IRP_MJ_DEVICE_CONTROL, IRP_MJ_PNP, KDPC, KSPIN_LOCK, KTIMER,
-    LARGE_INTEGER, NTSTATUS, PDEVICE_OBJECT, PDRIVER_OBJECT, PIRP, PKINTERRUPT, PUNICODE_STRING,
-    PVOID, ULONG, UNICODE_STRING,
+    IO_DISCONNECT_INTERRUPT_PARAMETERS, IRP_MJ_CLEANUP, IRP_MJ_CLOSE, IRP_MJ_CREATE,
+    IRP_MJ_DEVICE_CONTROL, IRP_MJ_PNP, KDPC, LARGE_INTEGER, NTSTATUS, PDEVICE_OBJECT,
+    PDRIVER_OBJECT, PIRP, PKINTERRUPT, PUNICODE_STRING, PVOID, ULONG,
 };
 
 use crate::nt::device;
@@ -29,7 +28,6 @@ use crate::nt::irp::call::iof_call_driver;
 use crate::nt::irp::complete::iof_complete_request;
 use crate::nt::irp::forward::io_forward_irp_synchronously;
 use crate::nt::irp::{Irp, ledger};
-use crate::nt::kernel_memory::fields;
 use crate::nt::mmio::{mm_map_io_space_ex, mm_unmap_io_space};
 use crate::nt::node::NodeRef;
 use crate::nt::pnp::minor;
@@ -38,6 +36,7 @@ use crate::nt::remove_lock::{
 };
 use crate::nt::rtl::rtl_free_unicode_string;
 use crate::nt::rule::Rule;
+use crate::nt::self_test::extension::{Extension, own};
 use crate::nt::self_test::faults::{Hook, armed_rule, happen};
 use crate::nt::start_io::{io_start_next_packet, io_start_packet};
 use crate::nt::status::{STATUS_CANCELLED, STATUS_PENDING, STATUS_SUCCESS, is_success};
@@ -59,78 +58,6 @@ const STORM_100NS: i64 = 200_000_000;
 
 /// `PAGE_READWRITE | PAGE_NOCACHE`.
 const PROTECTION: ULONG = 0x204;
-
-/// The device extension.
-#[repr(C)]
-struct Extension {
-    remove_lock: IO_REMOVE_LOCK,
-    lower: PDEVICE_OBJECT,
-    pdo: PDEVICE_OBJECT,
-    timer: KTIMER,
-    timer_dpc: KDPC,
-    dpc: KDPC,
-    interrupt: PKINTERRUPT,
-    table: *mut IO_INTERRUPT_MESSAGE_INFO,
-    version: ULONG,
-    spin_lock: KSPIN_LOCK,
-    link: UNICODE_STRING,
-    registers: *mut u8,
-    is_enabled: bool,
-}
-
-/// A device object of this driver's, for its extension.
-#[derive(Clone, Copy)]
-pub(super) struct Own(PDEVICE_OBJECT);
-
-/// The extension of a device object of this driver's.
-pub(super) fn own(device: PDEVICE_OBJECT) -> Own {
-    Own(device)
-}
-
-impl Own {
-    /// The extension.
-    fn pointer(self) -> *mut Extension {
-        // SAFETY: Fact 1: the driver's routines get its device objects.
-        unsafe { (*self.0).DeviceExtension.cast() }
-    }
-}
-
-// Fact 1 of `fields!` is fact 2 here.
-fields!(Own {
-    lower / set_lower: PDEVICE_OBJECT = lower;
-    pdo / set_pdo: PDEVICE_OBJECT = pdo;
-    interrupt / set_interrupt: PKINTERRUPT = interrupt;
-    table: *mut IO_INTERRUPT_MESSAGE_INFO = table;
-    version / set_version: ULONG = version;
-    registers / set_registers: *mut u8 = registers;
-    is_enabled / set_is_enabled: bool = is_enabled;
-});
-
-/// Defines functions that give the address of a kernel object in the extension.
-macro_rules! objects {
-    ($($name:ident: $kind:ty = $field:ident;)+) => {
-        impl Own {
-            $(
-                #[doc = concat!("Where `", stringify!($field), "` is.")]
-                pub(super) fn $name(self) -> *mut $kind {
-                    // SAFETY: Fact 2.
-                    unsafe { &raw mut (*self.pointer()).$field }
-                }
-            )+
-        }
-    };
-}
-
-objects! {
-    at_remove_lock: IO_REMOVE_LOCK = remove_lock;
-    at_timer: KTIMER = timer;
-    at_timer_dpc: KDPC = timer_dpc;
-    at_dpc: KDPC = dpc;
-    at_interrupt: PKINTERRUPT = interrupt;
-    at_table: *mut IO_INTERRUPT_MESSAGE_INFO = table;
-    at_spin_lock: KSPIN_LOCK = spin_lock;
-    at_link: UNICODE_STRING = link;
-}
 
 /// DriverEntry.
 pub(super) unsafe extern "C" fn driver_entry(
@@ -212,13 +139,18 @@ fn initialize_objects(device: PDEVICE_OBJECT, pdo: PDEVICE_OBJECT) {
             own(device).at_timer_dpc(),
             Some(timer_routine),
             device.cast(),
-        )
+        );
     };
     // SAFETY: Facts 1 and 2.
     unsafe { ke_initialize_dpc(own(device).at_dpc(), Some(packet_done), device.cast()) };
     // SAFETY: Facts 1 and 2.
     let _status = unsafe {
-        io_register_device_interface(pdo, &raw const CLASS, ptr::null_mut(), own(device).at_link())
+        io_register_device_interface(
+            pdo,
+            &raw const CLASS,
+            ptr::null_mut(),
+            own(device).at_link(),
+        )
     };
 }
 
@@ -531,16 +463,16 @@ pub(super) fn complete(irp: PIRP, status: NTSTATUS) -> NTSTATUS {
 fn read_register(device: PDEVICE_OBJECT, offset: usize) -> u32 {
     let registers = own(device).registers();
     // SAFETY: The offset is one of the constants above, inside the mapped range.
-    let register = unsafe { registers.add(offset) };
+    let register = unsafe { registers.byte_add(offset) };
     // SAFETY: Mapped while the device is started; aligned as the constants are.
-    unsafe { register.cast::<u32>().read_volatile() }
+    unsafe { register.read_volatile() }
 }
 
 /// Writes a register.
 pub(super) fn write_register(device: PDEVICE_OBJECT, offset: usize, value: u32) {
     let registers = own(device).registers();
     // SAFETY: As for reading.
-    let register = unsafe { registers.add(offset) };
+    let register = unsafe { registers.byte_add(offset) };
     // SAFETY: As for reading.
-    unsafe { register.cast::<u32>().write_volatile(value) };
+    unsafe { register.write_volatile(value) };
 }

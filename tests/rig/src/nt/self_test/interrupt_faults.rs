@@ -13,7 +13,8 @@ use crate::nt::interrupt::synchronize::ke_synchronize_execution;
 use crate::nt::irql::{DISPATCH_LEVEL, ke_lower_irql, kf_raise_irql};
 use crate::nt::node;
 use crate::nt::rule::Rule;
-use crate::nt::self_test::driver::{disconnect, own};
+use crate::nt::self_test::driver::disconnect;
+use crate::nt::self_test::extension::own;
 use crate::nt::self_test::faults::{Fault, Hook, Place};
 use crate::nt::spin_lock::{
     ke_acquire_spin_lock_at_dpc_level, ke_acquire_spin_lock_raise_to_dpc, ke_release_spin_lock,

@@ -6,11 +6,14 @@
 //! so that the checks are known not to cry wolf. `self-test=list` names them all.
 
 mod driver;
+mod extension;
 mod faults;
 mod interrupt_faults;
 mod irp_faults;
 mod memory_faults;
 mod pnp_faults;
+
+use alloc::string::String;
 
 use rig_protocol::{Action, IrqKind, Open, Reply};
 
@@ -135,7 +138,7 @@ fn use_device() {
         device: 0,
         read: true,
         write: true,
-        trailing_name: Default::default(),
+        trailing_name: String::new(),
     });
     let Reply::Opened { handle } = opened else {
         refuse(format_args!(

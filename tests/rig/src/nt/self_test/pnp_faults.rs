@@ -9,7 +9,8 @@ use crate::nt::remove_lock::{
     io_release_remove_lock_ex,
 };
 use crate::nt::rule::Rule;
-use crate::nt::self_test::driver::{complete, handle, own};
+use crate::nt::self_test::driver::{complete, handle};
+use crate::nt::self_test::extension::own;
 use crate::nt::self_test::faults::{Fault, Hook, Place};
 use crate::nt::status::{STATUS_DEVICE_BUSY, STATUS_NOT_SUPPORTED, STATUS_SUCCESS};
 
