@@ -1,7 +1,7 @@
 //! `cargo xtask setup`: installs what the other verbs need on Debian, or says
 //! exactly what is missing where it cannot.
 
-use std::{env, ffi::OsStr, fs, process::Command};
+use std::{env, process::Command};
 
 use anyhow::bail;
 
@@ -50,7 +50,8 @@ pub(crate) fn ensure() -> anyhow::Result<Vec<(&'static Need, String)>> {
         let names: Vec<&str> = missing.iter().map(|need| need.name).collect();
         bail!(
             "apt-get installed its packages, but these are still not found: {}. This system's \
-             versions may be too old, or in a place that is not in PATH.",
+             versions may be too old (Debian 12 has Rust 1.96 in its security updates: are they in \
+             the package sources?), or in a place that is not in PATH.",
             names.join(", ")
         );
     }
@@ -70,19 +71,12 @@ fn look() -> (Vec<(&'static Need, String)>, Vec<&'static Need>) {
     (met, missing)
 }
 
+/// The lists are renewed each time: an old one names packages that are gone, or
+/// versions that are too old, and there is no telling beforehand.
 fn install(missing: &[&Need]) -> anyhow::Result<()> {
-    if !has_package_lists() {
-        update()?;
+    if let Err(error) = command::run(apt_get().arg("update")) {
+        println!("{error:#}; going on with the package lists that are here.");
     }
-    if try_install(missing).is_err() {
-        // Lists that are too old name packages that are gone.
-        update()?;
-        try_install(missing)?;
-    }
-    Ok(())
-}
-
-fn try_install(missing: &[&Need]) -> anyhow::Result<()> {
     let mut packages = Vec::new();
     for need in missing {
         for package in available(need)? {
@@ -146,10 +140,6 @@ fn first_choices(needs: &[&Need]) -> Vec<&'static str> {
     packages
 }
 
-fn update() -> anyhow::Result<()> {
-    command::run(apt_get().arg("update"))
-}
-
 fn apt_get() -> Command {
     let mut apt_get = Command::new("apt-get");
     apt_get.env("DEBIAN_FRONTEND", "noninteractive");
@@ -159,16 +149,6 @@ fn apt_get() -> Command {
 fn has_apt() -> bool {
     let folders = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&folders).any(|folder| folder.join("apt-get").is_file())
-}
-
-/// Whether `apt-get update` was ever run here.
-fn has_package_lists() -> bool {
-    let lists = fs::read_dir("/var/lib/apt/lists");
-    lists.into_iter().flatten().flatten().any(|entry| {
-        let name = entry.file_name();
-        let name: &OsStr = &name;
-        name.to_string_lossy().contains("_Packages")
-    })
 }
 
 fn is_root() -> anyhow::Result<bool> {
