@@ -4,14 +4,14 @@
 //! device can do is `edu-controller`, what user mode may ask is `edu-interface`,
 //! and how a driver lives in the kernel is `dirql`. A request's way:
 //!
-//! 1. [`requests`]: the dispatch routine validates everything and starts the packet.
-//! 2. [`operations`]: StartIo programs the device in one critical section.
-//! 3. [`bar`]: the ISR acknowledges and saves the result with its operation.
-//! 4. [`operations`]: DpcForIsr takes all results out in one critical section and
+//! 1. `requests`: the dispatch routine validates everything and starts the packet.
+//! 2. `operations`: StartIo programs the device in one critical section.
+//! 3. `bar`: the ISR acknowledges and saves the result with its operation.
+//! 4. `operations`: DpcForIsr takes all results out in one critical section and
 //!    completes their IRPs.
-//! 5. [`watchdog`]: a timer takes away an operation that passes its deadline.
+//! 5. `watchdog`: a timer takes away an operation that passes its deadline.
 //!
-//! [`lifetime`] starts and stops the device.
+//! `lifetime` starts and stops the device.
 
 #![no_std]
 #![cfg_attr(
