@@ -315,8 +315,11 @@ impl<R: Registers, T> Controller<R, T> {
 
     /// Nothing is under way in the device: programs what waited for that.
     fn proceed(&mut self) {
-        if let Engine::Waiting(armed, _) = core::mem::replace(&mut self.engine, Engine::Idle) {
-            self.program(armed);
+        match core::mem::replace(&mut self.engine, Engine::Idle) {
+            Engine::Waiting(armed, _) => self.program(armed),
+            // Not dropped here, even if it cannot be.
+            engine @ Engine::Armed(_) => self.engine = engine,
+            Engine::Silent | Engine::Idle | Engine::Draining(_) => {}
         }
     }
 
