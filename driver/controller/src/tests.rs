@@ -194,6 +194,18 @@ fn an_unasked_cause_is_claimed_and_leaves_the_operation_alone() {
 }
 
 #[test]
+fn a_raise_waits_for_all_of_its_causes() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_raise(1, 0x6, 10), Ok(()));
+    controller.device().causes = 0x2;
+    assert_eq!(controller.service(), Service::Claimed);
+    assert_eq!(controller.drain().count(), 0);
+    controller.device().causes = 0x6;
+    assert_eq!(controller.service(), Service::ResultReady);
+}
+
+#[test]
 fn a_second_interrupt_before_the_drain_overwrites_nothing() {
     let mut device = Device::default();
     let mut controller = started(&mut device);
