@@ -13,6 +13,8 @@
 #[macro_use]
 mod compare;
 #[cfg(windows)]
+mod dma;
+#[cfg(windows)]
 mod interrupts;
 #[cfg(windows)]
 mod objects;

@@ -33,6 +33,7 @@ impl CrossCargo {
             wdk: wdk_stand_in::content_root(workspace)?,
         };
         cargo.forget_stale_wdk_build()?;
+        cargo.forget_stale_bindings()?;
         Ok(cargo)
     }
 
@@ -105,16 +106,34 @@ impl CrossCargo {
         let stamp = wdk_build_edits::stamp();
         let present = fs::read_to_string(&stamp_file).ok();
         if present.is_some_and(|present| present != stamp) {
-            command::run(
-                toolchain::for_target(Target::Kernel)?
-                    .cargo()
-                    .current_dir(self.workspace.root())
-                    .args(["clean", "--release", "--package", "wdk-build"])
-                    .arg("--target-dir")
-                    .arg(&self.target_dir),
-            )?;
+            self.clean("wdk-build", None)?;
         }
         workspace::write_if_changed(&stamp_file, stamp.as_bytes())
+    }
+
+    /// Throws away bindings that were made from other headers: `wdk-sys` does not tell
+    /// cargo which headers it reads.
+    fn forget_stale_bindings(&self) -> anyhow::Result<()> {
+        let stamp_file = self.target_dir.join("wdk-sys.stamp");
+        let stamp = wdk_stand_in::supplements(&self.workspace)?;
+        if fs::read(&stamp_file).ok().as_ref() != Some(&stamp) {
+            self.clean("wdk-sys", Some(Target::Kernel))?;
+        }
+        workspace::write_if_changed(&stamp_file, &stamp)
+    }
+
+    /// Throws away what was built of `package`.
+    fn clean(&self, package: &str, target: Option<Target>) -> anyhow::Result<()> {
+        let mut cargo = toolchain::for_target(Target::Kernel)?.cargo();
+        cargo
+            .current_dir(self.workspace.root())
+            .args(["clean", "--release", "--package", package])
+            .arg("--target-dir")
+            .arg(&self.target_dir);
+        if let Some(target) = target {
+            cargo.args(["--target", target.triple()]);
+        }
+        command::run(&mut cargo)
     }
 }
 

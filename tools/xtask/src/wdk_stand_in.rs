@@ -55,6 +55,24 @@ fn make_headers(workspace: &Workspace, root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The supplements' text: bindings that were made from another are stale.
+pub(crate) fn supplements(workspace: &Workspace) -> anyhow::Result<Vec<u8>> {
+    let folder = workspace.wdk_sources().join("include");
+    let mut paths = fs::read_dir(&folder)
+        .and_then(|entries| {
+            entries
+                .map(|entry| entry.map(|entry| entry.path()))
+                .collect::<Result<Vec<_>, _>>()
+        })
+        .with_context(|| format!("cannot list the headers in {}", folder.display()))?;
+    paths.sort();
+    let mut text = Vec::new();
+    for path in paths {
+        text.extend(workspace::read(&path)?);
+    }
+    Ok(text)
+}
+
 /// Copies the headers right in `from`, none below, to `to`.
 fn copy_headers(from: &Path, to: &Path) -> anyhow::Result<()> {
     let unreadable = || {
