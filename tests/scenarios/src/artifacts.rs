@@ -47,6 +47,20 @@ impl Artifacts {
         self.out.join("edu.sys")
     }
 
+    /// The driver `name` of those under `tests/drivers`.
+    ///
+    /// # Errors
+    /// When it is missing.
+    pub(crate) fn test_driver(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let driver = self.out.join(name).with_extension("sys");
+        ensure!(
+            driver.is_file(),
+            "{} is not there: run `cargo xtask build -p test-drivers` first.",
+            driver.display()
+        );
+        Ok(driver)
+    }
+
     /// The rig.
     #[must_use]
     pub(crate) fn rig(&self) -> PathBuf {

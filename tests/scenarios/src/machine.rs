@@ -1,6 +1,7 @@
 //! What a run is to be: processors, interrupts, devices, driver, time.
 
 use std::{
+    ffi::OsStr,
     fmt,
     path::{Path, PathBuf},
     str::FromStr,
@@ -157,6 +158,11 @@ impl Machine {
 
     pub(crate) fn driver(&self) -> PathBuf {
         self.driver.clone()
+    }
+
+    /// The name of the driver's image.
+    pub(crate) fn driver_name(&self) -> &OsStr {
+        self.driver.file_name().unwrap_or_default()
     }
 
     pub(crate) const fn time_limit(&self) -> Duration {

@@ -128,6 +128,11 @@ fn command(machine: &Machine, files: &Files<'_>) -> anyhow::Result<Command> {
         .arg("-fw_cfg")
         .arg(with_path("name=opt/dirql/driver,file=", &machine.driver()))
         .arg("-fw_cfg")
+        .arg(with_path(
+            "name=opt/dirql/driver-name,string=",
+            Path::new(machine.driver_name()),
+        ))
+        .arg("-fw_cfg")
         .arg(format!(
             "name=opt/dirql/options,string={}",
             machine.options().replace(',', ",,")

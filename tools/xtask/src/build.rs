@@ -2,7 +2,9 @@
 //! `target/out`.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsStr,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -15,7 +17,7 @@ use crate::{
     cross_cargo::CrossCargo,
     toolchain::{Target, host_cargo},
     workspace,
-    workspace::Workspace,
+    workspace::{TEST_DRIVERS, Workspace, test_driver_package},
 };
 
 #[derive(Args, Debug)]
@@ -45,6 +47,8 @@ pub(crate) enum Product {
     Eductl,
     /// eductl.exe, and what Wine needs to run it
     EductlExe,
+    /// The drivers under tests/drivers, each with its symbols
+    TestDrivers,
 }
 
 /// Builds what `arguments` name.
@@ -121,28 +125,55 @@ pub(crate) fn build(
     let out = workspace.out();
     match product {
         Product::Edu => {
-            let made = compile(cargo, Target::Kernel, "edu")?;
-            copy(&made.join("edu.dll"), &out.join("edu.sys"))?;
-            copy(&made.join("edu.pdb"), &out.join("edu.pdb"))
+            let made = compile(cargo, Target::Kernel, ["edu"])?;
+            copy_driver(&made, "edu", &out, "edu")
         }
         Product::Rig => {
-            let made = compile(cargo, Target::Kernel, "rig")?;
+            let made = compile(cargo, Target::Kernel, ["rig"])?;
             copy(&made.join("rig.exe"), &out.join("rig.efi"))?;
             copy(&made.join("rig.pdb"), &out.join("rig.pdb"))
         }
         Product::Eductl => host_eductl(workspace),
         Product::EductlExe => {
-            let made = compile(cargo, Target::User, "eductl")?;
+            let made = compile(cargo, Target::User, ["eductl"])?;
             copy(&made.join("eductl.exe"), &out.join("eductl.exe"))?;
             wine_library(workspace)
+        }
+        Product::TestDrivers => {
+            let packages = TEST_DRIVERS.iter().map(|name| test_driver_package(name));
+            let made = compile(cargo, Target::Kernel, packages)?;
+            TEST_DRIVERS.iter().try_for_each(|name| {
+                let library = test_driver_package(name).replace('-', "_");
+                copy_driver(&made, &library, &out, name)
+            })
         }
     }
 }
 
-/// Compiles `package` and returns the folder with the result.
-fn compile(cargo: &CrossCargo, target: Target, package: &str) -> anyhow::Result<PathBuf> {
-    command::run(cargo.command(target, "build")?.args(["--package", package]))?;
+/// Compiles `packages` and returns the folder with the results.
+fn compile(
+    cargo: &CrossCargo,
+    target: Target,
+    packages: impl IntoIterator<Item = impl AsRef<OsStr>>,
+) -> anyhow::Result<PathBuf> {
+    let mut command = cargo.command(target, "build")?;
+    for package in packages {
+        command.arg("--package").arg(package);
+    }
+    command::run(&mut command)?;
     Ok(cargo.output(target))
+}
+
+/// A driver is a DLL to cargo.
+fn copy_driver(made: &Path, library: &str, out: &Path, name: &str) -> anyhow::Result<()> {
+    copy(
+        &made.join(library).with_extension("dll"),
+        &out.join(name).with_extension("sys"),
+    )?;
+    copy(
+        &made.join(library).with_extension("pdb"),
+        &out.join(name).with_extension("pdb"),
+    )
 }
 
 /// Builds the library that Wine before version 9 lacks, with the compiler that

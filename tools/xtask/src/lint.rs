@@ -10,7 +10,7 @@ use crate::{
     build, command,
     cross_cargo::CrossCargo,
     toolchain::{Target, host_cargo},
-    workspace::Workspace,
+    workspace::{TEST_DRIVERS, Workspace, test_driver_package},
 };
 
 #[derive(Args, Debug)]
@@ -35,13 +35,15 @@ enum Lint {
 }
 
 /// What only the target of the kernel images compiles whole.
-const KERNEL_PACKAGES: [&str; 6] = [
+const KERNEL_PACKAGES: [&str; 8] = [
     "abi",
     "dirql",
     "edu",
     "edu-controller",
     "edu-interface",
     "rig",
+    "test-driver",
+    "test-protocol",
 ];
 /// What makes clippy fail on a warning.
 const DENY: [&str; 3] = ["--", "--deny", "warnings"];
@@ -130,10 +132,12 @@ fn failures(lints: &[Lint]) -> anyhow::Result<Vec<String>> {
     Ok(failed)
 }
 
-fn packages() -> impl Iterator<Item = &'static str> {
+fn packages() -> impl Iterator<Item = String> {
     KERNEL_PACKAGES
         .into_iter()
-        .flat_map(|package| ["--package", package])
+        .map(str::to_owned)
+        .chain(TEST_DRIVERS.iter().map(|name| test_driver_package(name)))
+        .flat_map(|package| ["--package".to_owned(), package])
 }
 
 fn kernel(workspace: &Workspace, verb: &str) -> anyhow::Result<Command> {

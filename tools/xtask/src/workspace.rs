@@ -9,6 +9,16 @@ use std::{
 
 use anyhow::Context as _;
 
+/// The drivers under `tests/drivers`: each is a package `test-NAME`, and becomes
+/// `NAME.sys`.
+pub(crate) const TEST_DRIVERS: &[&str] = &["interrupt"];
+
+/// The package of the test driver `name`.
+#[must_use]
+pub(crate) fn test_driver_package(name: &str) -> String {
+    format!("test-{name}")
+}
+
 /// The name under which this executable was started, without its folder.
 #[must_use]
 pub(crate) fn invoked_as() -> Option<String> {

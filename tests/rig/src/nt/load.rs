@@ -1,5 +1,8 @@
 //! The driver under test: loading, DriverEntry, unloading.
 
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::ptr;
 
@@ -18,10 +21,12 @@ use crate::nt::{address, device, dpc, remove_lock, routine, timer, unicode};
 
 /// The fw_cfg file that holds the driver's image.
 const FILE: &str = "opt/dirql/driver";
-/// What the driver is called.
-const NAME: &str = "edu.sys";
-/// Its key in the registry.
-const REGISTRY_PATH: &str = r"\Registry\Machine\System\CurrentControlSet\Services\edu";
+/// The fw_cfg file that holds the image's name.
+const NAME_FILE: &str = "opt/dirql/driver-name";
+/// What the driver is called when the host does not say.
+const DEFAULT_NAME: &str = "edu.sys";
+/// Where the keys of drivers are in the registry.
+const SERVICES: &str = r"\Registry\Machine\System\CurrentControlSet\Services";
 /// Modules whose exports the executive stands for.
 const EXPORTERS: [&str; 2] = ["ntoskrnl.exe", "hal.dll"];
 
@@ -87,7 +92,8 @@ pub(crate) fn load() -> Driver {
             "There is no driver to load: QEMU was started without -fw_cfg name={FILE},file=edu.sys."
         ));
     };
-    let image = match image::load_driver(NAME, &bytes, &resolve) {
+    let name = name();
+    let image = match image::load_driver(&name, &bytes, &resolve) {
         Ok(image) => image,
         Err(error) => refuse(format_args!("The driver cannot be loaded: {error}")),
     };
@@ -102,13 +108,28 @@ pub(crate) fn load() -> Driver {
     let entry = unsafe {
         core::mem::transmute::<*const (), Entry>(ptr::with_exposed_provenance(entry_address))
     };
-    call_entry(driver, entry);
+    call_entry(driver, &name, entry);
     driver
 }
 
-/// Calls DriverEntry; refuses to run when it fails.
-pub(crate) fn call_entry(driver: Driver, entry: Entry) {
-    let mut path = unicode::to_utf16(REGISTRY_PATH);
+/// What the driver's image is called.
+fn name() -> String {
+    fw_cfg::file(NAME_FILE)
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .map(|name| name.trim_matches('\0').to_owned())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| DEFAULT_NAME.to_owned())
+}
+
+/// The registry key of the driver whose image is called `image`.
+pub(crate) fn service_key(image: &str) -> String {
+    let service = image.strip_suffix(".sys").unwrap_or(image);
+    format!(r"{SERVICES}\{service}")
+}
+
+/// Calls the DriverEntry of the image of this name; refuses to run when it fails.
+pub(crate) fn call_entry(driver: Driver, image: &str, entry: Entry) {
+    let mut path = unicode::to_utf16(&service_key(image));
     let mut path = unicode::counted(&mut path);
     // SAFETY: (Caller) the driver gave the routine to be called so, once, at
     // PASSIVE_LEVEL. (Pointer) the object is never freed; the path outlives the

@@ -11,6 +11,7 @@ mod command_line;
 mod pnp;
 mod self_tests;
 mod support;
+mod surface;
 mod traffic;
 mod windows_program;
 
@@ -57,6 +58,7 @@ fn all(artifacts: &Artifacts) -> (Vec<Trial>, Vec<Trial>) {
     channel::add(&mut alone);
     command_line::add(&mut alone);
     pnp::add(&mut alone);
+    surface::add(&mut alone);
     windows_program::add(&mut alone);
     let mut side_by_side = List::new(artifacts);
     bad_images::add(&mut side_by_side);

@@ -115,7 +115,7 @@ fn live_a_life() {
     };
     let driver = Driver::create();
     load::add_driver_object(driver);
-    load::call_entry(driver, driver::driver_entry);
+    load::call_entry(driver, "self-test.sys", driver::driver_entry);
     let node = super::enumerate(bus::create_driver(), 0, *function);
     super::start_device(&node, driver);
     use_device();
