@@ -56,6 +56,14 @@ same_layout!(
         ConnectionContext
     }
 );
+// The headers lack the structure for soft connects; it is used as the one above.
+same_layout!(
+    wdk_sys::IO_DISCONNECT_INTERRUPT_PARAMETERS,
+    services::IO_REPORT_INTERRUPT_ACTIVE_STATE_PARAMETERS {
+        Version,
+        ConnectionContext
+    }
+);
 same_layout!(
     wdk_sys::IO_INTERRUPT_MESSAGE_INFO,
     services::IO_INTERRUPT_MESSAGE_INFO {

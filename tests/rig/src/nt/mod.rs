@@ -17,6 +17,7 @@ mod cancel;
 mod counters;
 mod debug;
 mod device;
+mod device_state;
 mod dispatcher;
 mod dpc;
 mod driver;

@@ -12,6 +12,7 @@ use crate::machine::log::log;
 use crate::machine::pci::PciFunction;
 use crate::machine::sync::IrqLock;
 use crate::nt::device::Device;
+use crate::nt::device_state::Registers;
 use crate::nt::pnp::State;
 
 /// The interrupt that a device was assigned.
@@ -45,6 +46,7 @@ pub(crate) struct Node {
     pdo: Device,
     memory: (u64, usize),
     interrupt: InterruptResource,
+    registers: Option<Registers>,
     state: IrqLock<Dynamic>,
 }
 
@@ -74,6 +76,7 @@ pub(crate) fn add(
         pdo,
         memory,
         interrupt,
+        registers: Registers::map(memory.0),
         state: IrqLock::new(Dynamic {
             state: State::Enumerated,
             open_files: 0,
@@ -133,6 +136,11 @@ impl Node {
     /// Its interrupt.
     pub(crate) fn interrupt(&self) -> &InterruptResource {
         &self.interrupt
+    }
+
+    /// The executive's own view of its registers.
+    pub(crate) fn registers(&self) -> Option<Registers> {
+        self.registers
     }
 
     /// Its PnP state.

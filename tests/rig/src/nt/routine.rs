@@ -75,6 +75,8 @@ exports! {
     IoReleaseCancelSpinLock dispatch cancel::io_release_cancel_spin_lock;
     IoReleaseRemoveLockAndWaitEx passive remove_lock::io_release_remove_lock_and_wait_ex;
     IoReleaseRemoveLockEx up_to_dispatch remove_lock::io_release_remove_lock_ex;
+    IoReportInterruptActive up_to_dispatch interrupt::activity::io_report_interrupt_active;
+    IoReportInterruptInactive up_to_dispatch interrupt::activity::io_report_interrupt_inactive;
     IoSetDeviceInterfaceState passive interface::io_set_device_interface_state;
     IoSetStartIoAttributes any start_io::io_set_start_io_attributes;
     IoStartNextPacket any start_io::io_start_next_packet;

@@ -32,6 +32,8 @@ rules! {
     Irql04 "IRQL-04" "A callback returns at the IRQL at which it was called.";
     Irql05 "IRQL-05" "Nothing blocks at DISPATCH_LEVEL or above.";
     Int03 "INT-03" "Everything that the ISR needs is ready before the interrupt is connected.";
+    Int04 "INT-04" "A device may interrupt only while its interrupt is connected and active.";
+    Int05 "INT-05" "A device is silenced before its interrupt is disconnected or made inactive.";
     Int06 "INT-06" "A disconnect names what the connect call returned, once.";
     Int07 "INT-07" "No interrupt stays connected after stop or removal.";
     Int09 "INT-09" "The ISR quiets its device before it returns.";

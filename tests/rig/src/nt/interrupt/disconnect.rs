@@ -8,6 +8,7 @@ use wdk_sys::{
 };
 
 use crate::nt::address;
+use crate::nt::device_state::assert_silenced;
 use crate::nt::interrupt::{CONNECTIONS, Connection, detach};
 use crate::nt::kernel_memory::DELETED_BYTE;
 use crate::nt::routine::Routine;
@@ -22,10 +23,8 @@ pub(crate) unsafe extern "C" fn io_disconnect_interrupt_ex(
     // SAFETY: (Pointer) the driver's parameters, which it does not touch during
     // the call.
     let parameters = unsafe { &*parameters };
-    // SAFETY: All arms of this union are one pointer.
-    let context = address::of(unsafe { parameters.ConnectionContext.Generic });
-    let is_table = parameters.Version == CONNECT_MESSAGE_BASED;
-    let connection = CONNECTIONS.with(|connections| find(connections.values(), context, is_table));
+    let context = context_of(parameters);
+    let connection = named_by(parameters);
     check!(
         Int06,
         routine,
@@ -36,6 +35,7 @@ pub(crate) unsafe extern "C" fn io_disconnect_interrupt_ex(
         parameters.Version
     );
     let Some(connection) = connection else { return };
+    assert_silenced(routine.name(), &connection.node);
     let was_connected = detach(&connection);
     check!(
         Int06,
@@ -44,6 +44,19 @@ pub(crate) unsafe extern "C" fn io_disconnect_interrupt_ex(
         "The interrupt with context {context:#x} is disconnected a second time."
     );
     forget_message_table(&connection);
+}
+
+/// The connection context that these parameters hold.
+fn context_of(parameters: &IO_DISCONNECT_INTERRUPT_PARAMETERS) -> usize {
+    // SAFETY: All arms of this union are one pointer.
+    address::of(unsafe { parameters.ConnectionContext.Generic })
+}
+
+/// The connection that these parameters name, connected or not.
+pub(super) fn named_by(parameters: &IO_DISCONNECT_INTERRUPT_PARAMETERS) -> Option<Arc<Connection>> {
+    let context = context_of(parameters);
+    let is_table = parameters.Version == CONNECT_MESSAGE_BASED;
+    CONNECTIONS.with(|connections| find(connections.values(), context, is_table))
 }
 
 /// The connection whose context this is.

@@ -10,6 +10,7 @@
 //! 2. A driver's lock and ISR are used only by a connection in the ledger, or one
 //!    whose last ISR call is being made; disconnecting waits for that to end.
 
+pub(crate) mod activity;
 pub(crate) mod connect;
 pub(crate) mod disconnect;
 pub(crate) mod synchronize;
@@ -17,7 +18,7 @@ pub(crate) mod synchronize;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use rig_protocol::IrqKind;
 use wdk_sys::{KSPIN_LOCK, PKINTERRUPT, PVOID, ULONG};
@@ -26,9 +27,11 @@ use crate::machine::interrupts::{mask_line, message_for, route_line};
 use crate::machine::sync::IrqLock;
 use crate::machine::time::SpinLimit;
 use crate::nt::callout::{Callback, call_out};
+use crate::nt::device_state::assert_not_enabled_yet;
 use crate::nt::irql::raised;
 use crate::nt::node::NodeRef;
 use crate::nt::processor::LockKind;
+use crate::nt::routine::Routine;
 use crate::nt::rule::Rule;
 use crate::nt::spin_lock::LockWord;
 use crate::nt::violation::{check, violation};
@@ -65,6 +68,8 @@ struct Connection {
     own_lock: AtomicUsize,
     synchronize_irql: u8,
     version: ULONG,
+    /// Whether interrupts find the ISR; IoReportInterruptInactive takes it out of sight.
+    is_active: AtomicBool,
     /// ISR calls being made.
     in_service: AtomicU32,
     /// Address of the message table that the driver was given, or zero.
@@ -154,7 +159,7 @@ pub(crate) fn device(vector: u8) {
     let mut claimed = false;
     let mut index = 0;
     while let Some(connection) = begin_service(vector, index) {
-        claimed = connection.serve();
+        claimed = connection.is_active.load(Ordering::Acquire) && connection.serve();
         let is_line = connection.node.interrupt().kind == IrqKind::Intx;
         connection.in_service.fetch_sub(1, Ordering::AcqRel);
         if claimed && is_line {
@@ -188,6 +193,7 @@ fn begin_service(vector: u8, index: usize) -> Option<Arc<Connection>> {
 
 /// Puts a connection into its vector's chain and lets the interrupt through.
 fn attach(plan: Plan) -> Arc<Connection> {
+    assert_not_enabled_yet(Routine::IoConnectInterruptEx.name(), &plan.node);
     let connection = Arc::new(Connection {
         node: plan.node,
         service: plan.service,
@@ -196,6 +202,7 @@ fn attach(plan: Plan) -> Arc<Connection> {
         own_lock: AtomicUsize::new(0),
         synchronize_irql: plan.synchronize_irql,
         version: plan.version,
+        is_active: AtomicBool::new(true),
         in_service: AtomicU32::new(0),
         message_table: AtomicUsize::new(0),
     });

@@ -49,9 +49,13 @@ pub(super) const START_PACKET: ULONG = 0x8000_2000;
 pub(super) const PEND_UNTIL_CANCELLED: ULONG = 0x8000_2004;
 
 /// Registers of the device.
+pub(super) const STATUS: usize = 0x20;
 pub(super) const INTERRUPT_STATUS: usize = 0x24;
 pub(super) const INTERRUPT_RAISE: usize = 0x60;
 pub(super) const INTERRUPT_ACKNOWLEDGE: usize = 0x64;
+
+/// `STATUS`: interrupt when a factorial is ready.
+pub(super) const STATUS_INTERRUPT: u32 = 0x80;
 
 /// How long an interrupt storm may take to be noticed.
 const STORM_100NS: i64 = 200_000_000;
@@ -332,7 +336,7 @@ fn start(device: PDEVICE_OBJECT) -> NTSTATUS {
 }
 
 /// Connects the interrupt, as a message or as a line.
-fn connect(device: PDEVICE_OBJECT) -> NTSTATUS {
+pub(super) fn connect(device: PDEVICE_OBJECT) -> NTSTATUS {
     let mut parameters = IO_CONNECT_INTERRUPT_PARAMETERS {
         Version: CONNECT_MESSAGE_BASED,
         ..Default::default()

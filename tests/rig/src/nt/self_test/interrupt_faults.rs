@@ -13,7 +13,7 @@ use crate::nt::interrupt::synchronize::ke_synchronize_execution;
 use crate::nt::irql::{DISPATCH_LEVEL, ke_lower_irql, kf_raise_irql};
 use crate::nt::node;
 use crate::nt::rule::Rule;
-use crate::nt::self_test::driver::disconnect;
+use crate::nt::self_test::driver::{STATUS, STATUS_INTERRUPT, connect, disconnect, write_register};
 use crate::nt::self_test::extension::own;
 use crate::nt::self_test::faults::{Fault, Hook, Place};
 use crate::nt::spin_lock::{
@@ -46,6 +46,16 @@ pub(super) const FAULTS: &[Fault] = &[
         rule: Rule::Int03,
         hook: Hook::Isr,
         act: claim,
+    },
+    Fault {
+        rule: Rule::Int04,
+        hook: Hook::Connect,
+        act: enable_before_connect,
+    },
+    Fault {
+        rule: Rule::Int05,
+        hook: Hook::Disconnect,
+        act: disconnect_unsilenced,
     },
     Fault {
         rule: Rule::Int06,
@@ -122,6 +132,17 @@ fn stay_raised(_place: Place) -> NTSTATUS {
 }
 
 fn claim(_place: Place) -> NTSTATUS {
+    STATUS_SUCCESS
+}
+
+fn enable_before_connect(place: Place) -> NTSTATUS {
+    write_register(place.device, STATUS, STATUS_INTERRUPT);
+    connect(place.device)
+}
+
+fn disconnect_unsilenced(place: Place) -> NTSTATUS {
+    write_register(place.device, STATUS, STATUS_INTERRUPT);
+    disconnect(place.device);
     STATUS_SUCCESS
 }
 

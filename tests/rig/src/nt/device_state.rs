@@ -1,0 +1,86 @@
+//! What the executive itself sees of a device: whether it could interrupt now.
+//!
+//! A driver lets its device interrupt only while somebody listens, and silences it
+//! before nobody does. The executive looks into the device's registers at those
+//! moments, through a mapping of its own.
+//!
+//! # Soundness
+//! 1. A mapping that [`Registers::map`] made is never unmapped, and what lies there
+//!    is reached by volatile access alone. Reading these registers changes nothing.
+
+use crate::machine::memory;
+use crate::nt::node::Node;
+use crate::nt::violation::check;
+
+/// Bytes of the range that hold the registers that are read here.
+const LENGTH: usize = 0x28;
+/// Bit 7: interrupt when a factorial is ready.
+const STATUS: usize = 0x20;
+/// Causes that were not acknowledged.
+const INTERRUPT_STATUS: usize = 0x24;
+
+const STATUS_INTERRUPT: u32 = 0x80;
+/// The one cause that can come a moment after its enable bit was cleared: the device
+/// looks at the bit before it raises the cause.
+const CAUSE_FACTORIAL: u32 = 0x01;
+/// What the registers of a device read as that does not answer.
+const ABSENT: u32 = u32::MAX;
+
+/// The executive's own mapping of a device's registers.
+#[derive(Clone, Copy)]
+pub(crate) struct Registers(*const u32);
+
+// SAFETY: Fact 1: a mapping is the whole system's and stays.
+unsafe impl Send for Registers {}
+// SAFETY: As above.
+unsafe impl Sync for Registers {}
+
+impl Registers {
+    /// Maps the registers of the device whose memory begins here.
+    pub(crate) fn map(physical: u64) -> Option<Self> {
+        memory::map_device(physical, LENGTH).map(|base| Self(base.cast_const().cast()))
+    }
+
+    fn read(self, offset: usize) -> u32 {
+        // SAFETY: The offset is one of the constants above, inside the mapping.
+        let register = unsafe { self.0.byte_add(offset) };
+        // SAFETY: Fact 1; the constants are multiples of four.
+        unsafe { register.read_volatile() }
+    }
+
+    /// Why the device could interrupt now; `None` if it could not, or is not there.
+    fn unsilenced(self) -> Option<(u32, u32)> {
+        let (status, causes) = (self.read(STATUS), self.read(INTERRUPT_STATUS));
+        let is_there = status != ABSENT;
+        let may_interrupt = status & STATUS_INTERRUPT != 0 || causes & !CAUSE_FACTORIAL != 0;
+        (is_there && may_interrupt).then_some((status, causes))
+    }
+}
+
+/// Checks, when an interrupt is connected or made active, that its device does not
+/// interrupt yet.
+pub(crate) fn assert_not_enabled_yet(routine: &str, node: &Node) {
+    let found = node.registers().and_then(Registers::unsilenced);
+    let (status, causes) = found.unwrap_or_default();
+    check!(
+        Int04,
+        routine,
+        found.is_none(),
+        "Device {} may interrupt already (status {status:#x}, causes {causes:#x}), while its interrupt is not active yet.",
+        node.index()
+    );
+}
+
+/// Checks, when an interrupt is disconnected or made inactive, that its device was
+/// silenced.
+pub(crate) fn assert_silenced(routine: &str, node: &Node) {
+    let found = node.registers().and_then(Registers::unsilenced);
+    let (status, causes) = found.unwrap_or_default();
+    check!(
+        Int05,
+        routine,
+        found.is_none(),
+        "Device {} may still interrupt (status {status:#x}, causes {causes:#x}), and its interrupt is to be active no more.",
+        node.index()
+    );
+}
