@@ -10,6 +10,7 @@
 //! | [`Passive`] | PASSIVE_LEVEL | AddDevice, PnP routines that change the state |
 //! | [`UpToDispatch`] | at most DISPATCH_LEVEL | dispatch and completion routines |
 //! | [`Dispatch`] | DISPATCH_LEVEL | StartIo, DPC and timer routines |
+//! | [`Threaded`] | PASSIVE_LEVEL or DISPATCH_LEVEL, may not wait | threaded DPC routines |
 //! | [`Dirql`] | an interrupt's SynchronizeIrql | ISR and SynchCritSection closures |
 //!
 //! See "Managing Hardware Priorities" in the Windows driver documentation.
@@ -67,6 +68,12 @@ token!(
     |level| level <= DISPATCH_LEVEL
 );
 token!(
+    /// A threaded DPC routine runs: at PASSIVE_LEVEL or, where threaded DPCs are disabled, at
+    /// DISPATCH_LEVEL, and bound by the rules of DISPATCH_LEVEL in both cases.
+    Threaded,
+    |level| level == PASSIVE_LEVEL || level == DISPATCH_LEVEL
+);
+token!(
     /// The processor is at the SynchronizeIrql of an interrupt whose lock is held.
     Dirql,
     |level| level > DISPATCH_LEVEL
@@ -114,11 +121,16 @@ pub trait AtMostDispatch: sealed::Level {
     /// The level is DISPATCH_LEVEL for certain, so raising to it is not needed.
     #[doc(hidden)]
     const IS_DISPATCH: bool;
+
+    /// A threaded DPC runs, which takes spin locks by the routines made for it.
+    #[doc(hidden)]
+    const IS_THREADED_DPC: bool = false;
 }
 
 impl sealed::Level for Passive {}
 impl sealed::Level for UpToDispatch {}
 impl sealed::Level for Dispatch {}
+impl sealed::Level for Threaded {}
 
 impl AtMostDispatch for Passive {
     const IS_DISPATCH: bool = false;
@@ -128,6 +140,10 @@ impl AtMostDispatch for UpToDispatch {
 }
 impl AtMostDispatch for Dispatch {
     const IS_DISPATCH: bool = true;
+}
+impl AtMostDispatch for Threaded {
+    const IS_DISPATCH: bool = false;
+    const IS_THREADED_DPC: bool = true;
 }
 
 /// Runs `f` at DISPATCH_LEVEL. Wraps `KeRaiseIrql`, `KeLowerIrql`.

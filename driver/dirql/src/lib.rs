@@ -82,6 +82,7 @@ extern crate std;
 
 pub mod device;
 mod device_interface;
+pub mod dpc;
 pub mod driver;
 pub mod interrupt;
 pub mod io_mem;
@@ -92,6 +93,7 @@ mod pnp;
 pub mod processor;
 mod remove_lock;
 pub mod resources;
+mod run_down;
 pub mod spin_lock;
 pub mod start_io;
 pub mod status;

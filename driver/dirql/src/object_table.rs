@@ -1,9 +1,12 @@
 //! What the kernel keeps the address of, and how to make it let go.
 //!
-//! Interrupts and timers enter themselves when they are first used, so REMOVE takes
+//! Interrupts, DPCs and timers enter themselves when they are first used, so REMOVE takes
 //! them down before the extension goes away even if the driver's own stop routine left
 //! them. That is why nothing rests on a handle's `Drop`. (A stop routine that keeps a
 //! packet makes REMOVE wait for ever, as in C; it corrupts nothing.)
+//!
+//! The order is: first what starts something (interrupts), last what is started (DPCs and
+//! timers). Nothing enters once that has begun.
 
 use core::marker::PhantomData;
 
@@ -14,7 +17,7 @@ use crate::{
 };
 
 /// Objects that one device may have.
-const CAPACITY: usize = 16;
+const CAPACITY: usize = 32;
 
 /// An object and its way out.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +27,7 @@ pub(crate) struct Registered<'a> {
     /// What `quiesce` is, with the object's type forgotten.
     typed: fn(),
     quiesce: unsafe fn(fn(), *const (), &mut Passive),
+    is_last: bool,
     borrowed: PhantomData<&'a ()>,
 }
 
@@ -47,8 +51,16 @@ impl<'a> Registered<'a> {
             // SAFETY: function pointers have one layout; `call` turns it back.
             typed: unsafe { core::mem::transmute::<fn(&T, &mut Passive), fn()>(quiesce) },
             quiesce: call::<T>,
+            is_last: false,
             borrowed: PhantomData,
         }
+    }
+
+    /// To be quiesced after all that are not last: those may still start it.
+    #[must_use]
+    pub(crate) const fn last(mut self) -> Self {
+        self.is_last = true;
+        self
     }
 
     /// Whether the object lies in these bytes.
@@ -62,21 +74,36 @@ impl<'a> Registered<'a> {
     }
 }
 
+/// What the table's lock protects.
+#[derive(Clone, Copy, Debug)]
+struct Entries {
+    /// `'static` stands for "as long as the extension", which the table is a part of.
+    objects: [Option<Registered<'static>>; CAPACITY],
+    /// The device is being removed: nothing enters any more.
+    is_closed: bool,
+}
+
 /// The objects of one device.
 #[derive(Debug)]
 pub(crate) struct ObjectTable {
-    /// `'static` stands for "as long as the extension", which the table is a part of.
-    objects: SpinLock<[Option<Registered<'static>>; CAPACITY]>,
+    entries: SpinLock<Entries>,
 }
 
 impl ObjectTable {
     pub(crate) const fn new() -> Self {
         Self {
-            objects: SpinLock::new([None; CAPACITY]),
+            entries: SpinLock::new(Entries {
+                objects: [None; CAPACITY],
+                is_closed: false,
+            }),
         }
     }
 
     /// Enters an object that lies in `[start, start + length)`; once is enough.
+    ///
+    /// # Errors
+    /// STATUS_INVALID_PARAMETER if it lies elsewhere, STATUS_INSUFFICIENT_RESOURCES if the
+    /// table is full, STATUS_DELETE_PENDING once the device is being removed.
     pub(crate) fn register(
         &self,
         irql: &mut Passive,
@@ -91,12 +118,15 @@ impl ObjectTable {
             borrowed: PhantomData,
             ..object
         };
-        self.objects.with(irql, |_, objects| {
+        self.entries.with(irql, |_, entries| {
+            if entries.is_closed {
+                return Err(NtError::STATUS_DELETE_PENDING);
+            }
             let known = |slot: &&mut Option<Registered<'static>>| {
                 slot.as_ref()
                     .is_none_or(|known| known.object == object.object)
             };
-            let slot = objects.iter_mut().find(known);
+            let slot = entries.objects.iter_mut().find(known);
             let slot = slot.ok_or(NtError::STATUS_INSUFFICIENT_RESOURCES)?;
             *slot = Some(object);
             Ok(())
@@ -108,11 +138,17 @@ impl ObjectTable {
     /// # Safety
     /// The extension is still alive.
     pub(crate) unsafe fn quiesce_all(&self, irql: &mut Passive) {
-        let objects = self.objects.with(irql, |_, objects| *objects);
-        for object in objects.into_iter().flatten() {
-            // SAFETY: `Registered::new` put the two together; the object lies in the
-            // extension, which the contract says is alive.
-            unsafe { (object.quiesce)(object.typed, object.object, irql) };
+        let objects = self.entries.with(irql, |_, entries| {
+            entries.is_closed = true;
+            entries.objects
+        });
+        for is_last in [false, true] {
+            let objects = objects.iter().flatten();
+            for object in objects.filter(|object| object.is_last == is_last) {
+                // SAFETY: `Registered::new` put the two together; the object lies in the
+                // extension, which the contract says is alive.
+                unsafe { (object.quiesce)(object.typed, object.object, irql) };
+            }
         }
     }
 }

@@ -40,6 +40,10 @@ type SynchronizeRoutine = Option<unsafe extern "C" fn(PVOID) -> BOOLEAN>;
 
 pub(crate) const KERNEL_MODE: CCHAR = 0;
 pub(crate) const NOTIFICATION_TIMER: i32 = 0;
+pub(crate) const LOW_IMPORTANCE: i32 = 0;
+pub(crate) const MEDIUM_IMPORTANCE: i32 = 1;
+pub(crate) const HIGH_IMPORTANCE: i32 = 2;
+pub(crate) const MEDIUM_HIGH_IMPORTANCE: i32 = 3;
 pub(crate) const LEVEL_SENSITIVE: i32 = 0;
 pub(crate) const LATCHED: i32 = 1;
 pub(crate) const IRP_MJ_CREATE: u32 = 0;
@@ -185,6 +189,9 @@ impl core::fmt::Debug for KDPC {
         write!(formatter, "KDPC({})", self.reserved)
     }
 }
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PROCESSOR_NUMBER;
 
 pub(crate) const fn zeroed_timer() -> KTIMER {
     KTIMER { reserved: 0 }
@@ -341,8 +348,13 @@ needs_a_device! {
     KeCancelTimer(*mut KTIMER) -> BOOLEAN;
     KeFlushQueuedDpcs();
     KeInitializeDpc(*mut KDPC, DeferredRoutine, PVOID);
+    KeGetProcessorNumberFromIndex(u32, *mut PROCESSOR_NUMBER) -> NTSTATUS;
+    KeInitializeThreadedDpc(*mut KDPC, DeferredRoutine, PVOID);
     KeInitializeTimerEx(*mut KTIMER, i32);
     KeInsertQueueDpc(*mut KDPC, PVOID, PVOID) -> BOOLEAN;
+    KeRemoveQueueDpc(*mut KDPC) -> BOOLEAN;
+    KeSetImportanceDpc(*mut KDPC, i32);
+    KeSetTargetProcessorDpcEx(*mut KDPC, *mut PROCESSOR_NUMBER) -> NTSTATUS;
     KeSetTimerEx(*mut KTIMER, LARGE_INTEGER, i32, *mut KDPC) -> BOOLEAN;
     MmUnmapIoSpace(PVOID, u64);
     RtlFreeUnicodeString(*mut UNICODE_STRING);

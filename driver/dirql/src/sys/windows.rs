@@ -6,7 +6,7 @@ pub(crate) use wdk_sys::{
     IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS, IO_CONNECT_INTERRUPT_PARAMETERS,
     IO_DISCONNECT_INTERRUPT_PARAMETERS, IO_INTERRUPT_MESSAGE_INFO, IO_REMOVE_LOCK,
     IO_STACK_LOCATION, IRP, KDPC, KSPIN_LOCK, KTIMER, LARGE_INTEGER, NTSTATUS, PDRIVER_DISPATCH,
-    PVOID,
+    PROCESSOR_NUMBER, PVOID,
     ntddk::{
         IoAcquireRemoveLockEx, IoAttachDeviceToDeviceStack, IoConnectInterruptEx, IoCreateDevice,
         IoDeleteDevice, IoDetachDevice, IoDisconnectInterruptEx, IoForwardIrpSynchronously,
@@ -14,10 +14,11 @@ pub(crate) use wdk_sys::{
         IoReleaseRemoveLockEx, IoSetDeviceInterfaceState, IoSetStartIoAttributes,
         IoStartNextPacket, IoStartPacket, IofCallDriver, IofCompleteRequest,
         KeAcquireSpinLockAtDpcLevel, KeAcquireSpinLockRaiseToDpc, KeBugCheckEx, KeCancelTimer,
-        KeDelayExecutionThread, KeFlushQueuedDpcs, KeInitializeDpc, KeInitializeTimerEx,
-        KeInsertQueueDpc, KeQueryActiveProcessorCountEx, KeReleaseSpinLock,
-        KeReleaseSpinLockFromDpcLevel, KeSetTimerEx, KeSynchronizeExecution, MmMapIoSpaceEx,
-        MmUnmapIoSpace, RtlFreeUnicodeString,
+        KeDelayExecutionThread, KeFlushQueuedDpcs, KeGetProcessorNumberFromIndex, KeInitializeDpc,
+        KeInitializeThreadedDpc, KeInitializeTimerEx, KeInsertQueueDpc,
+        KeQueryActiveProcessorCountEx, KeReleaseSpinLock, KeReleaseSpinLockFromDpcLevel,
+        KeRemoveQueueDpc, KeSetImportanceDpc, KeSetTargetProcessorDpcEx, KeSetTimerEx,
+        KeSynchronizeExecution, MmMapIoSpaceEx, MmUnmapIoSpace, RtlFreeUnicodeString,
     },
 };
 
@@ -35,6 +36,18 @@ pub(crate) use wdk_sys::{
 pub(crate) const KERNEL_MODE: wdk_sys::KPROCESSOR_MODE = 0;
 /// `NotificationTimer`.
 pub(crate) const NOTIFICATION_TIMER: wdk_sys::TIMER_TYPE = wdk_sys::_TIMER_TYPE::NotificationTimer;
+/// `LowImportance`.
+pub(crate) const LOW_IMPORTANCE: wdk_sys::KDPC_IMPORTANCE =
+    wdk_sys::_KDPC_IMPORTANCE::LowImportance;
+/// `MediumImportance`.
+pub(crate) const MEDIUM_IMPORTANCE: wdk_sys::KDPC_IMPORTANCE =
+    wdk_sys::_KDPC_IMPORTANCE::MediumImportance;
+/// `MediumHighImportance`.
+pub(crate) const MEDIUM_HIGH_IMPORTANCE: wdk_sys::KDPC_IMPORTANCE =
+    wdk_sys::_KDPC_IMPORTANCE::MediumHighImportance;
+/// `HighImportance`.
+pub(crate) const HIGH_IMPORTANCE: wdk_sys::KDPC_IMPORTANCE =
+    wdk_sys::_KDPC_IMPORTANCE::HighImportance;
 /// `LevelSensitive`.
 pub(crate) const LEVEL_SENSITIVE: wdk_sys::KINTERRUPT_MODE =
     wdk_sys::_KINTERRUPT_MODE::LevelSensitive;

@@ -1,0 +1,160 @@
+//! Run-down protection of what the kernel may be given only while it is open.
+//!
+//! One word: the low bits say where it stands, the rest counts those inside. Entering is
+//! one atomic addition, at any IRQL; whoever finds it shut leaves again. Closing waits,
+//! at PASSIVE_LEVEL, until everybody has left. So a DPC cannot be queued, nor a timer
+//! set, behind the back of the thread that takes it down.
+//!
+//! ```text
+//!   Closed --begin_opening--> Opening --opened--> Open --begin_closing--> Closing
+//!     ^                          |                                           |
+//!     '-------- closed ----------'<----------------- closed -----------------'
+//! ```
+
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::{irql::Passive, wait};
+
+const CLOSED: usize = 0;
+const OPENING: usize = 1;
+const OPEN: usize = 2;
+const CLOSING: usize = 3;
+const STATE: usize = 3;
+/// One that is inside.
+const ONE: usize = 4;
+
+/// The run-down of one object.
+#[derive(Debug)]
+pub(crate) struct RunDown(AtomicUsize);
+
+/// Whoever has this is inside; dropping it leaves. Forgetting it keeps the closing thread
+/// waiting until somebody else [leaves](RunDown::leave), and corrupts nothing.
+#[derive(Debug)]
+pub(crate) struct Pass<'a>(&'a RunDown);
+
+impl RunDown {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicUsize::new(CLOSED))
+    }
+
+    /// Goes in, if it is open.
+    pub(crate) fn enter(&self) -> Option<Pass<'_>> {
+        let before = self.0.fetch_add(ONE, Ordering::Acquire);
+        let pass = Pass(self);
+        (before & STATE == OPEN).then_some(pass)
+    }
+
+    /// Whether it is open, which it may be no longer when the answer is looked at.
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.load(Ordering::Acquire) & STATE == OPEN
+    }
+
+    /// Leaves in place of the pass that [`Pass::stay`] forgot.
+    pub(crate) fn leave(&self) {
+        self.0.fetch_sub(ONE, Ordering::Release);
+    }
+
+    /// False if somebody else has it open, or opens or closes it.
+    pub(crate) fn begin_opening(&self) -> bool {
+        self.step(CLOSED, OPENING)
+    }
+
+    /// Everything written before this is seen inside.
+    pub(crate) fn opened(&self) {
+        let moved = self.step(OPENING, OPEN);
+        debug_assert!(moved, "only the opening thread gets here");
+    }
+
+    /// False if it is not open. Nobody new comes in from here on.
+    pub(crate) fn begin_closing(&self) -> bool {
+        self.step(OPEN, CLOSING)
+    }
+
+    /// It is closed, or could not be opened.
+    pub(crate) fn closed(&self) {
+        let moved = self.step(OPENING, CLOSED) || self.step(CLOSING, CLOSED);
+        debug_assert!(
+            moved,
+            "only the thread that began to open or close gets here"
+        );
+    }
+
+    /// Waits until everybody has left.
+    pub(crate) fn wait(&self, irql: &mut Passive) {
+        while self.0.load(Ordering::Acquire) & !STATE != 0 {
+            wait::delay(irql, 1);
+        }
+    }
+
+    fn step(&self, from: usize, to: usize) -> bool {
+        self.0
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |word| {
+                (word & STATE == from).then_some(word & !STATE | to)
+            })
+            .is_ok()
+    }
+}
+
+impl Pass<'_> {
+    /// Stays inside; what was started inside leaves when it ends.
+    pub(crate) fn stay(self) {
+        let _stays = core::mem::ManuallyDrop::new(self);
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RunDown;
+    use crate::irql::Passive;
+
+    #[test]
+    fn lets_in_while_open_only() {
+        let run_down = RunDown::new();
+        assert!(run_down.enter().is_none());
+        assert!(run_down.begin_opening());
+        assert!(!run_down.begin_opening());
+        assert!(run_down.enter().is_none());
+        run_down.opened();
+        let pass = run_down.enter().expect("open");
+        assert!(run_down.begin_closing());
+        assert!(!run_down.begin_closing());
+        assert!(run_down.enter().is_none());
+        drop(pass);
+        // SAFETY: a host thread starts at the level that the host kernel calls PASSIVE.
+        run_down.wait(&mut unsafe { Passive::assume() });
+        run_down.closed();
+        assert!(run_down.begin_opening());
+    }
+
+    #[test]
+    fn waits_for_what_stays_inside() {
+        let run_down = RunDown::new();
+        assert!(run_down.begin_opening());
+        run_down.opened();
+        run_down.enter().expect("open").stay();
+        assert!(run_down.begin_closing());
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                // SAFETY: as above.
+                run_down.wait(&mut unsafe { Passive::assume() });
+            });
+            assert!(!waiting.is_finished());
+            run_down.leave();
+        });
+    }
+
+    #[test]
+    fn a_failed_opening_leaves_it_closed() {
+        let run_down = RunDown::new();
+        assert!(run_down.begin_opening());
+        run_down.closed();
+        assert!(!run_down.is_open());
+        assert!(!run_down.begin_closing());
+    }
+}
