@@ -6,6 +6,7 @@ use crate::{
     device::Device,
     irp::{Dispatched, Irp},
     irql::{Dispatch, Passive, UpToDispatch},
+    registry::ServiceKey,
     resources::Resources,
     start_io::{Packet, StartIo},
     status::{NtError, Result},
@@ -25,6 +26,18 @@ pub trait Driver: Sized + Send + Sync + 'static {
 
     /// The device interface class by which user mode finds the device.
     const INTERFACE: Option<Uuid>;
+
+    /// DriverEntry, before there is a device: reads the driver's parameters, which are the
+    /// same for all of its devices.
+    ///
+    /// # IRQL
+    /// PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    /// Whatever keeps the driver from being loaded.
+    fn driver_entry(_irql: &mut Passive, _service: &ServiceKey<'_>) -> Result<()> {
+        Ok(())
+    }
 
     /// AddDevice: the extension of a new device. The hardware may not be touched yet.
     ///

@@ -82,6 +82,7 @@ extern crate std;
 
 pub mod device;
 mod device_interface;
+pub mod device_property;
 pub mod dpc;
 pub mod driver;
 pub mod interrupt;
@@ -90,7 +91,9 @@ pub mod irp;
 pub mod irql;
 mod object_table;
 mod pnp;
+pub mod pool;
 pub mod processor;
+pub mod registry;
 mod remove_lock;
 pub mod resources;
 mod run_down;
@@ -101,13 +104,16 @@ mod stop_code;
 mod sys;
 mod thunks;
 pub mod timer;
+pub mod unicode;
 pub mod wait;
 
 #[doc(hidden)]
 pub mod __private {
-    //! What [`driver_entry!`](crate::driver_entry) expands to; no part of the interface.
+    //! What [`driver_entry!`](crate::driver_entry) and [`unicode!`](crate::unicode!) expand
+    //! to; no part of the interface.
     pub use crate::{
         sys::{DRIVER_OBJECT, NTSTATUS, UNICODE_STRING},
         thunks::initialize,
     };
+    pub use widestring::utf16str;
 }

@@ -10,6 +10,7 @@ use crate::{
     irp::{Dispatched, Irp},
     irql::{Dispatch, Passive, UpToDispatch},
     pnp,
+    registry::ServiceKey,
     start_io::{Packet, StartIo},
     status::{NtError, Result, status_of},
     sys,
@@ -32,7 +33,7 @@ const TRUE: u8 = 1;
 /// Called by the kernel, through [`crate::driver_entry!`], with its driver object.
 pub unsafe fn initialize<E: Driver>(
     driver: *mut sys::DRIVER_OBJECT,
-    _registry_path: *const sys::UNICODE_STRING,
+    registry_path: *const sys::UNICODE_STRING,
 ) -> sys::NTSTATUS {
     const {
         // IoCreateDevice aligns the extension as it aligns pool.
@@ -40,6 +41,14 @@ pub unsafe fn initialize<E: Driver>(
             align_of::<Device<E>>() <= 16,
             "the extension's alignment is too large"
         );
+    }
+    // SAFETY: (IRQL) DriverEntry is called at PASSIVE_LEVEL.
+    let mut irql = unsafe { Passive::assume() };
+    // SAFETY: (Pointer) the kernel's string, which outlives the call.
+    let entered = unsafe { ServiceKey::of_driver_entry(registry_path) }
+        .and_then(|service| E::driver_entry(&mut irql, &service));
+    if let Err(error) = entered {
+        return error.status();
     }
     // SAFETY: (Pointer) the kernel's driver object, which outlives the driver.
     // (Aliasing) the kernel reads it after DriverEntry has returned.

@@ -24,15 +24,54 @@ impl Bar {
     }
 }
 
+/// The registers with their access: the device takes 32 bits at a time.
+mod register {
+    use dirql::io_mem::{ReadOnly, ReadWrite, Register, WriteOnly};
+    use edu_controller::Register as At;
+
+    use super::LENGTH;
+
+    type Is<const OFFSET: usize, A> = Register<LENGTH, OFFSET, u32, A>;
+
+    pub(super) const IDENTIFICATION: Is<{ At::Identification as usize }, ReadOnly> = Is::new();
+    pub(super) const LIVENESS: Is<{ At::Liveness as usize }, ReadWrite> = Is::new();
+    pub(super) const FACTORIAL: Is<{ At::Factorial as usize }, ReadWrite> = Is::new();
+    pub(super) const STATUS: Is<{ At::Status as usize }, ReadWrite> = Is::new();
+    pub(super) const INTERRUPT_STATUS: Is<{ At::InterruptStatus as usize }, ReadOnly> = Is::new();
+    pub(super) const RAISE_INTERRUPT: Is<{ At::RaiseInterrupt as usize }, WriteOnly> = Is::new();
+    pub(super) const ACKNOWLEDGE: Is<{ At::Acknowledge as usize }, WriteOnly> = Is::new();
+    pub(super) const DMA_COMMAND: Is<{ At::DmaCommand as usize }, ReadWrite> = Is::new();
+}
+
+/// The controller names its register at each call, and the call is inlined, so of each
+/// `match` one access is left.
 impl Registers for Bar {
     #[inline]
     fn read(&mut self, register: Register) -> u32 {
-        self.0.read32(register as usize)
+        match register {
+            Register::Identification => self.0.read(register::IDENTIFICATION),
+            Register::Liveness => self.0.read(register::LIVENESS),
+            Register::Factorial => self.0.read(register::FACTORIAL),
+            Register::Status => self.0.read(register::STATUS),
+            Register::InterruptStatus => self.0.read(register::INTERRUPT_STATUS),
+            Register::DmaCommand => self.0.read(register::DMA_COMMAND),
+            // As the device answers.
+            Register::RaiseInterrupt | Register::Acknowledge => u32::MAX,
+        }
     }
 
     #[inline]
     fn write(&mut self, register: Register, value: u32) {
-        self.0.write32(register as usize, value);
+        match register {
+            Register::Liveness => self.0.write(register::LIVENESS, value),
+            Register::Factorial => self.0.write(register::FACTORIAL, value),
+            Register::Status => self.0.write(register::STATUS, value),
+            Register::RaiseInterrupt => self.0.write(register::RAISE_INTERRUPT, value),
+            Register::Acknowledge => self.0.write(register::ACKNOWLEDGE, value),
+            Register::DmaCommand => self.0.write(register::DMA_COMMAND, value),
+            // As the device takes it.
+            Register::Identification | Register::InterruptStatus => {}
+        }
     }
 }
 

@@ -26,6 +26,7 @@ pub(crate) type BOOLEAN = u8;
 pub(crate) type CCHAR = i8;
 /// Of a bug check.
 pub(crate) type Parameter = u64;
+pub(crate) type HANDLE = PVOID;
 pub(crate) type KSPIN_LOCK = u64;
 /// See the WDK.
 pub type NTSTATUS = i32;
@@ -46,6 +47,11 @@ pub(crate) const HIGH_IMPORTANCE: i32 = 2;
 pub(crate) const MEDIUM_HIGH_IMPORTANCE: i32 = 3;
 pub(crate) const LEVEL_SENSITIVE: i32 = 0;
 pub(crate) const LATCHED: i32 = 1;
+pub(crate) const NON_PAGED_POOL_NX: i32 = 512;
+pub(crate) const KEY_READ: u32 = 0x2_0019;
+pub(crate) const KEY_VALUE_PARTIAL_INFORMATION_CLASS: i32 = 2;
+pub(crate) const OBJ_CASE_INSENSITIVE: u32 = 0x40;
+pub(crate) const OBJ_KERNEL_HANDLE: u32 = 0x200;
 pub(crate) const IRP_MJ_CREATE: u32 = 0;
 pub(crate) const IRP_MJ_CLOSE: u32 = 2;
 pub(crate) const IRP_MJ_DEVICE_CONTROL: u32 = 14;
@@ -64,6 +70,7 @@ pub(crate) const IRP_MN_SURPRISE_REMOVAL: u32 = 23;
 
 const STATUS_SUCCESS: NTSTATUS = 0;
 const STATUS_NOT_FOUND: NTSTATUS = 0xC000_0225_u32.cast_signed();
+const STATUS_OBJECT_NAME_NOT_FOUND: NTSTATUS = 0xC000_0034_u32.cast_signed();
 const STATUS_NO_SUCH_DEVICE: NTSTATUS = 0xC000_000E_u32.cast_signed();
 
 macro_rules! structures {
@@ -89,6 +96,10 @@ macro_rules! unions {
 
 structures! {
     pub struct UNICODE_STRING { Length: u16, MaximumLength: u16, Buffer: *mut u16, }
+    pub(crate) struct OBJECT_ATTRIBUTES {
+        Length: u32, RootDirectory: HANDLE, ObjectName: *mut UNICODE_STRING, Attributes: u32,
+        SecurityDescriptor: PVOID, SecurityQualityOfService: PVOID,
+    }
     pub(crate) struct DRIVER_EXTENSION {
         AddDevice: Option<unsafe extern "C" fn(*mut DRIVER_OBJECT, *mut DEVICE_OBJECT) -> NTSTATUS>,
     }
@@ -320,6 +331,72 @@ pub(crate) unsafe fn MmMapIoSpaceEx(_: LARGE_INTEGER, _: u64, _: u32) -> PVOID {
     core::ptr::null_mut()
 }
 
+/// In front of a block, as the kernel's pool has a header.
+const POOL_HEADER: usize = 16;
+
+fn pool_layout(size: usize) -> Option<std::alloc::Layout> {
+    std::alloc::Layout::from_size_align(size.checked_add(POOL_HEADER)?, POOL_HEADER).ok()
+}
+
+pub(crate) unsafe fn ExAllocatePoolWithTag(_: i32, size: u64, tag: u32) -> PVOID {
+    assert!(size != 0 && tag != 0, "pool has a size and a tag");
+    let Some((size, layout)) = usize::try_from(size)
+        .ok()
+        .and_then(|size| Some((size, pool_layout(size)?)))
+    else {
+        return core::ptr::null_mut();
+    };
+    // SAFETY: the layout holds the header at least.
+    let block: PVOID = unsafe { std::alloc::alloc(layout) }.cast();
+    if block.is_null() {
+        return core::ptr::null_mut();
+    }
+    // SAFETY: the header is in front of what the caller is given.
+    unsafe { block.cast::<(usize, u32)>().write((size, tag)) };
+    // SAFETY: as above.
+    unsafe { block.byte_add(POOL_HEADER) }
+}
+
+pub(crate) unsafe fn ExFreePoolWithTag(block: PVOID, tag: u32) {
+    assert!(IRQL.get() <= 2, "pool is freed at DISPATCH_LEVEL at most");
+    // SAFETY: the header is in front of what the caller was given.
+    let header = unsafe { block.byte_sub(POOL_HEADER) };
+    // SAFETY: as above.
+    let (size, allocated_with) = unsafe { header.cast::<(usize, u32)>().read() };
+    assert_eq!(tag, allocated_with, "pool is freed with its tag");
+    if let Some(layout) = pool_layout(size) {
+        // SAFETY: allocated above with this layout.
+        unsafe { std::alloc::dealloc(header.cast(), layout) };
+    }
+}
+
+pub(crate) unsafe fn RtlEqualUnicodeString(
+    this: *const UNICODE_STRING,
+    other: *const UNICODE_STRING,
+    ignore_case: BOOLEAN,
+) -> BOOLEAN {
+    let text = |string: *const UNICODE_STRING| {
+        // SAFETY: the caller's string.
+        let string = unsafe { &*string };
+        // SAFETY: its buffer has its length.
+        let units = unsafe {
+            core::slice::from_raw_parts(string.Buffer.cast_const(), usize::from(string.Length) / 2)
+        };
+        let text = std::string::String::from_utf16_lossy(units);
+        if ignore_case == 0 {
+            text
+        } else {
+            text.to_uppercase()
+        }
+    };
+    (text(this) == text(other)).into()
+}
+
+/// There is no registry on a host.
+pub(crate) unsafe fn ZwOpenKey(_: *mut HANDLE, _: u32, _: *mut OBJECT_ATTRIBUTES) -> NTSTATUS {
+    STATUS_OBJECT_NAME_NOT_FOUND
+}
+
 /// Routines that are given a device, an IRP, a timer or a mapping. There is none on a
 /// host, so nothing can call them.
 macro_rules! needs_a_device {
@@ -336,6 +413,7 @@ needs_a_device! {
     IoDeleteDevice(*mut DEVICE_OBJECT);
     IoDetachDevice(*mut DEVICE_OBJECT);
     IoDisconnectInterruptEx(*mut IO_DISCONNECT_INTERRUPT_PARAMETERS);
+    IoGetDeviceProperty(*mut DEVICE_OBJECT, i32, u32, PVOID, *mut u32) -> NTSTATUS;
     IoForwardIrpSynchronously(*mut DEVICE_OBJECT, *mut IRP) -> BOOLEAN;
     IoInitializeRemoveLockEx(*mut IO_REMOVE_LOCK, u32, u32, u32, u32);
     IoReleaseRemoveLockAndWaitEx(*mut IO_REMOVE_LOCK, PVOID, u32);
@@ -358,4 +436,6 @@ needs_a_device! {
     KeSetTimerEx(*mut KTIMER, LARGE_INTEGER, i32, *mut KDPC) -> BOOLEAN;
     MmUnmapIoSpace(PVOID, u64);
     RtlFreeUnicodeString(*mut UNICODE_STRING);
+    ZwClose(HANDLE) -> NTSTATUS;
+    ZwQueryValueKey(HANDLE, *mut UNICODE_STRING, i32, PVOID, u32, *mut u32) -> NTSTATUS;
 }

@@ -22,6 +22,15 @@ pub(crate) use wdk_sys::{
     },
 };
 
+// Pool, strings, the registry, device properties.
+pub(crate) use wdk_sys::{
+    HANDLE, KEY_READ, OBJ_CASE_INSENSITIVE, OBJ_KERNEL_HANDLE, OBJECT_ATTRIBUTES,
+    ntddk::{
+        ExFreePoolWithTag, IoGetDeviceProperty, RtlEqualUnicodeString, ZwClose, ZwOpenKey,
+        ZwQueryValueKey,
+    },
+};
+
 pub(crate) use wdk_sys::{
     _IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS__bindgen_ty_1 as MessageConnectionContext,
     _IO_DISCONNECT_INTERRUPT_PARAMETERS__bindgen_ty_1 as DisconnectContext,
@@ -72,6 +81,22 @@ pub(crate) const fn io_status(status: NTSTATUS, information: usize) -> IO_STATUS
         __bindgen_anon_1: wdk_sys::_IO_STATUS_BLOCK__bindgen_ty_1 { Status: status },
         Information: information as u64,
     }
+}
+
+/// `NonPagedPoolNx`.
+pub(crate) const NON_PAGED_POOL_NX: wdk_sys::POOL_TYPE = wdk_sys::_POOL_TYPE::NonPagedPoolNx;
+/// `KeyValuePartialInformation`.
+pub(crate) const KEY_VALUE_PARTIAL_INFORMATION_CLASS: wdk_sys::KEY_VALUE_INFORMATION_CLASS =
+    wdk_sys::_KEY_VALUE_INFORMATION_CLASS::KeyValuePartialInformation;
+
+// The bindings leave it out because it is deprecated; the routine that replaces it is
+// not there before Windows 10, version 2004.
+unsafe extern "C" {
+    pub(crate) fn ExAllocatePoolWithTag(
+        pool_type: wdk_sys::POOL_TYPE,
+        number_of_bytes: wdk_sys::SIZE_T,
+        tag: wdk_sys::ULONG,
+    ) -> PVOID;
 }
 
 // Inline functions in some versions of the WDK's headers, exports in all versions
