@@ -91,6 +91,14 @@ pub(crate) fn driver() -> anyhow::Result<()> {
     products(&[Product::Edu])
 }
 
+/// Builds the driver `package`, which nothing ships, and returns the folder with the
+/// image and its symbols.
+pub(crate) fn unshipped_driver(package: &str) -> anyhow::Result<PathBuf> {
+    let workspace = Workspace::current()?;
+    let cargo = CrossCargo::new(&workspace, &target_dir(&workspace))?;
+    compile(&cargo, Target::Kernel, [package])
+}
+
 /// Compiles `package` for the kernel's target and links nothing.
 pub(crate) fn check(package: &str) -> anyhow::Result<()> {
     let workspace = Workspace::current()?;

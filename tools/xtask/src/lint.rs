@@ -35,8 +35,9 @@ enum Lint {
 }
 
 /// What only the target of the kernel images compiles whole.
-const KERNEL_PACKAGES: [&str; 8] = [
+const KERNEL_PACKAGES: [&str; 9] = [
     "abi",
+    "cost",
     "dirql",
     "edu",
     "edu-controller",

@@ -8,6 +8,7 @@
 
 mod build;
 mod command;
+mod cost;
 mod cross_cargo;
 mod image_check;
 mod link_staging;

@@ -78,6 +78,12 @@ pub(crate) const NEEDS: &[Need] = &[
         packages: &[&["llvm"]],
     },
     Need {
+        name: "clang",
+        purpose: "compile the C that the drivers' code is compared with",
+        probe: Probe::Program(&["clang"]),
+        packages: &[&["clang"]],
+    },
+    Need {
         name: "libclang",
         purpose: "read the Windows headers that wdk-sys makes its bindings from",
         probe: Probe::LlvmLibrary("libclang"),

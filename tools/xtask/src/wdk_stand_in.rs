@@ -38,6 +38,35 @@ pub(crate) fn content_root(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     Ok(root)
 }
 
+/// Where the headers of the WDK at `root` are, in the order in which `wdk-build` has
+/// them searched.
+pub(crate) fn include_folders(root: &Path) -> anyhow::Result<[PathBuf; 3]> {
+    let newest = newest_version(&root.join("Include"))?;
+    Ok(["km/crt", "km", "shared"].map(|folder| newest.join(folder)))
+}
+
+/// Where the import libraries of the WDK at `root` are.
+pub(crate) fn library_folder(root: &Path) -> anyhow::Result<PathBuf> {
+    Ok(newest_version(&root.join("Lib"))?.join("km/x64"))
+}
+
+/// The folder of the newest version below `folder` that has a part for the kernel.
+fn newest_version(folder: &Path) -> anyhow::Result<PathBuf> {
+    let numbers = |path: &Path| -> Vec<u32> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.split('.')
+            .filter_map(|part| part.parse().ok())
+            .collect()
+    };
+    fs::read_dir(folder)
+        .with_context(|| format!("cannot list {}", folder.display()))?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.join("km").is_dir())
+        .max_by_key(|path| numbers(path))
+        .with_context(|| format!("{} has nothing for the kernel", folder.display()))
+}
+
 fn make_headers(workspace: &Workspace, root: &Path) -> anyhow::Result<()> {
     let include = root.join("Include").join(VERSION);
     let mingw = Path::new(MINGW_HEADERS);

@@ -45,8 +45,6 @@ pub(crate) use wdk_sys::{
         IoStartPacket,
         IofCallDriver,
         IofCompleteRequest,
-        KeAcquireSpinLockAtDpcLevel,
-        KeAcquireSpinLockRaiseToDpc,
         KeBugCheckEx,
         KeCancelTimer,
         KeDelayExecutionThread,
@@ -55,15 +53,11 @@ pub(crate) use wdk_sys::{
         KeInitializeDpc,
         KeInitializeThreadedDpc,
         KeInitializeTimerEx,
-        KeInsertQueueDpc,
         KeQueryActiveProcessorCountEx,
-        KeReleaseSpinLock,
-        KeReleaseSpinLockFromDpcLevel,
         KeRemoveQueueDpc,
         KeSetImportanceDpc,
         KeSetTargetProcessorDpcEx,
         KeSetTimerEx,
-        KeSynchronizeExecution,
         MmMapIoSpaceEx,
         MmUnmapIoSpace,
         RtlFreeUnicodeString,
@@ -131,6 +125,7 @@ pub(crate) const fn io_status(status: NTSTATUS, information: usize) -> IO_STATUS
     }
 }
 
+<<<<<<< HEAD
 /// `NonPagedPoolNx`.
 pub(crate) const NON_PAGED_POOL_NX: wdk_sys::POOL_TYPE = wdk_sys::_POOL_TYPE::NonPagedPoolNx;
 /// `KeyValuePartialInformation`.
@@ -145,6 +140,33 @@ unsafe extern "C" {
         number_of_bytes: wdk_sys::SIZE_T,
         tag: wdk_sys::ULONG,
     ) -> PVOID;
+=======
+/// Declares routines that are called where time counts, and checks them against the
+/// bindings.
+///
+/// The bindings are not told that these come from another image, so a call of one goes
+/// through a jump that the linker makes. `#[link]` says so, and the call is direct, as
+/// in C.
+macro_rules! called_directly {
+    ($($name:ident: fn($($kind:ty),* $(,)?) $(-> $result:ty)?;)*) => {
+        #[link(name = "ntoskrnl")]
+        unsafe extern "C" {
+            $(pub(crate) fn $name($(_: $kind),*) $(-> $result)?;)*
+        }
+
+        $(const _: [unsafe extern "C" fn($($kind),*) $(-> $result)?; 2] =
+            [$name, wdk_sys::ntddk::$name];)*
+    };
+}
+
+called_directly! {
+    KeAcquireSpinLockAtDpcLevel: fn(*mut KSPIN_LOCK);
+    KeAcquireSpinLockRaiseToDpc: fn(*mut KSPIN_LOCK) -> u8;
+    KeInsertQueueDpc: fn(*mut KDPC, PVOID, PVOID) -> BOOLEAN;
+    KeReleaseSpinLock: fn(*mut KSPIN_LOCK, u8);
+    KeReleaseSpinLockFromDpcLevel: fn(*mut KSPIN_LOCK);
+    KeSynchronizeExecution: fn(*mut KINTERRUPT, wdk_sys::PKSYNCHRONIZE_ROUTINE, PVOID) -> BOOLEAN;
+>>>>>>> 0f00e62 (Compare the wrappers' optimised code with hand-written C)
 }
 
 // Inline functions in some versions of the WDK's headers, exports in all versions

@@ -36,6 +36,8 @@ enum Part {
     Abi,
     /// edu.sys is a proper kernel image
     Image,
+    /// The wrappers' code is no longer than hand-written C
+    Cost,
     /// edu.sys comes out the same when it is built elsewhere
     Reproducible,
     /// edu.sys in the rig, and eductl.exe under Wine
@@ -56,6 +58,7 @@ impl Part {
             Self::Build => parts::build(),
             Self::Abi => parts::abi(),
             Self::Image => parts::image(workspace),
+            Self::Cost => parts::cost(workspace),
             Self::Reproducible => parts::reproducible(workspace),
             Self::Scenarios => parts::scenarios(workspace, arguments),
         }

@@ -2,7 +2,7 @@
 
 use super::counting::{self, Failure, Tally};
 use crate::{
-    build,
+    build, cost,
     image_check::{self, Subject, Verdict},
     lint, reproducible,
     toolchain::host_cargo,
@@ -65,6 +65,27 @@ pub(super) fn image(workspace: &Workspace) -> anyhow::Result<Tally> {
                 tally.failures.push(Failure {
                     what: format!("image: {check}: {error:#}"),
                     rerun: "cargo xtask test image".to_owned(),
+                });
+            }
+        }
+    }
+    Ok(tally)
+}
+
+/// The wrappers' code against C, routine by routine.
+pub(super) fn cost(workspace: &Workspace) -> anyhow::Result<Tally> {
+    let mut tally = Tally::default();
+    for cost::Verdict { name, result } in cost::verdicts(workspace)? {
+        match result {
+            Ok(found) => {
+                println!("cost: {name:48} ok      {found}");
+                tally.add(Tally::one());
+            }
+            Err(error) => {
+                println!("cost: {name:48} FAILED  {error:#}");
+                tally.failures.push(Failure {
+                    what: format!("cost: {name}"),
+                    rerun: "cargo xtask test cost".to_owned(),
                 });
             }
         }

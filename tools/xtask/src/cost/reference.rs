@@ -1,0 +1,55 @@
+//! The C side: `tests/cost/reference.c`, compiled by clang for the target of the
+//! drivers and linked as one.
+
+use std::{path::Path, process::Command};
+
+use super::code::Code;
+use crate::{command, toolchain::Target, wdk_stand_in, workspace, workspace::Workspace};
+
+/// What the WDK's project files and `wdk-build` define for x64.
+const DEFINITIONS: [&str; 4] = ["_WIN64", "_AMD64_", "AMD64", "_KERNEL_MODE"];
+
+/// Compiles and links the reference.
+pub(super) fn build(workspace: &Workspace) -> anyhow::Result<Code> {
+    let source = workspace.root().join("tests/cost/reference.c");
+    let folder = workspace.target().join("cost");
+    workspace::create_folder(&folder)?;
+    let wdk = wdk_stand_in::content_root(workspace)?;
+    let (object, image) = (folder.join("reference.obj"), folder.join("reference.dll"));
+    compile(&wdk, &source, &object)?;
+    link(&wdk, &object, &image)?;
+    Code::read(&image, &image.with_extension("pdb"))
+}
+
+fn compile(wdk: &Path, source: &Path, object: &Path) -> anyhow::Result<()> {
+    let mut clang = Command::new("clang");
+    clang.arg(format!("--target={}", Target::Kernel.triple()));
+    // As the release profile of the drivers.
+    clang.args([
+        "-O2",
+        "-g",
+        "-gcodeview",
+        "-ffreestanding",
+        "-Wall",
+        "-Wextra",
+    ]);
+    clang.args(DEFINITIONS.map(|name| format!("-D{name}")));
+    for folder in wdk_stand_in::include_folders(wdk)? {
+        // Warnings are about the reference, not about the headers.
+        clang.arg("-isystem").arg(folder);
+    }
+    command::run(clang.arg("-c").arg(source).arg("-o").arg(object))
+}
+
+fn link(wdk: &Path, object: &Path, image: &Path) -> anyhow::Result<()> {
+    let mut out = std::ffi::OsString::from("/OUT:");
+    out.push(image);
+    command::run(
+        Command::new("lld-link")
+            .args(["/DLL", "/NOENTRY", "/DRIVER", "/SUBSYSTEM:NATIVE", "/DEBUG"])
+            .args(["/NODEFAULTLIB", "/OPT:REF"])
+            .arg(out)
+            .arg(object)
+            .arg(wdk_stand_in::library_folder(wdk)?.join("ntoskrnl.lib")),
+    )
+}
