@@ -125,7 +125,6 @@ pub(crate) const fn io_status(status: NTSTATUS, information: usize) -> IO_STATUS
     }
 }
 
-<<<<<<< HEAD
 /// `NonPagedPoolNx`.
 pub(crate) const NON_PAGED_POOL_NX: wdk_sys::POOL_TYPE = wdk_sys::_POOL_TYPE::NonPagedPoolNx;
 /// `KeyValuePartialInformation`.
@@ -140,7 +139,8 @@ unsafe extern "C" {
         number_of_bytes: wdk_sys::SIZE_T,
         tag: wdk_sys::ULONG,
     ) -> PVOID;
-=======
+}
+
 /// Declares routines that are called where time counts, and checks them against the
 /// bindings.
 ///
@@ -166,7 +166,6 @@ called_directly! {
     KeReleaseSpinLock: fn(*mut KSPIN_LOCK, u8);
     KeReleaseSpinLockFromDpcLevel: fn(*mut KSPIN_LOCK);
     KeSynchronizeExecution: fn(*mut KINTERRUPT, wdk_sys::PKSYNCHRONIZE_ROUTINE, PVOID) -> BOOLEAN;
->>>>>>> 0f00e62 (Compare the wrappers' optimised code with hand-written C)
 }
 
 // Inline functions in some versions of the WDK's headers, exports in all versions
