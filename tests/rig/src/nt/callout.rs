@@ -4,6 +4,7 @@
 //! the same spin locks held; that is looked at around every call.
 
 use crate::machine::cpu;
+use crate::nt::cancel_watch;
 use crate::nt::processor;
 use crate::nt::violation::check;
 
@@ -41,7 +42,10 @@ impl AsRef<str> for Callback {
 pub(crate) fn call_out<R>(callback: Callback, call: impl FnOnce() -> R) -> R {
     let irql = cpu::irql();
     let held = processor::held_count();
-    let result = call();
+    let result = match callback {
+        Callback::Isr | Callback::Dpc => cancel_watch::aside(call),
+        _ => call(),
+    };
     let irql_after = cpu::irql();
     if callback == Callback::Dispatch {
         check!(

@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use wdk_sys::{BOOLEAN, IRP, KIRQL, PDEVICE_OBJECT, PIRP, PKIRQL};
 
 use crate::machine::cpu;
+use crate::nt::cancel_watch;
 use crate::nt::irp::{Irp, ledger};
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::processor::{self, LockKind};
@@ -30,12 +31,17 @@ pub(crate) fn acquire(routine: Routine) -> KIRQL {
     );
     cpu::set_irql(DISPATCH_LEVEL);
     word.acquire(LockKind::Cancel, old_irql);
+    cancel_watch::cancel_lock_acquired(routine);
     old_irql
 }
 
 /// Releases the cancel spin lock and returns to this IRQL.
 pub(crate) fn release(routine: Routine, irql: KIRQL) {
-    let held = LockWord::own(&CANCEL_LOCK).release();
+    let word = LockWord::own(&CANCEL_LOCK);
+    if word.is_mine() {
+        cancel_watch::cancel_lock_released();
+    }
+    let held = word.release();
     check!(
         Spl02,
         routine,
@@ -73,6 +79,12 @@ pub(crate) unsafe extern "C" fn io_cancel_irp(irp: PIRP) -> BOOLEAN {
     let routine = Routine::IoCancelIrp;
     routine.enter();
     let irp = ledger::live(routine.name(), irp);
+    check!(
+        Can08,
+        routine,
+        irp.is_made_by_driver(),
+        "A driver cancelled the IRP {irp}, which it did not make."
+    );
     BOOLEAN::from(cancel(&irp))
 }
 
@@ -86,6 +98,7 @@ pub(crate) fn cancel(irp: &Irp) -> bool {
         if progress.outcome().is_some() {
             return None;
         }
+        irp.note_cancelled();
         irp.set_cancel(1);
         irp.set_cancel_irql(old_irql);
         take_routine(irp)
@@ -105,7 +118,9 @@ pub(crate) fn call(irp: &Irp, cancel_routine: CancelRoutine, old_irql: KIRQL) {
     // SAFETY: (Caller) the driver put the routine into the IRP to be called so,
     // at DISPATCH_LEVEL with the cancel spin lock held. (Pointer) the IRP is
     // alive: `irp` holds it.
-    unsafe { cancel_routine(device, irp.pointer()) };
+    cancel_watch::in_cancel_routine(irp, || unsafe {
+        cancel_routine(device, irp.pointer());
+    });
     let irql = cpu::irql();
     let held_after = processor::held_count();
     check!(

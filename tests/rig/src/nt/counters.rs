@@ -52,6 +52,8 @@ pub(crate) static CRITICAL_SECTIONS: Counter = Counter::new();
 pub(crate) static LOCK_WAITS: Counter = Counter::new();
 pub(crate) static DPCS: Counter = Counter::new();
 pub(crate) static DPCS_ALREADY_QUEUED: Counter = Counter::new();
+/// Requests that `cancel-storm` has cancelled.
+pub(crate) static STORM_CANCELLATIONS: Counter = Counter::new();
 pub(crate) static TIMER_DPCS: Counter = Counter::new();
 
 /// All counts as the command channel carries them.

@@ -13,8 +13,8 @@ use core::ptr::NonNull;
 
 use wdk_sys::{
     BOOLEAN, CCHAR, CSHORT, DEVICE_OBJECT, DO_DEVICE_HAS_NAME, DO_DEVICE_INITIALIZING,
-    DO_EXCLUSIVE, FILE_DEVICE_SECURE_OPEN, NTSTATUS, PDEVICE_OBJECT, PDRIVER_OBJECT, PIRP,
-    PUNICODE_STRING, PVOID, ULONG, USHORT,
+    DO_EXCLUSIVE, FILE_DEVICE_SECURE_OPEN, KDEVICE_QUEUE, NTSTATUS, PDEVICE_OBJECT, PDRIVER_OBJECT,
+    PIRP, PUNICODE_STRING, PVOID, ULONG, USHORT,
 };
 
 use crate::machine::sync::IrqLock;
@@ -23,7 +23,7 @@ use crate::nt::kernel_memory::{DELETED_BYTE, allocate, allocate_object, fields};
 use crate::nt::routine::Routine;
 use crate::nt::status::{STATUS_INVALID_PARAMETER, STATUS_SUCCESS};
 use crate::nt::violation::{check, fatal};
-use crate::nt::{address, dpc, load, pnp, remove_lock, start_io, timer};
+use crate::nt::{address, device_queue, dpc, load, pnp, remove_lock, start_io, timer};
 
 /// `IO_TYPE_DEVICE`.
 const TYPE: CSHORT = 3;
@@ -120,6 +120,7 @@ impl Device {
         }
         device.set_device_type(device_type);
         device.set_stack_size(1);
+        device_queue::initialize(device.queue());
         driver.set_first_device(device.pointer());
         DEVICES.with(|devices| {
             devices.insert(
@@ -137,6 +138,17 @@ impl Device {
     /// The object.
     pub(crate) const fn pointer(self) -> PDEVICE_OBJECT {
         self.0.as_ptr()
+    }
+
+    /// The queue of the packets that wait for StartIo.
+    pub(crate) fn queue(self) -> *mut KDEVICE_QUEUE {
+        // SAFETY: (Pointer) fact 1.
+        unsafe { &raw mut (*self.pointer()).DeviceQueue }
+    }
+
+    /// Where that queue is: its identity.
+    pub(crate) fn queue_address(self) -> usize {
+        address::of(self.queue())
     }
 
     /// The device object at the top of the stack that this one is in.
@@ -169,7 +181,7 @@ impl Device {
             timer::assert_none_within(routine.name(), memory);
             remove_lock::assert_none_held_within(routine.name(), memory);
         }
-        start_io::forget(self);
+        start_io::forget(routine, self);
         assert_guard(routine, record);
         self.unlink(record);
         DEVICES.with(|devices| devices.remove(&start));

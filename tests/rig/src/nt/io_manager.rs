@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 
 use rig_protocol::{MAX_OUTSTANDING, MAX_TRANSFER, Open, Reply};
 use wdk_sys::{
-    IO_SECURITY_CONTEXT, IRP_MJ_CLEANUP, IRP_MJ_CLOSE, IRP_MJ_CREATE, IRP_MJ_DEVICE_CONTROL,
-    NTSTATUS, PFILE_OBJECT, ULONG,
+    IO_SECURITY_CONTEXT, IRP_MJ_CLOSE, IRP_MJ_CREATE, IRP_MJ_DEVICE_CONTROL, NTSTATUS,
+    PFILE_OBJECT, ULONG,
 };
 
 use crate::machine::sync::IrqLock;
@@ -25,7 +25,7 @@ use crate::nt::status::{
 };
 use crate::nt::violation::check;
 use crate::nt::work::{self, PnpWork, Work};
-use crate::nt::{cancel, counters, interface, node, pnp, server};
+use crate::nt::{cancel, cleanup, counters, interface, node, pnp, server};
 
 /// `METHOD_BUFFERED`, in the low two bits of a control code.
 const METHOD_BUFFERED: u32 = 0;
@@ -95,7 +95,7 @@ fn stack_size(device: Device) -> usize {
 }
 
 /// A request without buffer, parameters or anybody else who waits.
-fn simple_request(major: u32, file: PFILE_OBJECT) -> Request {
+pub(crate) fn simple_request(major: u32, file: PFILE_OBJECT) -> Request {
     Request {
         major: code(major),
         minor: 0,
@@ -179,11 +179,7 @@ pub(crate) fn close(handle: u32) -> Reply {
 
 /// IRP_MJ_CLEANUP, and IRP_MJ_CLOSE when no request is outstanding.
 fn clean_up(file: &File) {
-    let _outcome = send_and_wait(
-        file.node().pdo(),
-        simple_request(IRP_MJ_CLEANUP, file.pointer()),
-        |_| {},
-    );
+    cleanup::send(file);
     if file.end_cleanup() {
         send_close(file);
     }

@@ -14,10 +14,15 @@ mod address;
 mod bus;
 mod callout;
 mod cancel;
+mod cancel_storm;
+mod cancel_watch;
+mod cleanup;
 mod counters;
+mod csq;
 mod debug;
 mod device;
 mod device_state;
+mod device_queue;
 mod dispatcher;
 mod dpc;
 mod driver;
@@ -94,6 +99,7 @@ fn clock() {
         let tick = TICKS.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
         if tick.is_multiple_of(HANG_CHECK_INTERVAL) {
             irp::ledger::look_for_hangs();
+            cancel_watch::look_for_late();
         }
     }
 }

@@ -7,6 +7,7 @@ use rig_protocol::IrqKind;
 use crate::machine::fw_cfg;
 use crate::machine::stop::refuse;
 use crate::machine::sync::IrqLock;
+use crate::nt::cancel_storm;
 
 /// The file's name.
 const FILE: &str = "opt/dirql/options";
@@ -66,9 +67,13 @@ pub(crate) fn read() -> Option<String> {
             }
             Some(("early-isr", "on")) => options.early_isr = true,
             Some(("early-isr", "off")) => options.early_isr = false,
+            Some(("cancel-storm", seed)) => match seed.parse() {
+                Ok(seed) => cancel_storm::begin(seed),
+                Err(error) => refuse(format_args!("The option '{word}' needs a number: {error}.")),
+            },
             Some(("self-test", rule)) => self_test = Some(rule.to_string()),
             _ => refuse(format_args!(
-                "The option '{word}' is unknown. Known are: irq=msi|intx, connect=any|fully-specified, early-isr=on|off, self-test=RULE-ID|list."
+                "The option '{word}' is unknown. Known are: irq=msi|intx, connect=any|fully-specified, early-isr=on|off, cancel-storm=SEED, self-test=RULE-ID|list."
             )),
         }
     }

@@ -12,8 +12,8 @@ use crate::machine::cpu;
 use crate::nt::irql::{APC_LEVEL, DISPATCH_LEVEL, HIGH_LEVEL, PASSIVE_LEVEL};
 use crate::nt::violation::check;
 use crate::nt::{
-    cancel, debug, device, dispatcher, dpc, interface, interrupt, irp, irql, mmio, pool, property,
-    remove_lock, rtl, spin_lock, start_io, time, timer,
+    cancel, cancel_storm, csq, debug, device, device_queue, dispatcher, dpc, interface, interrupt,
+    irp, irql, mmio, pool, property, remove_lock, rtl, spin_lock, start_io, time, timer,
 };
 
 /// Defines [`Routine`] and the look-up by name from one line for each export.
@@ -65,6 +65,12 @@ exports! {
     IoCancelIrp up_to_dispatch cancel::io_cancel_irp;
     IoConnectInterruptEx passive interrupt::connect::io_connect_interrupt_ex;
     IoCreateDevice up_to_apc device::io_create_device;
+    IoCsqInitialize any csq::io_csq_initialize;
+    IoCsqInitializeEx any csq::io_csq_initialize_ex;
+    IoCsqInsertIrp up_to_dispatch csq::io_csq_insert_irp;
+    IoCsqInsertIrpEx up_to_dispatch csq::io_csq_insert_irp_ex;
+    IoCsqRemoveIrp up_to_dispatch csq::io_csq_remove_irp;
+    IoCsqRemoveNextIrp up_to_dispatch csq::io_csq_remove_next_irp;
     IoDeleteDevice up_to_apc device::io_delete_device;
     IoDetachDevice passive device::io_detach_device;
     IoDisconnectInterruptEx passive interrupt::disconnect::io_disconnect_interrupt_ex;
@@ -80,6 +86,7 @@ exports! {
     IoSetDeviceInterfaceState passive interface::io_set_device_interface_state;
     IoSetStartIoAttributes any start_io::io_set_start_io_attributes;
     IoStartNextPacket any start_io::io_start_next_packet;
+    IoStartNextPacketByKey any start_io::io_start_next_packet_by_key;
     IoStartPacket up_to_dispatch start_io::io_start_packet;
     IofCallDriver any irp::call::iof_call_driver;
     IofCompleteRequest any irp::complete::iof_complete_request;
@@ -92,10 +99,13 @@ exports! {
     KeGetCurrentIrql any time::ke_get_current_irql;
     KeGetCurrentProcessorNumberEx any time::ke_get_current_processor_number_ex;
     KfRaiseIrql any irql::kf_raise_irql;
+    KeInitializeDeviceQueue any device_queue::ke_initialize_device_queue;
     KeInitializeDpc any dpc::ke_initialize_dpc;
     KeInitializeEvent any dispatcher::ke_initialize_event;
     KeInitializeSpinLock any spin_lock::ke_initialize_spin_lock;
     KeInitializeTimerEx up_to_dispatch timer::ke_initialize_timer_ex;
+    KeInsertByKeyDeviceQueue dispatch device_queue::ke_insert_by_key_device_queue;
+    KeInsertDeviceQueue dispatch device_queue::ke_insert_device_queue;
     KeInsertQueueDpc any dpc::ke_insert_queue_dpc;
     KeLowerIrql any irql::ke_lower_irql;
     KeQueryActiveProcessorCountEx any time::ke_query_active_processor_count_ex;
@@ -103,6 +113,9 @@ exports! {
     KeQueryPerformanceCounter any time::ke_query_performance_counter;
     KeReleaseSpinLock any spin_lock::ke_release_spin_lock;
     KeReleaseSpinLockFromDpcLevel any spin_lock::ke_release_spin_lock_from_dpc_level;
+    KeRemoveByKeyDeviceQueue dispatch device_queue::ke_remove_by_key_device_queue;
+    KeRemoveDeviceQueue dispatch device_queue::ke_remove_device_queue;
+    KeRemoveEntryDeviceQueue up_to_dispatch device_queue::ke_remove_entry_device_queue;
     KeRemoveQueueDpc any dpc::ke_remove_queue_dpc;
     KeSetEvent up_to_dispatch dispatcher::ke_set_event;
     KeSetTimerEx up_to_dispatch timer::ke_set_timer_ex;
@@ -125,6 +138,7 @@ impl AsRef<str> for Routine {
 impl Routine {
     /// The gate of every export: is the caller's IRQL one at which it may be called?
     pub(crate) fn enter(self) {
+        cancel_storm::strike();
         let irql = cpu::irql();
         let (lowest, highest) = self.irql_range();
         check!(

@@ -1,4 +1,5 @@
-//! The device queue: IoStartPacket, IoStartNextPacket, IoSetStartIoAttributes.
+//! The device queue and StartIo: IoStartPacket, IoStartNextPacket and its form by key,
+//! IoSetStartIoAttributes.
 //!
 //! # Model
 //! ```text
@@ -7,14 +8,15 @@
 //! busy --IoStartNextPacket--> busy (StartIo with the next) | idle (none waits)
 //! ```
 //! `DeviceObject->CurrentIrp` is the IRP that StartIo was given last, null when idle.
-//!
-//! The queue is the executive's own and not linked through the IRPs: drivers that
-//! reach into `DeviceObject->DeviceQueue` themselves need routines that no driver
-//! here imports.
+//! What waits is in the device object's own queue ([`device_queue`]), so a driver can
+//! take a cancelled IRP out of it with KeRemoveEntryDeviceQueue.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::BTreeMap;
+use core::mem::offset_of;
 
-use wdk_sys::{BOOLEAN, PDEVICE_OBJECT, PDRIVER_CANCEL, PIRP, PULONG, ULONG};
+use wdk_sys::{
+    BOOLEAN, IRP, KDEVICE_QUEUE_ENTRY, PDEVICE_OBJECT, PDRIVER_CANCEL, PIRP, PULONG, ULONG,
+};
 
 use crate::machine::cpu;
 use crate::machine::log::log;
@@ -25,27 +27,36 @@ use crate::nt::irp::{Irp, ledger};
 use crate::nt::irql::{DISPATCH_LEVEL, raised};
 use crate::nt::routine::Routine;
 use crate::nt::violation::check;
-use crate::nt::{address, cancel, load};
+use crate::nt::{address, cancel, device_queue, load};
 
-/// A device's queue.
+/// What the executive keeps beside a device's queue.
 #[derive(Default)]
 struct Queue {
     /// The IRP that StartIo was given last; none while the device is idle.
-    current: Option<usize>,
-    waiting: VecDeque<Waiting>,
+    current: Option<Current>,
     deferred: bool,
     non_cancelable: bool,
-    /// IoStartNextPacket was called while StartIo had not returned, with this
-    /// value of Cancelable.
-    deferred_call: Option<bool>,
+    /// IoStartNextPacket was called while StartIo had not returned, and for what.
+    deferred_call: Option<Next>,
     /// StartIo is being called, under deferral.
     in_start_io: bool,
+    /// One bit for each processor that is in StartIo.
+    processors: u64,
 }
 
-/// A packet that waits.
-struct Waiting {
-    key: ULONG,
-    irp: Irp,
+/// The packet in StartIo's hands.
+#[derive(Clone, Copy)]
+struct Current {
+    irp: usize,
+    /// It was started with a cancel routine.
+    is_cancelable: bool,
+}
+
+/// Which packet is to be the next one.
+#[derive(Clone, Copy)]
+struct Next {
+    is_cancelable: bool,
+    key: Option<ULONG>,
 }
 
 /// Queues of the devices that have started a packet or set attributes.
@@ -56,9 +67,68 @@ fn with_queue<R>(device: Device, routine: impl FnOnce(&mut Queue) -> R) -> R {
     QUEUES.with(|queues| routine(queues.entry(address::of(device.pointer())).or_default()))
 }
 
-/// Forgets a device's queue: the device is being deleted.
-pub(crate) fn forget(device: Device) {
-    QUEUES.with(|queues| queues.remove(&address::of(device.pointer())));
+/// Forgets a device's queue: the device is being deleted. Every packet must have led to
+/// a call of IoStartNextPacket by then, which leaves the queue idle.
+pub(crate) fn forget(routine: Routine, device: Device) {
+    let queue = QUEUES.with(|queues| queues.remove(&address::of(device.pointer())));
+    let current = queue.and_then(|queue| queue.current);
+    let waiting = device_queue::forget(device.queue_address());
+    check!(
+        Sio05,
+        routine,
+        current.is_none() && waiting == 0,
+        "The device object is deleted while its queue is busy with the IRP {:#x}, behind which {waiting} wait: nobody called IoStartNextPacket for it.",
+        current.map_or(0, |current| current.irp)
+    );
+}
+
+/// Whether this IRP is its device's CurrentIrp.
+pub(crate) fn is_current(irp: &Irp) -> bool {
+    let irp = address::of(irp.pointer());
+    QUEUES.with(|queues| {
+        queues
+            .values()
+            .any(|queue| queue.current.is_some_and(|current| current.irp == irp))
+    })
+}
+
+/// The packets that drivers have started and that were given a cancel routine, those in
+/// StartIo's hands among them.
+pub(crate) fn cancelable_packets() -> alloc::vec::Vec<usize> {
+    let (devices, mut packets): (alloc::vec::Vec<usize>, alloc::vec::Vec<usize>) =
+        QUEUES.with(|queues| {
+            let current = queues
+                .values()
+                .filter_map(|queue| queue.current.filter(|current| current.is_cancelable))
+                .map(|current| current.irp)
+                .collect();
+            (queues.keys().copied().collect(), current)
+        });
+    for device in devices {
+        if let Some(device) = Device::find(address::to_pointer(device)) {
+            packets.extend(
+                device_queue::cancelable_entries(device.queue_address())
+                    .into_iter()
+                    .map(irp_of_entry),
+            );
+        }
+    }
+    packets
+}
+
+/// Where an IRP's entry in a device queue is.
+const ENTRY_OFFSET: usize = offset_of!(IRP, Tail);
+
+/// The address of an IRP's queue entry.
+fn entry_of(irp: &Irp) -> usize {
+    // The first member of the overlay, whose layout the tests of the ABI compare.
+    const { assert!(size_of::<KDEVICE_QUEUE_ENTRY>() == 24) };
+    address::of(irp.pointer()) + ENTRY_OFFSET
+}
+
+/// The address of the IRP that an entry is part of.
+fn irp_of_entry(entry: usize) -> usize {
+    entry - ENTRY_OFFSET
 }
 
 /// IoSetStartIoAttributes.
@@ -100,7 +170,7 @@ pub(crate) unsafe extern "C" fn io_start_packet(
         if let Some(cancel_routine) = cancel_routine {
             cancel::set_routine(&irp, cancel_routine);
         }
-        let is_current = begin_or_queue(routine, device, &irp, key);
+        let is_current = begin_or_queue(routine, device, &irp, key, cancel_routine.is_some());
         match (is_current, old_irql) {
             (true, old_irql) => {
                 if let Some(old_irql) = old_irql {
@@ -114,29 +184,23 @@ pub(crate) unsafe extern "C" fn io_start_packet(
     });
 }
 
-/// Makes the IRP the current one when the device is idle, else queues it.
-fn begin_or_queue(routine: Routine, device: Device, irp: &Irp, key: Option<ULONG>) -> bool {
+/// Makes the IRP the current one when the device is idle, else queues it. A key of zero
+/// is none.
+fn begin_or_queue(
+    routine: Routine,
+    device: Device,
+    irp: &Irp,
+    key: Option<ULONG>,
+    is_cancelable: bool,
+) -> bool {
     assert_current_untouched(routine, device);
-    with_queue(device, |queue| {
-        if queue.current.is_none() {
-            make_current(device, queue, Some(irp));
-            return true;
-        }
-        let waiting = Waiting {
-            key: key.unwrap_or_default(),
-            irp: irp.clone(),
-        };
-        let position = match key {
-            None | Some(0) => queue.waiting.len(),
-            Some(key) => queue
-                .waiting
-                .iter()
-                .position(|other| other.key > key)
-                .unwrap_or(queue.waiting.len()),
-        };
-        queue.waiting.insert(position, waiting);
-        false
-    })
+    let queue = device.queue_address();
+    let key = key.filter(|key| *key != 0);
+    let is_queued = device_queue::insert(routine, queue, entry_of(irp), key, is_cancelable);
+    if !is_queued {
+        make_current(device, Some((irp, is_cancelable)));
+    }
+    !is_queued
 }
 
 /// Gives up the cancel lock after queueing; an IRP that was cancelled before it
@@ -160,66 +224,114 @@ fn release_or_cancel(routine: Routine, irp: &Irp, old_irql: u8) {
 pub(crate) unsafe extern "C" fn io_start_next_packet(device: PDEVICE_OBJECT, cancelable: BOOLEAN) {
     let routine = Routine::IoStartNextPacket;
     routine.enter();
+    let next = Next {
+        is_cancelable: cancelable != 0,
+        key: None,
+    };
+    start_next(routine, device, next);
+}
+
+/// IoStartNextPacketByKey.
+pub(crate) unsafe extern "C" fn io_start_next_packet_by_key(
+    device: PDEVICE_OBJECT,
+    cancelable: BOOLEAN,
+    key: ULONG,
+) {
+    let routine = Routine::IoStartNextPacketByKey;
+    routine.enter();
+    let next = Next {
+        is_cancelable: cancelable != 0,
+        key: Some(key),
+    };
+    start_next(routine, device, next);
+}
+
+/// Starts the next packet, now or when StartIo has returned.
+fn start_next(routine: Routine, device: PDEVICE_OBJECT, next: Next) {
     let irql = cpu::irql();
     check!(
         Sio02,
         routine,
         irql == DISPATCH_LEVEL,
-        "IoStartNextPacket was called at IRQL {irql}."
+        "{routine:?} was called at IRQL {irql}."
     );
     let device = Device::expect(routine, device);
     assert_has_start_io(routine, device);
-    let cancelable = cancelable != 0;
-    let (is_deferred, is_second) = with_queue(device, |queue| {
+    let bit = 1 << cpu::current_processor();
+    let (is_deferred, is_nested, is_second) = with_queue(device, |queue| {
         let is_deferred = queue.deferred && queue.in_start_io;
-        let earlier = if is_deferred {
-            queue.deferred_call.replace(cancelable)
-        } else {
-            None
-        };
-        (is_deferred, earlier.is_some())
+        let is_nested = !queue.deferred && queue.processors & bit != 0;
+        let is_second = is_deferred && queue.deferred_call.replace(next).is_some();
+        (is_deferred, is_nested, is_second)
     });
     check!(
         Sio02,
         routine,
         !is_second,
-        "IoStartNextPacket was called twice for one packet."
+        "{routine:?} was called twice for one packet."
     );
-    if !is_deferred && let Some(irp) = take_next(routine, device, cancelable) {
+    check!(
+        Sio04,
+        routine,
+        !is_nested,
+        "StartIo called {routine:?} and did not ask for DeferredStartIo: it would be called from inside itself for each packet that waits."
+    );
+    if !is_deferred && let Some(irp) = take_next(routine, device, next) {
         start_io(device, irp);
     }
 }
 
 /// Makes the next packet the current one, if one waits.
-fn take_next(routine: Routine, device: Device, cancelable: bool) -> Option<Irp> {
-    let old_irql = cancelable.then(|| cancel::acquire(routine));
+fn take_next(routine: Routine, device: Device, next: Next) -> Option<Irp> {
+    let old_irql = next.is_cancelable.then(|| cancel::acquire(routine));
     assert_current_untouched(routine, device);
-    let was_busy = with_queue(device, |queue| queue.current.is_some());
+    let ended = with_queue(device, |queue| queue.current);
     check!(
         Sio02,
         routine,
-        was_busy,
-        "IoStartNextPacket was called for a device whose queue is idle."
+        ended.is_some(),
+        "{routine:?} was called for a device whose queue is idle."
     );
-    let next = with_queue(device, |queue| {
-        let next = queue.waiting.pop_front().map(|waiting| waiting.irp);
-        make_current(device, queue, next.as_ref());
-        next
+    let (_, waiting_cancelable) = device_queue::count(device.queue_address());
+    let has_cancelable = waiting_cancelable != 0 || ended.is_some_and(|ended| ended.is_cancelable);
+    check!(
+        Sio03,
+        routine,
+        has_cancelable == next.is_cancelable,
+        "{routine:?} was called with Cancelable {}, and the packets were started {} a cancel routine.",
+        next.is_cancelable,
+        if has_cancelable { "with" } else { "without" }
+    );
+    let entry = device_queue::remove(routine, device.queue_address(), next.key);
+    let irp = entry.map(|entry| {
+        let irp = ledger::live(
+            routine.name(),
+            address::to_pointer(irp_of_entry(entry.address)),
+        );
+        (irp, entry.is_cancelable)
     });
+    make_current(
+        device,
+        irp.as_ref().map(|(irp, cancelable)| (irp, *cancelable)),
+    );
     if let Some(old_irql) = old_irql {
         cancel::release(routine, old_irql);
     }
-    next
+    irp.map(|(irp, _)| irp)
 }
 
-/// Sets CurrentIrp. The queue's lock is held.
-fn make_current(device: Device, queue: &mut Queue, irp: Option<&Irp>) {
-    let pointer = irp.map_or(core::ptr::null_mut(), Irp::pointer);
-    queue.current = irp.map(|irp| address::of(irp.pointer()));
-    device.set_current_irp(pointer);
-    if queue.non_cancelable
-        && let Some(irp) = irp
-    {
+/// Sets CurrentIrp.
+fn make_current(device: Device, irp: Option<(&Irp, bool)>) {
+    let pointer = irp.map_or(core::ptr::null_mut(), |(irp, _)| irp.pointer());
+    let non_cancelable = with_queue(device, |queue| {
+        queue.current = irp.map(|(irp, is_cancelable)| Current {
+            irp: address::of(irp.pointer()),
+            is_cancelable,
+        });
+        device.set_current_irp(pointer);
+        queue.non_cancelable
+    });
+    if non_cancelable && let Some((irp, _)) = irp {
         // The driver said that what StartIo has is not cancelled any more.
         let _cleared = cancel::take_routine(irp);
     }
@@ -230,16 +342,20 @@ fn make_current(device: Device, queue: &mut Queue, irp: Option<&Irp>) {
 fn start_io(device: Device, irp: Irp) {
     let mut next = Some(irp);
     while let Some(irp) = next {
-        with_queue(device, |queue| queue.in_start_io = queue.deferred);
+        let bit = 1 << cpu::current_processor();
+        with_queue(device, |queue| {
+            queue.in_start_io = queue.deferred;
+            queue.processors |= bit;
+        });
         call_start_io(device, &irp);
         // Not `with_queue`: the device may be gone by now, and its queue with it.
         let deferred_call = QUEUES.with(|queues| {
             let queue = queues.get_mut(&address::of(device.pointer()))?;
             queue.in_start_io = false;
+            queue.processors &= !bit;
             queue.deferred_call.take()
         });
-        next = deferred_call
-            .and_then(|cancelable| take_next(Routine::IoStartNextPacket, device, cancelable));
+        next = deferred_call.and_then(|next| take_next(Routine::IoStartNextPacket, device, next));
     }
 }
 
@@ -273,7 +389,7 @@ fn assert_has_start_io(routine: Routine, device: Device) {
 fn assert_current_untouched(routine: Routine, device: Device) {
     let (expected, found) = with_queue(device, |queue| {
         (
-            queue.current.unwrap_or_default(),
+            queue.current.map_or(0, |current| current.irp),
             address::of(device.current_irp()),
         )
     });
@@ -290,15 +406,16 @@ fn assert_current_untouched(routine: Routine, device: Device) {
 pub(crate) fn describe() {
     QUEUES.with(|queues| {
         for (device, queue) in queues.iter() {
+            let waiting = Device::find(address::to_pointer(*device))
+                .map_or(0, |device| device_queue::count(device.queue_address()).0);
             log!(
-                "The device queue of {device:#x}: {}, current IRP {:#x}, {} waiting, StartIo {}.",
+                "The device queue of {device:#x}: {}, current IRP {:#x}, {waiting} waiting, StartIo {}.",
                 if queue.current.is_some() {
                     "busy"
                 } else {
                     "idle"
                 },
-                queue.current.unwrap_or_default(),
-                queue.waiting.len(),
+                queue.current.map_or(0, |current| current.irp),
                 if queue.in_start_io {
                     "running"
                 } else {

@@ -14,7 +14,7 @@ use crate::nt::routine::Routine;
 use crate::nt::status::{STATUS_MORE_PROCESSING_REQUIRED, STATUS_PENDING, is_success};
 use crate::nt::violation::check;
 use crate::nt::work::{self, Work};
-use crate::nt::{counters, processor};
+use crate::nt::{cancel_watch, cleanup, counters, processor};
 
 /// IofCompleteRequest.
 pub(crate) unsafe extern "C" fn iof_complete_request(irp: PIRP, _boost: CCHAR) {
@@ -28,8 +28,10 @@ pub(crate) unsafe extern "C" fn iof_complete_request(irp: PIRP, _boost: CCHAR) {
         irql <= DISPATCH_LEVEL && held == 0,
         "An IRP was completed at IRQL {irql} with {held} spin locks held."
     );
-    let irp = ledger::live(routine.name(), irp);
+    let irp = ledger::completed(routine.name(), irp);
     begin(&irp);
+    cancel_watch::assert_may_complete(&irp);
+    cleanup::assert_may_complete(&irp);
     let status = irp.status();
     check!(
         Irp05,

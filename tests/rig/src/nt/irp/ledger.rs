@@ -28,9 +28,37 @@ pub(super) fn add(irp: &Irp) {
     LIVE.with(|live| live.insert(address::of(irp.pointer()), irp.clone()));
 }
 
+/// The IRP at this address, if there is one that is alive.
+pub(crate) fn find(address: usize) -> Option<Irp> {
+    LIVE.with(|live| live.get(&address).cloned())
+}
+
+/// The first IRP that is alive and of which `condition` holds.
+pub(crate) fn find_live(condition: impl Fn(&Irp) -> bool) -> Option<Irp> {
+    LIVE.with(|live| live.values().find(|irp| condition(irp)).cloned())
+}
+
+/// The IRP at this address, which a driver completes; ends the run when there is none
+/// that is alive.
+pub(crate) fn completed(routine: &str, pointer: PIRP) -> Irp {
+    let was_cancelled = find(address::of(pointer)).is_none()
+        && ENDED.with(|ended| {
+            // The latest, should the memory have been an IRP's before.
+            let last = ended.iter().rev().find(|irp| irp.pointer() == pointer);
+            last.is_some_and(Irp::is_cancel_routine_called)
+        });
+    check!(
+        Can06,
+        routine,
+        !was_cancelled,
+        "The IRP at {pointer:p} was completed a second time: its cancel routine had been called, and somebody went on with it nevertheless."
+    );
+    live(routine, pointer)
+}
+
 /// The IRP at this address; ends the run when there is none that is alive.
 pub(crate) fn live(routine: &str, pointer: PIRP) -> Irp {
-    let irp = LIVE.with(|live| live.get(&address::of(pointer)).cloned());
+    let irp = find(address::of(pointer));
     let has_ended = || ENDED.with(|ended| ended.iter().any(|irp| irp.pointer() == pointer));
     check!(
         Irp01,

@@ -24,6 +24,7 @@ use alloc::sync::Arc;
 use core::alloc::Layout;
 use core::fmt;
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use wdk_sys::{
     BOOLEAN, CHAR, CSHORT, IO_STACK_LOCATION, IRP, KIRQL, KPROCESSOR_MODE, NTSTATUS,
@@ -92,6 +93,10 @@ struct Inner {
     buffer: Option<SystemBuffer>,
     originator: Originator,
     progress: IrqLock<Progress>,
+    /// When it was cancelled, in 100 ns since the rig booted; zero if it was not.
+    cancelled_at: AtomicU64,
+    /// Its cancel routine was called.
+    is_cancel_routine_called: AtomicBool,
 }
 
 // SAFETY: Fact 1: the block lives as long as this; access to it is by value, as
@@ -113,6 +118,8 @@ fields!(Irp {
     cancel / set_cancel: BOOLEAN = Cancel;
     cancel_irql / set_cancel_irql: KIRQL = CancelIrql;
     cancel_routine: PDRIVER_CANCEL = CancelRoutine;
+    driver_context / set_driver_context: [PVOID; 4] =
+        Tail.Overlay.__bindgen_anon_1.__bindgen_anon_1.DriverContext;
     _ / set_current_location_field: PIO_STACK_LOCATION =
         Tail.Overlay.__bindgen_anon_2.__bindgen_anon_1.CurrentStackLocation;
     _ / set_original_file: PFILE_OBJECT = Tail.Overlay.OriginalFileObject;
@@ -142,6 +149,8 @@ impl Irp {
             buffer: request.buffer,
             originator: request.originator,
             progress: IrqLock::new(Progress::new()),
+            cancelled_at: AtomicU64::new(0),
+            is_cancel_routine_called: AtomicBool::new(false),
         }));
         irp.set_kind(TYPE);
         irp.set_size(USHORT::try_from(size).unwrap_or(USHORT::MAX));
@@ -205,6 +214,18 @@ impl Irp {
         self.set_current_location_field(address::to_pointer(self.location_address(index)));
     }
 
+    /// What ties the IRP to the cancel-safe queue that it is in.
+    pub(crate) fn queue_context(&self) -> PVOID {
+        self.driver_context()[3]
+    }
+
+    /// Ties the IRP to a cancel-safe queue, or to none.
+    pub(crate) fn set_queue_context(&self, context: PVOID) {
+        let mut all = self.driver_context();
+        all[3] = context;
+        self.set_driver_context(all);
+    }
+
     /// The system buffer, if the request has one.
     pub(crate) fn buffer(&self) -> Option<&SystemBuffer> {
         self.0.buffer.as_ref()
@@ -228,6 +249,40 @@ impl Irp {
     /// How it ended, if it has.
     pub(crate) fn outcome(&self) -> Option<Outcome> {
         self.progress(|progress| progress.outcome())
+    }
+
+    /// Whether a driver made it, who alone may cancel it then. The executive makes those
+    /// that there are.
+    pub(crate) fn is_made_by_driver(&self) -> bool {
+        match self.originator() {
+            Originator::Waiter | Originator::Channel { .. } => false,
+        }
+    }
+
+    /// It is being cancelled, now.
+    pub(crate) fn note_cancelled(&self) {
+        let now = system_time_100ns().max(1);
+        let _first =
+            self.0
+                .cancelled_at
+                .compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// When it was cancelled, if it was.
+    pub(crate) fn cancelled_at(&self) -> Option<u64> {
+        Some(self.0.cancelled_at.load(Ordering::Relaxed)).filter(|since| *since != 0)
+    }
+
+    /// Its cancel routine is being called.
+    pub(crate) fn note_cancel_routine(&self) {
+        self.0
+            .is_cancel_routine_called
+            .store(true, Ordering::Relaxed);
+    }
+
+    /// Whether its cancel routine was called.
+    pub(crate) fn is_cancel_routine_called(&self) -> bool {
+        self.0.is_cancel_routine_called.load(Ordering::Relaxed)
     }
 
     /// Gives up an IRP that was never sent.

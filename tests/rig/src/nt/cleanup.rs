@@ -1,0 +1,76 @@
+//! IRP_MJ_CLEANUP, and what it must have done when it is over: of its file's requests
+//! those that waited in a queue have ended, and none of another file's was cancelled
+//! for it.
+
+use alloc::vec::Vec;
+
+use wdk_sys::IRP_MJ_CLEANUP;
+
+use crate::machine::sync::IrqLock;
+use crate::nt::address;
+use crate::nt::callout::Callback;
+use crate::nt::file::File;
+use crate::nt::io_manager::{outstanding, send_and_wait, simple_request};
+use crate::nt::irp::{Irp, Originator};
+use crate::nt::routine::Routine;
+use crate::nt::status::STATUS_CANCELLED;
+use crate::nt::violation::check;
+
+/// Files whose CLEANUP is under way, by the address of the object.
+static UNDER_WAY: IrqLock<Vec<usize>> = IrqLock::new(Vec::new());
+
+/// Sends IRP_MJ_CLEANUP for a file. PASSIVE_LEVEL.
+pub(crate) fn send(file: &File) {
+    let object = address::of(file.pointer());
+    let before: Vec<Irp> = outstanding()
+        .into_iter()
+        .filter(|irp| is_of(irp, object))
+        .collect();
+    UNDER_WAY.with(|files| files.push(object));
+    let _outcome = send_and_wait(
+        file.node().pdo(),
+        simple_request(IRP_MJ_CLEANUP, file.pointer()),
+        |_| {},
+    );
+    UNDER_WAY.with(|files| files.retain(|other| *other != object));
+    for irp in before {
+        // Whoever completes it must have cleared its cancel routine first.
+        let is_queued =
+            irp.progress(|progress| progress.outcome().is_none() && irp.cancel_routine().is_some());
+        check!(
+            Irp16,
+            Callback::Dispatch,
+            !is_queued || irp.cancelled_at().is_some(),
+            "IRP_MJ_CLEANUP is over, and the IRP {irp} of its file still waits in a queue."
+        );
+    }
+}
+
+/// Whether a request was sent on the file with this object.
+fn is_of(irp: &Irp, object: usize) -> bool {
+    match irp.originator() {
+        Originator::Channel { file, .. } => address::of(file.pointer()) == object,
+        Originator::Waiter => false,
+    }
+}
+
+/// Checks an IRP that a driver completes: STATUS_CANCELLED is for those that were
+/// cancelled or whose file is being closed, not for a neighbour's.
+pub(crate) fn assert_may_complete(irp: &Irp) {
+    let Originator::Channel { file, .. } = irp.originator() else {
+        return;
+    };
+    if irp.status() != STATUS_CANCELLED || irp.cancelled_at().is_some() {
+        return;
+    }
+    let (own, is_another_closing) = UNDER_WAY.with(|files| {
+        let object = address::of(file.pointer());
+        (files.contains(&object), !files.is_empty())
+    });
+    check!(
+        Irp16,
+        Routine::IofCompleteRequest,
+        own || !is_another_closing,
+        "The IRP {irp} was completed as cancelled during the IRP_MJ_CLEANUP of another file."
+    );
+}
