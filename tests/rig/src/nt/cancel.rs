@@ -7,7 +7,7 @@ use wdk_sys::{BOOLEAN, IRP, KIRQL, PDEVICE_OBJECT, PIRP, PKIRQL};
 use crate::machine::cpu;
 use crate::nt::cancel_watch;
 use crate::nt::irp::{Irp, ledger};
-use crate::nt::irql::DISPATCH_LEVEL;
+use crate::nt::irql::{DISPATCH_LEVEL, raised};
 use crate::nt::processor::{self, LockKind};
 use crate::nt::routine::Routine;
 use crate::nt::spin_lock::LockWord;
@@ -88,8 +88,14 @@ pub(crate) unsafe extern "C" fn io_cancel_irp(irp: PIRP) -> BOOLEAN {
     BOOLEAN::from(cancel(&irp))
 }
 
-/// Cancels an IRP; says whether a cancel routine was called.
+/// Cancels an IRP; says whether a cancel routine was called. At DISPATCH_LEVEL, so that
+/// the cancel routine runs on one processor from its beginning to its end.
 pub(crate) fn cancel(irp: &Irp) -> bool {
+    raised(DISPATCH_LEVEL, || cancel_raised(irp))
+}
+
+/// As [`cancel`], at DISPATCH_LEVEL.
+fn cancel_raised(irp: &Irp) -> bool {
     let routine = Routine::IoCancelIrp;
     let old_irql = acquire(routine);
     // In one step with the look at whether it has ended: another processor may be

@@ -9,7 +9,7 @@
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::machine::cpu::{self, MAX_PROCESSORS};
-use crate::nt::irql::DISPATCH_LEVEL;
+use crate::nt::irql::{DISPATCH_LEVEL, raised};
 use crate::nt::{cancel, counters, io_manager, processor};
 
 /// Of so many calls one is chosen, on average.
@@ -46,10 +46,15 @@ fn next() -> Option<u64> {
 
 /// The driver calls a routine: perhaps a request is cancelled first.
 pub(crate) fn strike() {
-    if STATE.load(Ordering::Relaxed) == 0
-        || cpu::irql() > DISPATCH_LEVEL
-        || processor::held_count() != 0
-    {
+    if STATE.load(Ordering::Relaxed) != 0 && cpu::irql() <= DISPATCH_LEVEL {
+        // What is known of this processor stays true of it.
+        raised(DISPATCH_LEVEL, strike_raised);
+    }
+}
+
+/// As [`strike`], at DISPATCH_LEVEL.
+fn strike_raised() {
+    if processor::held_count() != 0 {
         return;
     }
     let busy = &IS_BUSY[cpu::current_processor() % MAX_PROCESSORS];
