@@ -9,6 +9,7 @@ use core::{
 
 use crate::{
     device_interface::DeviceInterface,
+    io_timer::IoTimerState,
     irql::Passive,
     object_table::{ObjectTable, Registered},
     pnp::PnpState,
@@ -44,6 +45,7 @@ pub(crate) struct Header {
     state: PnpState,
     packets: PacketQueue,
     objects: ObjectTable,
+    io_timer: IoTimerState,
     /// Registered in AddDevice, before any other routine runs; `None` if the driver
     /// has none.
     interface: UnsafeCell<Option<DeviceInterface>>,
@@ -82,6 +84,7 @@ impl<E> Device<E> {
                 state: PnpState::new(),
                 packets: PacketQueue::new(),
                 objects: ObjectTable::new(),
+                io_timer: IoTimerState::new(),
                 interface: UnsafeCell::new(None),
                 interface_enabled: AtomicBool::new(false),
             },
@@ -163,6 +166,10 @@ impl Header {
 
     pub(crate) const fn objects(&self) -> &ObjectTable {
         &self.objects
+    }
+
+    pub(crate) const fn io_timer(&self) -> &IoTimerState {
+        &self.io_timer
     }
 
     /// AddDevice attaches the device after it has written the extension.

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use crate::{
     device::Device,
+    io_timer::{self, IoTimer, IoTimerRoutine},
     irp::{Dispatched, Irp},
     irql::{Dispatch, Passive, UpToDispatch},
     registry::ServiceKey,
@@ -99,6 +100,7 @@ pub struct Routines<E: Driver> {
     pub(crate) start_io: Option<thunks::StartIoRoutine>,
     pub(crate) resume: Option<fn(&Device<E>, &mut Passive)>,
     pub(crate) dpc_for_isr: Option<thunks::DpcRoutine>,
+    pub(crate) io_timer: Option<IoTimerRoutine>,
 }
 
 impl<E: Driver> Default for Routines<E> {
@@ -115,6 +117,7 @@ impl<E: Driver> Routines<E> {
             start_io: None,
             resume: None,
             dpc_for_isr: None,
+            io_timer: None,
         }
     }
 
@@ -137,6 +140,20 @@ impl<E: Driver> Routines<E> {
     {
         self.dpc_for_isr = Some(thunks::dpc_for_isr::<E>);
         self
+    }
+
+    /// The driver has an IoTimer routine.
+    #[must_use]
+    pub const fn io_timer(mut self) -> Self
+    where
+        E: IoTimer,
+    {
+        self.io_timer = Some(io_timer::io_timer::<E>);
+        self
+    }
+
+    pub(crate) const fn has_io_timer(&self) -> bool {
+        self.io_timer.is_some()
     }
 
     pub(crate) const fn has_dpc_for_isr(&self) -> bool {

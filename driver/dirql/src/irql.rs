@@ -17,7 +17,7 @@
 
 use core::marker::PhantomData;
 
-use crate::sys;
+use crate::{spin_lock::Held, sys};
 
 /// PASSIVE_LEVEL, the lowest IRQL.
 pub(crate) const PASSIVE_LEVEL: u8 = 0;
@@ -27,12 +27,13 @@ pub(crate) const APC_LEVEL: u8 = 1;
 pub(crate) const DISPATCH_LEVEL: u8 = 2;
 
 macro_rules! token {
-    ($(#[$doc:meta])* $name:ident, $holds:expr) => {
+    ($(#[$doc:meta])* $name:ident, $holds:expr $(, $field:ident: $kind:ty = $value:expr)?) => {
         $(#[$doc])*
         #[derive(Debug)]
         pub struct $name {
             /// Neither `Send` nor `Sync`: the level is this processor's, now.
             not_send: PhantomData<*mut ()>,
+            $($field: $kind,)?
         }
 
         impl $name {
@@ -46,7 +47,10 @@ macro_rules! token {
                     let holds: fn(u8) -> bool = $holds;
                     holds(current())
                 });
-                Self { not_send: PhantomData }
+                Self {
+                    not_send: PhantomData,
+                    $($field: $value,)?
+                }
             }
         }
     };
@@ -60,7 +64,8 @@ token!(
 token!(
     /// The processor is at DISPATCH_LEVEL.
     Dispatch,
-    |level| level == DISPATCH_LEVEL
+    |level| level == DISPATCH_LEVEL,
+    held: Held = Held::NONE
 );
 token!(
     /// The processor is at DISPATCH_LEVEL or below; the kernel does not promise more.
@@ -78,6 +83,18 @@ token!(
     Dirql,
     |level| level > DISPATCH_LEVEL
 );
+
+impl Dispatch {
+    /// As [`assume`](Self::assume), inside the closures of these spin locks.
+    ///
+    /// # Safety
+    /// As there.
+    pub(crate) unsafe fn assume_holding(held: Held) -> Self {
+        // SAFETY: the contract, passed on.
+        let token = unsafe { Self::assume() };
+        Self { held, ..token }
+    }
+}
 
 impl UpToDispatch {
     /// Looks at the level once; a [`Passive`] token if it is PASSIVE_LEVEL.
@@ -107,7 +124,14 @@ impl PassiveGuard<'_> {
 }
 
 mod sealed {
-    pub trait Level {}
+    use crate::spin_lock::Held;
+
+    pub trait Level {
+        /// The spin locks whose closures this token is inside of.
+        fn held(&self) -> Held {
+            Held::NONE
+        }
+    }
 }
 
 /// Levels from which a spin lock may be taken, an IRP completed or a critical
@@ -129,7 +153,11 @@ pub trait AtMostDispatch: sealed::Level {
 
 impl sealed::Level for Passive {}
 impl sealed::Level for UpToDispatch {}
-impl sealed::Level for Dispatch {}
+impl sealed::Level for Dispatch {
+    fn held(&self) -> Held {
+        self.held
+    }
+}
 impl sealed::Level for Threaded {}
 
 impl AtMostDispatch for Passive {
@@ -147,13 +175,13 @@ impl AtMostDispatch for Threaded {
 }
 
 /// Runs `f` at DISPATCH_LEVEL. Wraps `KeRaiseIrql`, `KeLowerIrql`.
-pub fn at_dispatch<I: AtMostDispatch, R>(_irql: &mut I, f: impl FnOnce(&mut Dispatch) -> R) -> R {
+pub fn at_dispatch<I: AtMostDispatch, R>(irql: &mut I, f: impl FnOnce(&mut Dispatch) -> R) -> R {
     // SAFETY: (IRQL) the token says that the level is at most DISPATCH_LEVEL, so
     // this never lowers it.
     let old = unsafe { sys::KfRaiseIrql(DISPATCH_LEVEL) };
     // SAFETY: (IRQL) the line above raised to just this level, and the token cannot
     // leave the closure.
-    let mut token = unsafe { Dispatch::assume() };
+    let mut token = unsafe { Dispatch::assume_holding(irql.held()) };
     let result = f(&mut token);
     // SAFETY: (IRQL) undoes the raise above, the latest one: closures nest.
     unsafe { sys::KeLowerIrql(old) };

@@ -46,8 +46,9 @@
 //!    inside that extension, which is checked. So it stays where it is, and is not
 //!    dropped or overwritten, for as long as fact 1 holds.
 //! 3. **Quiescence.** Before the extension is dropped, REMOVE has waited for the
-//!    remove lock, disconnected every interrupt and cancelled every timer, and then
-//!    flushed the DPC queues of all processors.
+//!    remove lock, disconnected every interrupt, then stopped every timer and DPC, each
+//!    behind a run-down that lets nobody start it again, and then flushed the DPC queues
+//!    of all processors.
 //! 4. **Ownership of IRPs.** An [`irp::Irp`], [`irp::PendingIrp`] or
 //!    [`start_io::Packet`] is the only owner of its IRP. It holds the remove lock of
 //!    its device until it is completed.
@@ -87,6 +88,7 @@ pub mod dpc;
 pub mod driver;
 pub mod interrupt;
 pub mod io_mem;
+pub mod io_timer;
 pub mod irp;
 pub mod irql;
 mod object_table;
@@ -103,6 +105,7 @@ pub mod status;
 mod stop_code;
 mod sys;
 mod thunks;
+pub mod time;
 pub mod timer;
 pub mod unicode;
 pub mod wait;

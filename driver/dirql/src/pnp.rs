@@ -271,6 +271,7 @@ pub(crate) unsafe fn delete<E>(irql: &mut Passive, object: *mut sys::DEVICE_OBJE
     let device = unsafe { Device::<E>::of(object) };
     // SAFETY: (Pointer) the extension is alive until it is dropped below.
     unsafe { device.header().objects().quiesce_all(irql) };
+    device.header().io_timer().close(irql, object);
     // SAFETY: (IRQL) the token says PASSIVE_LEVEL. Nothing queues a DPC of this device any
     // more: its interrupts and timers are gone.
     unsafe { sys::KeFlushQueuedDpcs() };

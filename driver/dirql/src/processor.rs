@@ -16,6 +16,7 @@ pub fn active_count() -> u32 {
 /// Number of the processor that runs this. Wraps `KeGetCurrentProcessorNumberEx`.
 ///
 /// It tells something only while the thread cannot move, at DISPATCH_LEVEL or above.
+#[cfg(debug_assertions)]
 pub(crate) fn current() -> u32 {
     // SAFETY: callable at any IRQL; the optional out-parameter may be NULL.
     unsafe { sys::KeGetCurrentProcessorNumberEx(core::ptr::null_mut()) }

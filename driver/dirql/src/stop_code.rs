@@ -14,6 +14,7 @@ pub(crate) const DIRQL_BUGCHECK: u32 = u32::from_be_bytes(*b"DRQL");
 #[repr(u32)]
 pub(crate) enum Reason {
     /// A spin lock was taken by the processor that holds it.
+    #[cfg(debug_assertions)]
     SpinLockRecursion = 1,
     /// An IRP was dropped above DISPATCH_LEVEL, or a mapping above APC_LEVEL, where the
     /// kernel cannot complete or unmap it.
@@ -24,6 +25,9 @@ pub(crate) enum Reason {
     BufferMissing = 4,
     /// A device was given an IRP that another device has.
     ForeignIrp = 5,
+    /// A spin lock was taken inside another that comes after it in their order.
+    #[cfg(debug_assertions)]
+    SpinLockOrder = 6,
 }
 
 /// Stops the machine. Wraps `KeBugCheckEx`.

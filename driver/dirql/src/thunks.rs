@@ -111,7 +111,7 @@ fn add_device_at_passive<E: Driver>(
     // SAFETY: (Pointer) as large as asked for and aligned, see `initialize`. (Aliasing)
     // nobody knows the device object yet.
     unsafe { place.write(Device::new(object, physical, extension)) };
-    let attached = attach(irql, object, place.cast(), E::ROUTINES.dpc_for_isr);
+    let attached = attach::<E>(irql, object, place.cast());
     // A class that cannot be registered fails AddDevice: user mode could not find
     // the device.
     let result = attached.and_then(|()| match &E::INTERFACE {
@@ -138,11 +138,10 @@ fn add_device_at_passive<E: Driver>(
 }
 
 /// Makes the device object ready and attaches it to the stack.
-fn attach(
+fn attach<E: Driver>(
     irql: &mut Passive,
     object: *mut sys::DEVICE_OBJECT,
     header: *mut Header,
-    dpc: Option<DpcRoutine>,
 ) -> Result<()> {
     // SAFETY: (Aliasing) the device object is attached to nothing yet, so nobody else
     // is at its extension.
@@ -151,10 +150,15 @@ fn attach(
     unsafe { header.remove_lock().initialize(irql) };
     // SAFETY: (Pointer) alive. Is IoInitializeDpcRequest.
     let kdpc = unsafe { &raw mut (*object).Dpc };
+    let dpc = E::ROUTINES.dpc_for_isr;
     if dpc.is_some() {
         // SAFETY: (Pointer) the device object's own DPC; its context is the device object,
         // which outlives it, fact 3.
         unsafe { sys::KeInitializeDpc(kdpc, dpc, object.cast()) };
+    }
+    if let Some(routine) = E::ROUTINES.io_timer {
+        // SAFETY: (Pointer) the header's own device object, of a device with extension `E`.
+        unsafe { header.io_timer().initialize(irql, object, routine) }?;
     }
     // SAFETY: (Pointer) alive. A StartIo routine that ends its packet at once starts the
     // next from inside, so it must not be re-entered; packets are not cancellable once

@@ -10,6 +10,7 @@ use dirql::{
     spin_lock::SpinLock,
     start_io::Packet,
     status::{NtError, Result},
+    time::Due,
     timer::Timer,
     wait,
 };
@@ -70,7 +71,11 @@ impl Driver for Edu {
         pinned
             .interrupt
             .connect(device, irql, &line, shared, |_, shared| shared.0.enable())?;
-        pinned.watchdog.start_periodic(device, irql, TICK_MS)
+        pinned.watchdog.initialize(device, irql)?;
+        device
+            .watchdog
+            .start_periodic(irql, Due::after_ms(TICK_MS), TICK_MS)
+            .map(|_first| ())
     }
 
     fn stop_device(device: &Device<Self>, irql: &mut Passive, _why: Stop) -> Option<Packet> {

@@ -5,7 +5,7 @@
 //! past its deadline away. Starting and cancelling a timer for each operation would
 //! cost two calls into the kernel on the way of every request.
 
-use dirql::{device::Device, irql::Dispatch, status::NtError, timer::TimerRoutine};
+use dirql::{device::Device, irql::Dispatch, status::NtError, timer::CustomTimerDpc};
 
 use crate::Edu;
 
@@ -16,7 +16,7 @@ pub(crate) const TICK_MS: u32 = 20;
 #[derive(Debug)]
 pub(crate) struct Watchdog;
 
-impl TimerRoutine for Watchdog {
+impl CustomTimerDpc for Watchdog {
     type Extension = Edu;
 
     fn expired(device: &Device<Edu>, irql: &mut Dispatch) {

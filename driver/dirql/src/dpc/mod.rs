@@ -90,8 +90,8 @@ use crate::{
     status::Result,
     sys,
 };
-pub(crate) use object::DpcObject;
 use object::Kind;
+pub(crate) use object::{DpcObject, flush};
 pub use placement::{Importance, Placement, Target};
 pub use threaded::{CustomThreadedDpc, ThreadedDpc};
 
@@ -227,6 +227,10 @@ impl Ready<'_> {
     ///
     /// # IRQL
     /// Any.
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "called for what it does; whether the DPC was queued already matters seldom"
+    )]
     pub fn queue(&self) -> Option<Queued> {
         self.inner.queue()
     }

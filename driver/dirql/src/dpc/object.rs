@@ -197,7 +197,7 @@ impl DpcObject {
 
 /// Waits for every DPC that is queued or runs now, on all processors. Wraps
 /// `KeFlushQueuedDpcs`.
-fn flush(_irql: &mut Passive) {
+pub(crate) fn flush(_irql: &mut Passive) {
     // SAFETY: (IRQL) the token says PASSIVE_LEVEL.
     unsafe { sys::KeFlushQueuedDpcs() };
 }

@@ -68,6 +68,8 @@ pub(crate) const IRP_MN_QUERY_STOP_DEVICE: u32 = 5;
 pub(crate) const IRP_MN_CANCEL_STOP_DEVICE: u32 = 6;
 pub(crate) const IRP_MN_SURPRISE_REMOVAL: u32 = 23;
 
+/// System time counts from the one year, the host's from the other.
+const SECONDS_1601_TO_1970: i64 = 11_644_473_600;
 const STATUS_SUCCESS: NTSTATUS = 0;
 const STATUS_NOT_FOUND: NTSTATUS = 0xC000_0225_u32.cast_signed();
 const STATUS_OBJECT_NAME_NOT_FOUND: NTSTATUS = 0xC000_0034_u32.cast_signed();
@@ -115,6 +117,7 @@ structures! {
     pub(crate) struct KINTERRUPT { reserved: usize, }
     pub(crate) struct KDPC { reserved: usize, }
     pub(crate) struct KTIMER { reserved: usize, }
+    pub(crate) struct KLOCK_QUEUE_HANDLE { lock: *mut KSPIN_LOCK, old_irql: u8, }
     pub(crate) struct IO_REMOVE_LOCK { reserved: usize, }
     pub(crate) struct IO_STATUS_BLOCK { __bindgen_anon_1: StatusOrPointer, Information: u64, }
     pub(crate) struct Overlay { __bindgen_anon_2: OverlayQueue, }
@@ -239,6 +242,7 @@ pub(crate) unsafe fn KeLowerIrql(new: u8) {
     assert!(new <= old, "KeLowerIrql to a higher IRQL");
 }
 
+#[cfg(debug_assertions)]
 pub(crate) unsafe fn KeGetCurrentProcessorNumberEx(_: PVOID) -> u32 {
     0
 }
@@ -272,6 +276,74 @@ pub(crate) unsafe fn KeReleaseSpinLockFromDpcLevel(lock: *mut KSPIN_LOCK) {
     // SAFETY: the caller's lock.
     let held = unsafe { lock.replace(0) };
     assert_eq!(held, 1, "the spin lock was not held");
+}
+
+pub(crate) unsafe fn KeAcquireSpinLockForDpc(lock: *mut KSPIN_LOCK) -> u8 {
+    // SAFETY: the caller's lock; a threaded DPC is at DISPATCH_LEVEL or below.
+    unsafe { KeAcquireSpinLockRaiseToDpc(lock) }
+}
+
+pub(crate) unsafe fn KeReleaseSpinLockForDpc(lock: *mut KSPIN_LOCK, irql: u8) {
+    // SAFETY: the caller's lock and level.
+    unsafe { KeReleaseSpinLock(lock, irql) };
+}
+
+pub(crate) unsafe fn KeAcquireInStackQueuedSpinLock(
+    lock: *mut KSPIN_LOCK,
+    handle: *mut KLOCK_QUEUE_HANDLE,
+) {
+    // SAFETY: the caller's lock.
+    let old_irql = unsafe { KeAcquireSpinLockRaiseToDpc(lock) };
+    // SAFETY: the caller's handle.
+    unsafe { handle.write(KLOCK_QUEUE_HANDLE { lock, old_irql }) };
+}
+
+pub(crate) unsafe fn KeAcquireInStackQueuedSpinLockAtDpcLevel(
+    lock: *mut KSPIN_LOCK,
+    handle: *mut KLOCK_QUEUE_HANDLE,
+) {
+    // SAFETY: the caller's lock.
+    unsafe { KeAcquireSpinLockAtDpcLevel(lock) };
+    // SAFETY: the caller's handle.
+    unsafe { handle.write(KLOCK_QUEUE_HANDLE { lock, old_irql: 2 }) };
+}
+
+pub(crate) unsafe fn KeAcquireInStackQueuedSpinLockForDpc(
+    lock: *mut KSPIN_LOCK,
+    handle: *mut KLOCK_QUEUE_HANDLE,
+) {
+    // SAFETY: the caller's lock and handle.
+    unsafe { KeAcquireInStackQueuedSpinLock(lock, handle) };
+}
+
+pub(crate) unsafe fn KeReleaseInStackQueuedSpinLock(handle: *mut KLOCK_QUEUE_HANDLE) {
+    // SAFETY: the caller's handle, which its acquisition filled in.
+    let handle = unsafe { handle.read() };
+    // SAFETY: the lock and the level of that acquisition.
+    unsafe { KeReleaseSpinLock(handle.lock, handle.old_irql) };
+}
+
+pub(crate) unsafe fn KeReleaseInStackQueuedSpinLockFromDpcLevel(handle: *mut KLOCK_QUEUE_HANDLE) {
+    // SAFETY: the caller's handle, which its acquisition filled in.
+    let handle = unsafe { handle.read() };
+    // SAFETY: the lock of that acquisition.
+    unsafe { KeReleaseSpinLockFromDpcLevel(handle.lock) };
+}
+
+pub(crate) unsafe fn KeReleaseInStackQueuedSpinLockForDpc(handle: *mut KLOCK_QUEUE_HANDLE) {
+    // SAFETY: the caller's handle.
+    unsafe { KeReleaseInStackQueuedSpinLock(handle) };
+}
+
+pub(crate) unsafe fn KeQuerySystemTimePrecise(time: *mut LARGE_INTEGER) {
+    let since_1970 = std::time::UNIX_EPOCH
+        .elapsed()
+        .map_or(0, |elapsed| elapsed.as_nanos() / 100);
+    let now = SECONDS_1601_TO_1970
+        .saturating_mul(10_000_000)
+        .saturating_add(i64::try_from(since_1970).unwrap_or(i64::MAX));
+    // SAFETY: the caller's variable.
+    unsafe { time.write(LARGE_INTEGER { QuadPart: now }) };
 }
 
 #[cfg_attr(
@@ -416,11 +488,16 @@ needs_a_device! {
     IoGetDeviceProperty(*mut DEVICE_OBJECT, i32, u32, PVOID, *mut u32) -> NTSTATUS;
     IoForwardIrpSynchronously(*mut DEVICE_OBJECT, *mut IRP) -> BOOLEAN;
     IoInitializeRemoveLockEx(*mut IO_REMOVE_LOCK, u32, u32, u32, u32);
+    IoInitializeTimer(
+        *mut DEVICE_OBJECT, Option<unsafe extern "C" fn(*mut DEVICE_OBJECT, PVOID)>, PVOID
+    ) -> NTSTATUS;
     IoReleaseRemoveLockAndWaitEx(*mut IO_REMOVE_LOCK, PVOID, u32);
     IoReleaseRemoveLockEx(*mut IO_REMOVE_LOCK, PVOID, u32);
     IoSetStartIoAttributes(*mut DEVICE_OBJECT, BOOLEAN, BOOLEAN);
     IoStartNextPacket(*mut DEVICE_OBJECT, BOOLEAN);
     IoStartPacket(*mut DEVICE_OBJECT, *mut IRP, *mut u32, Option<unsafe extern "C" fn()>);
+    IoStartTimer(*mut DEVICE_OBJECT);
+    IoStopTimer(*mut DEVICE_OBJECT);
     IofCallDriver(*mut DEVICE_OBJECT, *mut IRP) -> NTSTATUS;
     IofCompleteRequest(*mut IRP, CCHAR);
     KeCancelTimer(*mut KTIMER) -> BOOLEAN;
@@ -431,6 +508,7 @@ needs_a_device! {
     KeInitializeTimerEx(*mut KTIMER, i32);
     KeInsertQueueDpc(*mut KDPC, PVOID, PVOID) -> BOOLEAN;
     KeRemoveQueueDpc(*mut KDPC) -> BOOLEAN;
+    KeSetCoalescableTimer(*mut KTIMER, LARGE_INTEGER, u32, u32, *mut KDPC) -> BOOLEAN;
     KeSetImportanceDpc(*mut KDPC, i32);
     KeSetTargetProcessorDpcEx(*mut KDPC, *mut PROCESSOR_NUMBER) -> NTSTATUS;
     KeSetTimerEx(*mut KTIMER, LARGE_INTEGER, i32, *mut KDPC) -> BOOLEAN;

@@ -64,6 +64,18 @@ pub(crate) use wdk_sys::{
     },
 };
 
+// Timers of every kind, queued spin locks.
+#[rustfmt::skip]
+pub(crate) use wdk_sys::{
+    KLOCK_QUEUE_HANDLE,
+    ntddk::{
+        IoInitializeTimer,
+        IoStartTimer,
+        IoStopTimer,
+        KeSetCoalescableTimer,
+    },
+};
+
 // Pool, strings, the registry, device properties.
 pub(crate) use wdk_sys::{
     HANDLE, KEY_READ, OBJ_CASE_INSENSITIVE, OBJ_KERNEL_HANDLE, OBJECT_ATTRIBUTES,
@@ -160,6 +172,14 @@ macro_rules! called_directly {
 }
 
 called_directly! {
+    KeAcquireInStackQueuedSpinLock: fn(*mut KSPIN_LOCK, *mut KLOCK_QUEUE_HANDLE);
+    KeAcquireInStackQueuedSpinLockAtDpcLevel: fn(*mut KSPIN_LOCK, *mut KLOCK_QUEUE_HANDLE);
+    KeAcquireInStackQueuedSpinLockForDpc: fn(*mut KSPIN_LOCK, *mut KLOCK_QUEUE_HANDLE);
+    KeAcquireSpinLockForDpc: fn(*mut KSPIN_LOCK) -> u8;
+    KeReleaseInStackQueuedSpinLock: fn(*mut KLOCK_QUEUE_HANDLE);
+    KeReleaseInStackQueuedSpinLockForDpc: fn(*mut KLOCK_QUEUE_HANDLE);
+    KeReleaseInStackQueuedSpinLockFromDpcLevel: fn(*mut KLOCK_QUEUE_HANDLE);
+    KeReleaseSpinLockForDpc: fn(*mut KSPIN_LOCK, u8);
     KeAcquireSpinLockAtDpcLevel: fn(*mut KSPIN_LOCK);
     KeAcquireSpinLockRaiseToDpc: fn(*mut KSPIN_LOCK) -> u8;
     KeInsertQueueDpc: fn(*mut KDPC, PVOID, PVOID) -> BOOLEAN;
@@ -174,5 +194,7 @@ unsafe extern "C" {
     pub(crate) fn KeGetCurrentIrql() -> u8;
     pub(crate) fn KfRaiseIrql(new: u8) -> u8;
     pub(crate) fn KeLowerIrql(new: u8);
+    pub(crate) fn KeQuerySystemTimePrecise(time: *mut LARGE_INTEGER);
+    #[cfg(debug_assertions)]
     pub(crate) fn KeGetCurrentProcessorNumberEx(number: *mut core::ffi::c_void) -> u32;
 }

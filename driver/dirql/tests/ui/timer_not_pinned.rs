@@ -2,11 +2,11 @@
 
 use dirql::device::Device;
 use dirql::irql::{Dispatch, Passive};
-use dirql::timer::{Timer, TimerRoutine};
+use dirql::timer::{CustomTimerDpc, Timer};
 
 struct Tick;
 
-impl TimerRoutine for Tick {
+impl CustomTimerDpc for Tick {
     type Extension = Extension;
 
     fn expired(_device: &Device<Extension>, _irql: &mut Dispatch) {}
@@ -17,7 +17,7 @@ struct Extension {
 }
 
 fn start(device: &Device<Extension>, irql: &mut Passive) {
-    let _ = device.timer.start_periodic(device, irql, 10);
+    let _ = device.timer.initialize(device, irql);
 }
 
 fn main() {}
