@@ -93,6 +93,10 @@ impl Checks {
 }
 
 #[cfg(not(debug_assertions))]
+#[expect(
+    clippy::unused_self,
+    reason = "the same methods as in debug builds, which look"
+)]
 impl Checks {
     pub(super) const fn new(_rank: Option<LockRank>) -> Self {
         Self {}
