@@ -15,8 +15,9 @@ use core::mem::ManuallyDrop;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::{
-    device::Header,
+    device::{Device, Header},
     irql::{self, AtMostDispatch},
+    pnp,
     status::{NtError, Result, status_of},
     stop_code::{Reason, stop},
     sys,
@@ -205,6 +206,28 @@ impl Irp {
         publish(PendingIrp(Owned(irp)));
         Dispatched {
             status: STATUS_PENDING,
+            irp,
+        }
+    }
+}
+
+impl Irp {
+    /// Passes the IRP as it came to the driver below, which owns it from then on. Wraps
+    /// `IoSkipCurrentIrpStackLocation`, `IoCallDriver`; see "Passing IRPs down the Driver
+    /// Stack".
+    ///
+    /// An IRP of another device is a bug check.
+    ///
+    /// # IRQL
+    /// At most DISPATCH_LEVEL, and no spin lock held: the drivers below run inside.
+    pub fn forward<E, I: AtMostDispatch>(self, device: &Device<E>, _irql: &mut I) -> Dispatched {
+        let header = device.header();
+        let irp = self.0.0;
+        if self.0.device_object() != header.object() {
+            stop(Reason::ForeignIrp, irp.addr());
+        }
+        Dispatched {
+            status: pnp::forward(header, self),
             irp,
         }
     }
