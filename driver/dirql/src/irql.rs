@@ -139,7 +139,7 @@ mod sealed {
 #[diagnostic::on_unimplemented(
     message = "this needs an IRQL of at most DISPATCH_LEVEL",
     label = "`{Self}` may be higher",
-    note = "in an ISR or a critical section, request the DPC and do it there"
+    note = "in an ISR or a critical section, queue a DPC and do it there"
 )]
 pub trait AtMostDispatch: sealed::Level {
     /// The level is DISPATCH_LEVEL for certain, so raising to it is not needed.
@@ -160,19 +160,35 @@ impl sealed::Level for Dispatch {
 }
 impl sealed::Level for Threaded {}
 
+#[diagnostic::do_not_recommend]
 impl AtMostDispatch for Passive {
     const IS_DISPATCH: bool = false;
 }
+#[diagnostic::do_not_recommend]
 impl AtMostDispatch for UpToDispatch {
     const IS_DISPATCH: bool = false;
 }
+#[diagnostic::do_not_recommend]
 impl AtMostDispatch for Dispatch {
     const IS_DISPATCH: bool = true;
 }
+#[diagnostic::do_not_recommend]
 impl AtMostDispatch for Threaded {
     const IS_DISPATCH: bool = false;
     const IS_THREADED_DPC: bool = true;
 }
+
+/// Levels at which a thread may wait: for time to pass, for an event, for paged memory.
+#[diagnostic::on_unimplemented(
+    message = "waiting needs PASSIVE_LEVEL",
+    label = "nothing may wait at the level of `{Self}`",
+    note = "at DISPATCH_LEVEL or above, queue a work item and wait there, or start a timer; a \
+            dispatch routine can look with `try_passive`"
+)]
+pub trait MayWait: sealed::Level {}
+
+#[diagnostic::do_not_recommend]
+impl MayWait for Passive {}
 
 /// Runs `f` at DISPATCH_LEVEL. Wraps `KeRaiseIrql`, `KeLowerIrql`.
 pub fn at_dispatch<I: AtMostDispatch, R>(irql: &mut I, f: impl FnOnce(&mut Dispatch) -> R) -> R {
