@@ -1,5 +1,5 @@
 //! `cargo xtask lint`: formatting, clippy and documentation, without a warning,
-//! for this system and for the target of the kernel images.
+//! for this system and for the target of the kernel images; and what `unsafe` leans on.
 
 use std::process::Command;
 
@@ -10,6 +10,7 @@ use crate::{
     build, command,
     cross_cargo::CrossCargo,
     toolchain::{Target, host_cargo},
+    unsafe_facts,
     workspace::{TEST_DRIVERS, Workspace, test_driver_package},
 };
 
@@ -32,6 +33,8 @@ enum Lint {
     KernelClippy,
     /// The documentation, for the target of the kernel images
     KernelDoc,
+    /// Each SAFETY comment of dirql cites a numbered fact
+    UnsafeFacts,
 }
 
 /// What only the target of the kernel images compiles whole.
@@ -50,8 +53,9 @@ const KERNEL_PACKAGES: [&str; 9] = [
 const DENY: [&str; 3] = ["--", "--deny", "warnings"];
 
 impl Lint {
-    fn command(self, workspace: &Workspace) -> anyhow::Result<Command> {
+    fn run(self, workspace: &Workspace) -> anyhow::Result<()> {
         let mut command = match self {
+            Self::UnsafeFacts => return unsafe_facts::check(workspace),
             Self::Format => {
                 let mut cargo = host_cargo(workspace);
                 cargo.args(["fmt", "--all", "--check"]);
@@ -80,8 +84,7 @@ impl Lint {
                 cargo
             }
         };
-        command.env("RUSTDOCFLAGS", "--deny warnings");
-        Ok(command)
+        command::run(command.env("RUSTDOCFLAGS", "--deny warnings"))
     }
 
     fn name(self) -> String {
@@ -122,10 +125,7 @@ fn failures(lints: &[Lint]) -> anyhow::Result<Vec<String>> {
     let workspace = Workspace::current()?;
     let mut failed = Vec::new();
     for lint in lints {
-        let outcome = lint
-            .command(&workspace)
-            .and_then(|mut command| command::run(&mut command));
-        if let Err(error) = outcome {
+        if let Err(error) = lint.run(&workspace) {
             eprintln!("error: {}: {error:#}", lint.name());
             failed.push(lint.name());
         }

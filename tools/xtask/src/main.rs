@@ -22,6 +22,7 @@ mod rustc_wrapper;
 mod setup;
 mod test;
 mod toolchain;
+mod unsafe_facts;
 mod wdk_build_edits;
 mod wdk_stand_in;
 mod workspace;
