@@ -54,9 +54,10 @@ pub(crate) struct Header {
 }
 
 // SAFETY: the pointers are the kernel's and fixed after AddDevice; everything else is
-// `Sync` or written in AddDevice only.
+// `Sync` or written in AddDevice only, facts 1 and 10.
 unsafe impl Sync for Header {}
-// SAFETY: as above; the header is never moved between threads, but read by all.
+// SAFETY: as above; the header is never moved between threads, but read by all, facts 1 and
+// 10.
 unsafe impl Send for Header {}
 
 impl<E> Deref for Device<E> {
@@ -98,7 +99,7 @@ impl<E> Device<E> {
     /// `object` is a device object of this crate with extension `E`, whose AddDevice has
     /// written the extension, and which is not deleted while the result is used.
     pub(crate) unsafe fn of<'a>(object: *mut sys::DEVICE_OBJECT) -> &'a Self {
-        // SAFETY: (Pointer) the contract says that it is alive.
+        // SAFETY: (Pointer) the contract says that it is alive, fact 1.
         let extension = unsafe { (*object).DeviceExtension };
         // SAFETY: (Pointer) AddDevice has put a `Self` there; shared references only are
         // made of it, fact 1.
@@ -134,9 +135,9 @@ impl Header {
     /// # Safety
     /// As [`Device::of`], whatever `E`.
     pub(crate) unsafe fn of<'a>(object: *mut sys::DEVICE_OBJECT) -> &'a Self {
-        // SAFETY: (Pointer) the contract says that it is alive.
+        // SAFETY: (Pointer) the contract says that it is alive, fact 1.
         let extension = unsafe { (*object).DeviceExtension };
-        // SAFETY: (Pointer) `Device` begins with its header.
+        // SAFETY: (Pointer) `Device` begins with its header, fact 1.
         unsafe { &*extension.cast::<Self>() }
     }
 
@@ -187,7 +188,7 @@ impl Header {
         if self.interface_enabled.load(Ordering::Relaxed) == shown {
             return Ok(());
         }
-        // SAFETY: (Aliasing) written in AddDevice only, which came before.
+        // SAFETY: (Aliasing) written in AddDevice only, which came before, fact 1.
         let interface = unsafe { &*self.interface.get() };
         if let Some(interface) = interface {
             interface.set_state(irql, shown)?;

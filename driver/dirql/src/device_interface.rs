@@ -19,7 +19,7 @@ pub(crate) struct DeviceInterface {
     name: UnsafeCell<sys::UNICODE_STRING>,
 }
 
-// SAFETY: after `register` the string is only read.
+// SAFETY: after `register` the string is only read, fact 10.
 unsafe impl Sync for DeviceInterface {}
 
 impl DeviceInterface {
@@ -42,7 +42,8 @@ impl DeviceInterface {
             Buffer: null_mut(),
         };
         // SAFETY: (IRQL) the token says PASSIVE_LEVEL; AddDevice runs in a system thread.
-        // (Pointer) the PDO is AddDevice's, the rest lives across the call.
+        // (Pointer) the PDO is AddDevice's, the rest lives across the call, facts 5, 10 and
+        // 11.
         let status = unsafe {
             sys::IoRegisterDeviceInterface(physical, &raw const class, null_mut(), &raw mut name)
         };
@@ -56,7 +57,8 @@ impl DeviceInterface {
     /// is no failure.
     pub(crate) fn set_state(&self, _irql: &mut Passive, enabled: bool) -> Result<()> {
         // SAFETY: (IRQL) the token says PASSIVE_LEVEL; PnP requests that change the state
-        // come in a system thread. (Pointer) the string that registration made.
+        // come in a system thread. (Pointer) the string that registration made, facts 5 and
+        // 10.
         let status = unsafe { sys::IoSetDeviceInterfaceState(self.name.get(), enabled.into()) };
         match NtError::check(status) {
             Err(error) if !enabled && error == NtError::STATUS_OBJECT_NAME_NOT_FOUND => Ok(()),
@@ -68,7 +70,7 @@ impl DeviceInterface {
 impl Drop for DeviceInterface {
     fn drop(&mut self) {
         // SAFETY: (IRQL) dropped in AddDevice or REMOVE, at PASSIVE_LEVEL. (Pointer)
-        // registration allocated the buffer, and this is its only owner.
+        // registration allocated the buffer, and this is its only owner, facts 5 and 10.
         unsafe { sys::RtlFreeUnicodeString(self.name.get()) };
     }
 }

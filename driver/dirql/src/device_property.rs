@@ -163,7 +163,7 @@ fn query(
     let mut length = 0;
     // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) the physical device object is
     // there while the device is, the buffer has the length that is passed, and all live
-    // across the call.
+    // across the call, facts 1, 5, 10 and 11.
     let status = unsafe {
         sys::IoGetDeviceProperty(
             physical,

@@ -182,7 +182,7 @@ macro_rules! driver_entry {
             driver: *mut $crate::__private::DRIVER_OBJECT,
             registry_path: *const $crate::__private::UNICODE_STRING,
         ) -> $crate::__private::NTSTATUS {
-            // SAFETY: (Caller) the kernel, with its own driver object, once.
+            // SAFETY: (Caller) the kernel, with its own driver object, once, fact 10.
             unsafe { $crate::__private::initialize::<$driver>(driver, registry_path) }
         }
     };

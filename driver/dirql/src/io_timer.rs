@@ -75,8 +75,8 @@ impl IoTimerState {
         object: *mut sys::DEVICE_OBJECT,
         routine: IoTimerRoutine,
     ) -> Result<()> {
-        // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) the contract. (Caller) once
-        // for each device object: AddDevice makes one.
+        // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) the contract. (Caller)
+        // once for each device object: AddDevice makes one, facts 1, 5 and 10.
         let status =
             unsafe { sys::IoInitializeTimer(object, Some(routine), core::ptr::null_mut()) };
         NtError::check(status)?;
@@ -93,8 +93,9 @@ impl IoTimerState {
             return;
         }
         self.run_down.wait(irql);
-        // SAFETY: (IRQL) the token says PASSIVE_LEVEL, so this is not the routine. (Pointer)
-        // alive, says the caller, with an IoTimer routine, for the run-down was open.
+        // SAFETY: (IRQL) the token says PASSIVE_LEVEL, so this is not the routine.
+        // (Pointer) alive, says the caller, with an IoTimer routine, for the run-down was
+        // open, facts 1, 5 and 10.
         unsafe { sys::IoStopTimer(object) };
         self.run_down.closed();
     }
@@ -105,15 +106,16 @@ impl IoTimerState {
             .enter()
             .ok_or(NtError::STATUS_DELETE_PENDING)?;
         // SAFETY: (IRQL) `start_io_timer` has a token of at most DISPATCH_LEVEL. (Pointer)
-        // inside the run-down the device object is alive and has an IoTimer routine.
+        // inside the run-down the device object is alive and has an IoTimer routine, facts
+        // 1, 5 and 10.
         unsafe { sys::IoStartTimer(object) };
         Ok(())
     }
 
     fn stop(&self, object: *mut sys::DEVICE_OBJECT) {
         if let Some(_pass) = self.run_down.enter() {
-            // SAFETY: (IRQL) `stop_io_timer` has a token of PASSIVE_LEVEL, so this is not the
-            // routine. (Pointer) as in `start`.
+            // SAFETY: (IRQL) `stop_io_timer` has a token of PASSIVE_LEVEL, so this is not
+            // the routine. (Pointer) as in `start`, facts 1, 5 and 10.
             unsafe { sys::IoStopTimer(object) };
         }
     }
@@ -158,7 +160,7 @@ pub(crate) unsafe extern "C" fn io_timer<E: IoTimer>(
     // IoInitializeTimer. (Pointer) REMOVE stops the timer and flushes DPCs before it drops the
     // extension, fact 3.
     let device = unsafe { Device::<E>::of(object) };
-    // SAFETY: (IRQL) IoTimer routines run at DISPATCH_LEVEL.
+    // SAFETY: (IRQL) IoTimer routines run at DISPATCH_LEVEL, facts 1, 5 and 10.
     let mut irql = unsafe { Dispatch::assume() };
     E::io_timer(device, &mut irql);
 }

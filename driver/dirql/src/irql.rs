@@ -90,7 +90,7 @@ impl Dispatch {
     /// # Safety
     /// As there.
     pub(crate) unsafe fn assume_holding(held: Held) -> Self {
-        // SAFETY: the contract, passed on.
+        // SAFETY: the contract, passed on, fact 5.
         let token = unsafe { Self::assume() };
         Self { held, ..token }
     }
@@ -100,8 +100,8 @@ impl UpToDispatch {
     /// Looks at the level once; a [`Passive`] token if it is PASSIVE_LEVEL.
     pub fn try_passive(&mut self) -> Option<PassiveGuard<'_>> {
         (current() == PASSIVE_LEVEL).then(|| PassiveGuard {
-            // SAFETY: (IRQL) the level was read just now, and only a call that takes
-            // the `UpToDispatch` token, which the guard borrows, could raise it.
+            // SAFETY: (IRQL) the level was read just now, and only a call that takes the
+            // `UpToDispatch` token, which the guard borrows, could raise it, fact 5.
             token: unsafe { Passive::assume() },
             source: PhantomData,
         })
@@ -192,20 +192,20 @@ impl MayWait for Passive {}
 
 /// Runs `f` at DISPATCH_LEVEL. Wraps `KeRaiseIrql`, `KeLowerIrql`.
 pub fn at_dispatch<I: AtMostDispatch, R>(irql: &mut I, f: impl FnOnce(&mut Dispatch) -> R) -> R {
-    // SAFETY: (IRQL) the token says that the level is at most DISPATCH_LEVEL, so
-    // this never lowers it.
+    // SAFETY: (IRQL) the token says that the level is at most DISPATCH_LEVEL, so this never
+    // lowers it, facts 5 and 10.
     let old = unsafe { sys::KfRaiseIrql(DISPATCH_LEVEL) };
-    // SAFETY: (IRQL) the line above raised to just this level, and the token cannot
-    // leave the closure.
+    // SAFETY: (IRQL) the line above raised to just this level, and the token cannot leave
+    // the closure, fact 5.
     let mut token = unsafe { Dispatch::assume_holding(irql.held()) };
     let result = f(&mut token);
-    // SAFETY: (IRQL) undoes the raise above, the latest one: closures nest.
+    // SAFETY: (IRQL) undoes the raise above, the latest one: closures nest, facts 5 and 10.
     unsafe { sys::KeLowerIrql(old) };
     result
 }
 
 /// The level that this processor is at.
 pub(crate) fn current() -> u8 {
-    // SAFETY: KeGetCurrentIrql may be called at any IRQL and takes nothing.
+    // SAFETY: KeGetCurrentIrql may be called at any IRQL and takes nothing, facts 5 and 10.
     unsafe { sys::KeGetCurrentIrql() }
 }

@@ -55,6 +55,21 @@
 //! 5. **Tokens.** A token exists only while the processor is at the level (or in the
 //!    range) that its type names.
 //!
+//! And what the comments say of the kernel's own part:
+//!
+//! 10. **The page's word.** A kernel routine does what its reference page says, at the
+//!     IRQL and for the arguments that the page allows. What a callback is given is of the
+//!     kind, filled in, and alive for as long as its page says.
+//! 11. **Own frame.** A pointer made from a local, or from a reference that is borrowed
+//!     across the call, is good for the call, and the routine keeps no address of it.
+//! 12. **Plain data.** The kernel's structures are integers, pointers, optional functions
+//!     and unions of those: all zero is a value of each, and any view of such a union can
+//!     be read.
+//!
+//! Modules have facts of their own, in their documentation. Each number stands for one
+//! fact in the whole crate; `cargo xtask lint unsafe-facts` checks that every comment
+//! cites one.
+//!
 //! # Hosts
 //!
 //! On anything but Windows the crate compiles against a hand-made `sys` module

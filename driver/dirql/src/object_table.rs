@@ -31,7 +31,7 @@ pub(crate) struct Registered<'a> {
     borrowed: PhantomData<&'a ()>,
 }
 
-// SAFETY: a pointer to a `Sync` object (`new` asks for it) and functions.
+// SAFETY: a pointer to a `Sync` object (`new` asks for it) and functions, fact 2.
 unsafe impl Send for Registered<'_> {}
 
 impl<'a> Registered<'a> {
@@ -40,15 +40,15 @@ impl<'a> Registered<'a> {
         /// # Safety
         /// `typed` is a `fn(&T, &mut Passive)` and `object` a `&T` that is alive.
         unsafe fn call<T>(typed: fn(), object: *const (), irql: &mut Passive) {
-            // SAFETY: the contract says that this is what it was.
+            // SAFETY: the contract says that this is what it was, fact 2.
             let quiesce = unsafe { core::mem::transmute::<fn(), fn(&T, &mut Passive)>(typed) };
-            // SAFETY: the contract says so.
+            // SAFETY: the contract says so, fact 2.
             quiesce(unsafe { &*object.cast::<T>() }, irql);
         }
         Self {
             object: core::ptr::from_ref(object).cast(),
             length: size_of::<T>(),
-            // SAFETY: function pointers have one layout; `call` turns it back.
+            // SAFETY: function pointers have one layout; `call` turns it back, fact 2.
             typed: unsafe { core::mem::transmute::<fn(&T, &mut Passive), fn()>(quiesce) },
             quiesce: call::<T>,
             is_last: false,
@@ -146,7 +146,7 @@ impl ObjectTable {
             let objects = objects.iter().flatten();
             for object in objects.filter(|object| object.is_last == is_last) {
                 // SAFETY: `Registered::new` put the two together; the object lies in the
-                // extension, which the contract says is alive.
+                // extension, which the contract says is alive, fact 2.
                 unsafe { (object.quiesce)(object.typed, object.object, irql) };
             }
         }

@@ -9,7 +9,7 @@ use crate::sys;
 #[must_use]
 pub fn active_count() -> u32 {
     let all_groups = u16::MAX;
-    // SAFETY: callable at any IRQL; ALL_PROCESSOR_GROUPS is a documented argument.
+    // SAFETY: callable at any IRQL; ALL_PROCESSOR_GROUPS is a documented argument, fact 10.
     unsafe { sys::KeQueryActiveProcessorCountEx(all_groups) }
 }
 
@@ -18,6 +18,6 @@ pub fn active_count() -> u32 {
 /// It tells something only while the thread cannot move, at DISPATCH_LEVEL or above.
 #[cfg(debug_assertions)]
 pub(crate) fn current() -> u32 {
-    // SAFETY: callable at any IRQL; the optional out-parameter may be NULL.
+    // SAFETY: callable at any IRQL; the optional out-parameter may be NULL, fact 10.
     unsafe { sys::KeGetCurrentProcessorNumberEx(core::ptr::null_mut()) }
 }

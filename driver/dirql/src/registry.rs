@@ -31,7 +31,7 @@
 //!
 //! Facts 1 to 5 of the crate, and of this module:
 //!
-//! 1. **Handle.** A key's handle is a kernel handle, open while the closure runs that the
+//! 16. **Handle.** A key's handle is a kernel handle, open while the closure runs that the
 //!    key is lent to, and known to nobody else.
 //!
 //! # Not here
@@ -75,9 +75,10 @@ impl<'a> ServiceKey<'a> {
     /// # Safety
     /// `path` is NULL or a string of the kernel's that outlives the result.
     pub(crate) unsafe fn of_driver_entry(path: *const sys::UNICODE_STRING) -> Result<Self> {
-        // SAFETY: (Pointer) the contract.
+        // SAFETY: (Pointer) the contract, fact 10.
         let path = unsafe { path.as_ref() }.ok_or(NtError::STATUS_INVALID_PARAMETER)?;
-        // SAFETY: (Pointer) the contract: the kernel's buffer has the length that it says.
+        // SAFETY: (Pointer) the contract: the kernel's buffer has the length that it says,
+        // fact 10.
         let path = unsafe { UnicodeStr::from_kernel(path) }?;
         Ok(Self { path })
     }
@@ -132,12 +133,12 @@ fn with_key<R>(
     };
     let mut handle = core::ptr::null_mut();
     // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) all live across the call; a
-    // root is open while its closure runs, fact 1.
+    // root is open while its closure runs, fact 16.
     let status = unsafe { sys::ZwOpenKey(&raw mut handle, sys::KEY_READ, &raw mut attributes) };
     NtError::check(status)?;
     let result = f(irql, &Key { handle });
     // SAFETY: (IRQL) as above. (Caller) the handle's one close: it was opened here, and the
-    // key was only lent, fact 1. A handle that was just opened can be closed, so the
+    // key was only lent, fact 16. A handle that was just opened can be closed, so the
     // status says nothing.
     let _closed = unsafe { sys::ZwClose(handle) };
     result
@@ -258,7 +259,7 @@ impl Key {
         let mut name = name.as_kernel();
         let bytes = words.as_mut_bytes();
         let mut needed = 0;
-        // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) the handle is open, fact 1;
+        // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) the handle is open, fact 16;
         // the buffer has the length that is passed, and all live across the call.
         let status = unsafe {
             sys::ZwQueryValueKey(
@@ -319,7 +320,8 @@ mod tests {
     use crate::{irql::Passive, status::NtError};
 
     fn value(words: &[u32]) -> Value {
-        // SAFETY: a host thread starts at the level that the host kernel calls PASSIVE.
+        // SAFETY: a host thread starts at the level that the host kernel calls PASSIVE,
+        // fact 5.
         let mut irql = unsafe { Passive::assume() };
         let mut value = Value::with_room(&mut irql, size_of_val(words)).expect("memory");
         value.words.copy_from_slice(words);
@@ -352,7 +354,7 @@ mod tests {
 
     #[test]
     fn a_value_that_no_driver_needs_is_not_read() {
-        // SAFETY: as above.
+        // SAFETY: as above, fact 5.
         let mut irql = unsafe { Passive::assume() };
         let huge = Value::with_room(&mut irql, usize::MAX).map(|_| ());
         assert_eq!(huge, Err(NtError::STATUS_INVALID_BUFFER_SIZE));

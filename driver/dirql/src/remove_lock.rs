@@ -20,13 +20,14 @@ const SIZE: u32 = sys::ulong_size::<sys::IO_REMOVE_LOCK>();
 #[derive(Debug)]
 pub(crate) struct RemoveLock(UnsafeCell<sys::IO_REMOVE_LOCK>);
 
-// SAFETY: the kernel's remove-lock routines synchronise among themselves.
+// SAFETY: the kernel's remove-lock routines synchronise among themselves, fact 10.
 unsafe impl Sync for RemoveLock {}
 
 impl RemoveLock {
     /// Storage for a lock; `initialize` makes it one, in its place.
     pub(crate) fn new() -> Self {
-        // SAFETY: the structure is opaque integers and lists; zero is valid for all.
+        // SAFETY: the structure is opaque integers and lists; zero is valid for all, facts
+        // 10 and 12.
         Self(UnsafeCell::new(unsafe { core::mem::zeroed() }))
     }
 
@@ -36,7 +37,8 @@ impl RemoveLock {
     /// Called once, and `self` is not moved afterwards.
     pub(crate) unsafe fn initialize(&self, _irql: &mut Passive) {
         // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) the contract fixes the
-        // address. The limits are used under Driver Verifier only; zero means none.
+        // address. The limits are used under Driver Verifier only; zero means none, facts 5
+        // and 10.
         unsafe { sys::IoInitializeRemoveLockEx(self.0.get(), TAG, 0, 0, SIZE) };
     }
 
@@ -46,7 +48,8 @@ impl RemoveLock {
     /// STATUS_DELETE_PENDING once REMOVE has begun; nothing is held then.
     pub(crate) fn acquire(&self, tag: *mut sys::IRP) -> Result<()> {
         // SAFETY: (IRQL) callable up to DISPATCH_LEVEL, where dispatch routines are.
-        // (Pointer) the lock was initialised in AddDevice; the file name is optional.
+        // (Pointer) the lock was initialised in AddDevice; the file name is optional, facts
+        // 5 and 10.
         let status = unsafe {
             sys::IoAcquireRemoveLockEx(self.0.get(), tag.cast(), c"".as_ptr().cast(), 0, SIZE)
         };
@@ -64,7 +67,7 @@ impl RemoveLock {
     /// until all have released. REMOVE only.
     pub(crate) fn release_and_wait(&self, _irql: &mut Passive, tag: *mut sys::IRP) {
         // SAFETY: (IRQL) the token says PASSIVE_LEVEL. Pairs with the `acquire` of the
-        // REMOVE request.
+        // REMOVE request, facts 5 and 10.
         unsafe { sys::IoReleaseRemoveLockAndWaitEx(self.0.get(), tag.cast(), SIZE) };
     }
 }

@@ -98,10 +98,11 @@ impl<'a> Resources<'a> {
     fn descriptors(&self) -> impl Iterator<Item = sys::CM_PARTIAL_RESOURCE_DESCRIPTOR> {
         let (count, first) = self.partial_list();
         (0..count).map(move |index| {
-            // SAFETY: (Pointer) the kernel says that `count` descriptors follow each
-            // other from `first`; the layout packs them, hence the unaligned read.
+            // SAFETY: (Pointer) the kernel says that `count` descriptors follow each other
+            // from `first`; the layout packs them, hence the unaligned read, facts 10 and
+            // 12.
             let place = unsafe { first.add(index) };
-            // SAFETY: (Ready) as above; any bytes are a descriptor.
+            // SAFETY: (Ready) as above; any bytes are a descriptor, facts 10 and 12.
             unsafe { place.read_unaligned() }
         })
     }
@@ -110,19 +111,20 @@ impl<'a> Resources<'a> {
         if self.list.is_null() {
             return (0, core::ptr::null());
         }
-        // SAFETY: (Pointer) not NULL, so `new`'s contract says that it is alive.
+        // SAFETY: (Pointer) not NULL, so `new`'s contract says that it is alive, fact 10.
         let full_descriptors = unsafe { &raw const (*self.list).Count };
-        // SAFETY: (Pointer) as above; the kernel's lists are aligned for a ULONG only.
+        // SAFETY: (Pointer) as above; the kernel's lists are aligned for a ULONG only, fact
+        // 10.
         if unsafe { full_descriptors.read_unaligned() } == 0 {
             return (0, core::ptr::null());
         }
-        // SAFETY: (Pointer) as above, and there is a first full descriptor.
+        // SAFETY: (Pointer) as above, and there is a first full descriptor, fact 10.
         let partial = unsafe { &raw const (*self.list).List[0].PartialResourceList };
-        // SAFETY: (Pointer) a place inside that descriptor.
+        // SAFETY: (Pointer) a place inside that descriptor, fact 10.
         let count = unsafe { &raw const (*partial).Count };
-        // SAFETY: (Pointer) as above.
+        // SAFETY: (Pointer) as above, fact 10.
         let count = unsafe { count.read_unaligned() };
-        // SAFETY: (Pointer) a place inside that descriptor.
+        // SAFETY: (Pointer) a place inside that descriptor, fact 10.
         let first = unsafe { &raw const (*partial).PartialDescriptors };
         (usize::try_from(count).unwrap_or(0), first.cast())
     }
@@ -142,11 +144,13 @@ fn memory<'a>(descriptor: &sys::CM_PARTIAL_RESOURCE_DESCRIPTOR) -> Option<Memory
         TYPE_MEMORY_LARGE if flags & LARGE_64 != 0 => 32,
         _ => return None,
     };
-    // SAFETY: (Ready) for both types the union holds start and length, in the places
-    // of `Memory` (`Memory40`, 48 and 64 differ in the name of the length only).
+    // SAFETY: (Ready) for both types the union holds start and length, in the places of
+    // `Memory` (`Memory40`, 48 and 64 differ in the name of the length only), facts 10 and
+    // 12.
     let memory = unsafe { descriptor.u.Memory };
     let start = memory.Start;
-    // SAFETY: (Ready) all views of a LARGE_INTEGER are integers of its 8 bytes.
+    // SAFETY: (Ready) all views of a LARGE_INTEGER are integers of its 8 bytes, facts 10
+    // and 12.
     let start = unsafe { start.QuadPart };
     let length = memory.Length;
     Some(MemoryResource {
@@ -165,7 +169,7 @@ fn interrupt<'a>(
     }
     let flags = descriptor.Flags;
     // SAFETY: (Ready) the descriptor is an interrupt's. A translated message has level,
-    // vector and affinity in the same places as a line.
+    // vector and affinity in the same places as a line, facts 10 and 12.
     let interrupt = unsafe { descriptor.u.Interrupt };
     // Headers without NT_PROCESSOR_GROUPS see level and group as one ULONG.
     let [level, _, group_low, group_high] = interrupt.Level.to_le_bytes();

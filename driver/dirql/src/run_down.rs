@@ -126,7 +126,8 @@ mod tests {
         assert!(!run_down.begin_closing());
         assert!(run_down.enter().is_none());
         drop(pass);
-        // SAFETY: a host thread starts at the level that the host kernel calls PASSIVE.
+        // SAFETY: a host thread starts at the level that the host kernel calls PASSIVE,
+        // fact 5.
         run_down.wait(&mut unsafe { Passive::assume() });
         run_down.closed();
         assert!(run_down.begin_opening());
@@ -141,7 +142,7 @@ mod tests {
         assert!(run_down.begin_closing());
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| {
-                // SAFETY: as above.
+                // SAFETY: as above, fact 5.
                 run_down.wait(&mut unsafe { Passive::assume() });
             });
             assert!(!waiting.is_finished());

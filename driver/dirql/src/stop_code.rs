@@ -33,7 +33,7 @@ pub(crate) enum Reason {
 /// Stops the machine. Wraps `KeBugCheckEx`.
 #[cold]
 pub(crate) fn stop(reason: Reason, detail: usize) -> ! {
-    // SAFETY: KeBugCheckEx may be called at any IRQL with any arguments.
+    // SAFETY: KeBugCheckEx may be called at any IRQL with any arguments, fact 10.
     unsafe {
         sys::KeBugCheckEx(
             DIRQL_BUGCHECK,

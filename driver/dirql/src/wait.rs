@@ -10,7 +10,7 @@ use crate::{irql::MayWait, sys};
 pub fn delay<I: MayWait>(_irql: &mut I, milliseconds: u32) {
     let mut interval = sys::relative_time(milliseconds);
     // SAFETY: (IRQL) the token says that the thread may wait. (Pointer) the interval lives
-    // across the call, which does not keep its address. A non-alertable kernel-mode
-    // wait ends only by its time, so there is no status to look at.
+    // across the call, which does not keep its address. A non-alertable kernel-mode wait
+    // ends only by its time, so there is no status to look at, facts 5, 10 and 11.
     let _elapsed = unsafe { sys::KeDelayExecutionThread(sys::KERNEL_MODE, 0, &raw mut interval) };
 }

@@ -36,9 +36,9 @@
 //!
 //! Facts 1 to 5 of the crate, and of this module:
 //!
-//! 1. **Mapped.** The first `LENGTH` bytes from `base` are mapped from `map` until the
+//! 19. **Mapped.** The first `LENGTH` bytes from `base` are mapped from `map` until the
 //!    drop of the one owner. Forgetting the owner leaves them mapped for good.
-//! 2. **Inside.** A [`Register`] is made by [`Register::new`] alone, which does not compile
+//! 20. **Inside.** A [`Register`] is made by [`Register::new`] alone, which does not compile
 //!    unless offset and width lie in `LENGTH` bytes and the offset is aligned.
 //!
 //! # Not here
@@ -73,7 +73,8 @@ pub struct IoMem<const LENGTH: usize> {
     base: NonNull<u8>,
 }
 
-// SAFETY: device memory belongs to no thread, and the mapping is the whole system's.
+// SAFETY: device memory belongs to no thread, and the mapping is the whole system's, fact
+// 19.
 unsafe impl<const LENGTH: usize> Send for IoMem<LENGTH> {}
 
 impl<const LENGTH: usize> IoMem<LENGTH> {
@@ -91,9 +92,9 @@ impl<const LENGTH: usize> IoMem<LENGTH> {
         let address = sys::LARGE_INTEGER {
             QuadPart: resource.start().cast_signed(),
         };
-        // SAFETY: (IRQL) the token says PASSIVE_LEVEL. The range is in a translated
-        // memory resource of the device, for nothing else makes a `MemoryResource`; so
-        // mapping it uncached conflicts with nobody.
+        // SAFETY: (IRQL) the token says PASSIVE_LEVEL. The range is in a translated memory
+        // resource of the device, for nothing else makes a `MemoryResource`; so mapping it
+        // uncached conflicts with nobody, facts 5, 10 and 19.
         let base =
             unsafe { sys::MmMapIoSpaceEx(address, LENGTH as u64, PAGE_READWRITE | PAGE_NOCACHE) };
         NonNull::new(base.cast())
@@ -116,7 +117,7 @@ impl<const LENGTH: usize> IoMem<LENGTH> {
         &self,
         _register: Register<LENGTH, OFFSET, W, A>,
     ) -> W {
-        // SAFETY: (Pointer) inside the mapping and aligned, facts 1 and 2.
+        // SAFETY: (Pointer) inside the mapping and aligned, facts 19 and 20.
         unsafe { self.load(OFFSET) }
     }
 
@@ -130,7 +131,7 @@ impl<const LENGTH: usize> IoMem<LENGTH> {
         _register: Register<LENGTH, OFFSET, W, A>,
         value: W,
     ) {
-        // SAFETY: (Pointer) as in `read`.
+        // SAFETY: (Pointer) as in `read`, facts 19 and 20.
         unsafe { self.store(OFFSET, value) };
     }
 
@@ -146,7 +147,7 @@ impl<const LENGTH: usize> IoMem<LENGTH> {
         if !register::fits::<W>(offset, LENGTH) {
             return W::ALL_ONES;
         }
-        // SAFETY: (Pointer) inside the mapping, fact 1, and aligned: looked at just now.
+        // SAFETY: (Pointer) inside the mapping, fact 19, and aligned: looked at just now.
         unsafe { self.load(offset) }
     }
 
@@ -158,7 +159,7 @@ impl<const LENGTH: usize> IoMem<LENGTH> {
     #[inline]
     pub fn write_at<W: Width>(&mut self, offset: usize, value: W) {
         if register::fits::<W>(offset, LENGTH) {
-            // SAFETY: (Pointer) as in `read_at`.
+            // SAFETY: (Pointer) as in `read_at`, facts 19 and 20.
             unsafe { self.store(offset, value) };
         }
     }
@@ -180,11 +181,11 @@ impl<const LENGTH: usize> IoMem<LENGTH> {
     /// The register lies in the mapping and is aligned.
     #[inline]
     unsafe fn load<W: Width>(&self, offset: usize) -> W {
-        // SAFETY: (Pointer) inside the mapping, says the contract.
+        // SAFETY: (Pointer) inside the mapping, says the contract, facts 19 and 20.
         let register = unsafe { self.base.byte_add(offset) }.cast::<W>();
         // As READ_REGISTER_ULONG: nothing is moved across it.
         compiler_fence(Ordering::SeqCst);
-        // SAFETY: (Pointer) as above, aligned, and mapped while `self` exists, fact 1. (Ready)
+        // SAFETY: (Pointer) as above, aligned, and mapped while `self` exists, fact 19. (Ready)
         // any value that a device returns is an integer.
         let value = unsafe { register.as_ptr().read_volatile() };
         compiler_fence(Ordering::SeqCst);
@@ -198,10 +199,10 @@ impl<const LENGTH: usize> IoMem<LENGTH> {
     /// The register lies in the mapping and is aligned.
     #[inline]
     unsafe fn store<W: Width>(&mut self, offset: usize, value: W) {
-        // SAFETY: (Pointer) inside the mapping, says the contract.
+        // SAFETY: (Pointer) inside the mapping, says the contract, facts 19 and 20.
         let register = unsafe { self.base.byte_add(offset) }.cast::<W>();
         compiler_fence(Ordering::SeqCst);
-        // SAFETY: (Pointer) as in `load`.
+        // SAFETY: (Pointer) as in `load`, facts 19 and 20.
         unsafe { register.as_ptr().write_volatile(value) };
         compiler_fence(Ordering::SeqCst);
     }
@@ -212,9 +213,9 @@ impl<const LENGTH: usize> Drop for IoMem<LENGTH> {
         if irql::current() > irql::APC_LEVEL {
             stop(Reason::DroppedTooHigh, self.base.addr().get());
         }
-        // SAFETY: (IRQL) at most APC_LEVEL, looked at just now: the page of the routine says
-        // DISPATCH_LEVEL, Driver Verifier APC_LEVEL. (Pointer) base and
-        // length are those of the mapping, which is used no more.
+        // SAFETY: (IRQL) at most APC_LEVEL, looked at just now: the page of the routine
+        // says DISPATCH_LEVEL, Driver Verifier APC_LEVEL. (Pointer) base and length are
+        // those of the mapping, which is used no more, facts 5, 10 and 19.
         unsafe { sys::MmUnmapIoSpace(self.base.as_ptr().cast(), LENGTH as u64) };
     }
 }

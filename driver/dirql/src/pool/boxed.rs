@@ -31,9 +31,9 @@ pub struct PoolBox<T> {
     tag: Tag,
 }
 
-// SAFETY: (Aliasing) the one owner of the value, fact 1, so it goes where a `T` may go.
+// SAFETY: (Aliasing) the one owner of the value, fact 17, so it goes where a `T` may go.
 unsafe impl<T: Send> Send for PoolBox<T> {}
-// SAFETY: (Aliasing) a shared reference gives shared references to the value only.
+// SAFETY: (Aliasing) a shared reference gives shared references to the value only, fact 17.
 unsafe impl<T: Sync> Sync for PoolBox<T> {}
 
 impl<T> PoolBox<T> {
@@ -46,7 +46,7 @@ impl<T> PoolBox<T> {
     /// STATUS_INSUFFICIENT_RESOURCES; the value is dropped.
     pub fn new<I: AtMostDispatch>(irql: &mut I, tag: Tag, value: T) -> Result<Self> {
         let block = allocate::<I, T>(irql, 1, tag)?;
-        // SAFETY: (Pointer) large enough and aligned, fact 2. (Aliasing) new, fact 1.
+        // SAFETY: (Pointer) large enough and aligned, fact 18. (Aliasing) new, fact 17.
         unsafe { block.write(value) };
         Ok(Self { block, tag })
     }
@@ -58,10 +58,10 @@ impl<T> PoolBox<T> {
     pub fn into_inner<I: AtMostDispatch>(self, _irql: &mut I) -> T {
         let owned = core::mem::ManuallyDrop::new(self);
         // SAFETY: (Ready) `new` wrote the value. (Aliasing) its owner is given up here, so
-        // nobody reads it again.
+        // nobody reads it again, fact 17.
         let value = unsafe { owned.block.read() };
         // SAFETY: (IRQL) the token says at most DISPATCH_LEVEL. (Caller) the owner's one
-        // free, fact 1: `ManuallyDrop` keeps the drop from being another.
+        // free, fact 17: `ManuallyDrop` keeps the drop from being another.
         unsafe { free(owned.block, owned.tag) };
         value
     }
@@ -71,14 +71,14 @@ impl<T> Deref for PoolBox<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        // SAFETY: (Ready) `new` wrote the value. (Aliasing) borrowed as the owner is, fact 1.
+        // SAFETY: (Ready) `new` wrote the value. (Aliasing) borrowed as the owner is, fact 17.
         unsafe { self.block.as_ref() }
     }
 }
 
 impl<T> DerefMut for PoolBox<T> {
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: as in `deref`.
+        // SAFETY: as in `deref`, fact 17.
         unsafe { self.block.as_mut() }
     }
 }
@@ -92,9 +92,9 @@ impl<T: fmt::Debug> fmt::Debug for PoolBox<T> {
 impl<T> Drop for PoolBox<T> {
     fn drop(&mut self) {
         refuse_too_high(self.block);
-        // SAFETY: (Ready) `new` wrote the value. (Aliasing) the owner is going, fact 1.
+        // SAFETY: (Ready) `new` wrote the value. (Aliasing) the owner is going, fact 17.
         unsafe { self.block.drop_in_place() };
-        // SAFETY: (IRQL) looked at just now. (Caller) the owner's one free, fact 1.
+        // SAFETY: (IRQL) looked at just now. (Caller) the owner's one free, fact 17.
         unsafe { free(self.block, self.tag) };
     }
 }
@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn drops_the_value_once() {
-        // SAFETY: a host thread starts at the level that the host kernel calls PASSIVE.
+        // SAFETY: a host thread starts at the level that the host kernel calls PASSIVE,
+        // fact 5.
         let mut irql = unsafe { Passive::assume() };
         let value = Arc::new(7);
         let boxed = PoolBox::new(&mut irql, TAG, Arc::clone(&value)).expect("memory");
@@ -121,7 +122,7 @@ mod tests {
 
     #[test]
     fn gives_the_value_back() {
-        // SAFETY: as above.
+        // SAFETY: as above, fact 5.
         let mut irql = unsafe { Passive::assume() };
         let mut boxed = PoolBox::new(&mut irql, TAG, 1).expect("memory");
         *boxed += 1;
@@ -130,7 +131,7 @@ mod tests {
 
     #[test]
     fn holds_what_has_no_size() {
-        // SAFETY: as above.
+        // SAFETY: as above, fact 5.
         let mut irql = unsafe { Passive::assume() };
         assert!(PoolBox::new(&mut irql, TAG, ()).is_ok());
     }

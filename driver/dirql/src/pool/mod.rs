@@ -25,10 +25,10 @@
 //!
 //! Facts 1 to 5 of the crate, and of this module:
 //!
-//! 1. **One owner.** A block is owned by the one `PoolBox` or `PoolVec` that allocated
+//! 17. **One owner.** A block is owned by the one `PoolBox` or `PoolVec` that allocated
 //!    it and freed by its drop alone. Forgetting the owner leaks the block, and nothing
 //!    else: nobody has its address.
-//! 2. **Room.** A block has the size of the layout that it was asked for, and the
+//! 18. **Room.** A block has the size of the layout that it was asked for, and the
 //!    alignment of pool, 16 bytes, which is checked at compile time to be enough.
 //!
 //! # Not here
@@ -97,11 +97,12 @@ fn allocate<I: AtMostDispatch, T>(_irql: &mut I, count: usize, tag: Tag) -> Resu
         .filter(|size| isize::try_from(*size).is_ok())
         .ok_or(NtError::STATUS_INSUFFICIENT_RESOURCES)?
         .max(1);
-    // SAFETY: (IRQL) the token says at most DISPATCH_LEVEL. (Caller) the size is not zero and
-    // a `Tag` never is; without POOL_RAISE_IF_ALLOCATION_FAILURE the routine does not raise.
+    // SAFETY: (IRQL) the token says at most DISPATCH_LEVEL. (Caller) the size is not zero
+    // and a `Tag` never is; without POOL_RAISE_IF_ALLOCATION_FAILURE the routine does not
+    // raise, facts 5, 10 and 18.
     let block = unsafe { sys::ExAllocatePoolWithTag(sys::NON_PAGED_POOL_NX, size as u64, tag.0) };
     let block = NonNull::new(block).ok_or(NtError::STATUS_INSUFFICIENT_RESOURCES)?;
-    // SAFETY: (Pointer) the block has this size. (Aliasing) it is new, fact 1.
+    // SAFETY: (Pointer) the block has this size. (Aliasing) it is new, fact 17.
     unsafe { block.cast::<u8>().write_bytes(0, size) };
     Ok(block.cast())
 }
@@ -119,7 +120,8 @@ fn refuse_too_high<T>(block: NonNull<T>) {
 /// `allocate` returned the block for this tag, nobody else frees it, and it is not used
 /// afterwards. `refuse_too_high` has looked.
 unsafe fn free<T>(block: NonNull<T>, tag: Tag) {
-    // SAFETY: (IRQL) at most DISPATCH_LEVEL and (Pointer) an own block, says the contract.
+    // SAFETY: (IRQL) at most DISPATCH_LEVEL and (Pointer) an own block, says the contract,
+    // facts 5, 10 and 18.
     unsafe { sys::ExFreePoolWithTag(block.as_ptr().cast(), tag.0) };
 }
 

@@ -30,9 +30,10 @@ pub struct PoolVec<T> {
     tag: Tag,
 }
 
-// SAFETY: (Aliasing) the one owner of the values, fact 1, so it goes where a `T` may go.
+// SAFETY: (Aliasing) the one owner of the values, fact 17, so it goes where a `T` may go.
 unsafe impl<T: Send> Send for PoolVec<T> {}
-// SAFETY: (Aliasing) a shared reference gives shared references to the values only.
+// SAFETY: (Aliasing) a shared reference gives shared references to the values only, fact
+// 17.
 unsafe impl<T: Sync> Sync for PoolVec<T> {}
 
 impl<T> PoolVec<T> {
@@ -92,9 +93,9 @@ impl<T> PoolVec<T> {
         let (Some(block), true) = (self.block, self.length < self.capacity) else {
             return Err(value);
         };
-        // SAFETY: (Pointer) inside the block: the length is below the capacity, fact 2.
+        // SAFETY: (Pointer) inside the block: the length is below the capacity, fact 18.
         let place = unsafe { block.add(self.length) };
-        // SAFETY: (Pointer) as above. (Aliasing) no value is there yet.
+        // SAFETY: (Pointer) as above. (Aliasing) no value is there yet, facts 17 and 18.
         unsafe { place.write(value) };
         self.length = self.length.saturating_add(1);
         Ok(())
@@ -106,9 +107,10 @@ impl<T> PoolVec<T> {
             return None;
         };
         self.length = last;
-        // SAFETY: (Pointer) the length said that a value is there.
+        // SAFETY: (Pointer) the length said that a value is there, facts 17 and 18.
         let place = unsafe { block.add(last) };
-        // SAFETY: (Ready) as above. (Aliasing) it counts no more, so it is moved out once.
+        // SAFETY: (Ready) as above. (Aliasing) it counts no more, so it is moved out once,
+        // facts 17 and 18.
         Some(unsafe { place.read() })
     }
 
@@ -137,11 +139,12 @@ impl<T> PoolVec<T> {
         }
         let larger = allocate::<I, T>(irql, capacity, self.tag)?;
         if let Some(block) = self.block.replace(larger) {
-            // SAFETY: (Pointer) both blocks have room for the length. (Aliasing) the new one
-            // is nobody else's; the values in the old one count no more.
+            // SAFETY: (Pointer) both blocks have room for the length. (Aliasing) the new
+            // one is nobody else's; the values in the old one count no more, facts 17 and
+            // 18.
             unsafe { block.copy_to_nonoverlapping(larger, self.length) };
             // SAFETY: (IRQL) the token says at most DISPATCH_LEVEL. (Caller) the owner's one
-            // free of this block, fact 1: it was replaced.
+            // free of this block, fact 17: it was replaced.
             unsafe { free(block, self.tag) };
         }
         self.capacity = capacity;
@@ -192,7 +195,8 @@ impl<T> Deref for PoolVec<T> {
     fn deref(&self) -> &[T] {
         let start = self.block.unwrap_or(NonNull::dangling());
         // SAFETY: (Pointer) without a block the length is zero, and a dangling address will
-        // do. (Ready) so many values are initialised. (Aliasing) borrowed as the owner is.
+        // do. (Ready) so many values are initialised. (Aliasing) borrowed as the owner is,
+        // facts 17 and 18.
         unsafe { core::slice::from_raw_parts(start.as_ptr(), self.length) }
     }
 }
@@ -200,7 +204,7 @@ impl<T> Deref for PoolVec<T> {
 impl<T> DerefMut for PoolVec<T> {
     fn deref_mut(&mut self) -> &mut [T] {
         let start = self.block.unwrap_or(NonNull::dangling());
-        // SAFETY: as in `deref`.
+        // SAFETY: as in `deref`, facts 17 and 18.
         unsafe { core::slice::from_raw_parts_mut(start.as_ptr(), self.length) }
     }
 }
@@ -216,7 +220,7 @@ impl<T> Drop for PoolVec<T> {
         let Some(block) = self.block else { return };
         refuse_too_high(block);
         self.clear();
-        // SAFETY: (IRQL) looked at just now. (Caller) the owner's one free, fact 1.
+        // SAFETY: (IRQL) looked at just now. (Caller) the owner's one free, fact 17.
         unsafe { free(block, self.tag) };
     }
 }
@@ -232,7 +236,8 @@ mod tests {
 
     #[test]
     fn grows_and_keeps_its_values() {
-        // SAFETY: a host thread starts at the level that the host kernel calls PASSIVE.
+        // SAFETY: a host thread starts at the level that the host kernel calls PASSIVE,
+        // fact 5.
         let mut irql = unsafe { Passive::assume() };
         let mut array = PoolVec::new(TAG);
         for value in 0..100 {
@@ -247,7 +252,7 @@ mod tests {
 
     #[test]
     fn drops_each_value_once() {
-        // SAFETY: as above.
+        // SAFETY: as above, fact 5.
         let mut irql = unsafe { Passive::assume() };
         let value = Arc::new(());
         let mut array = PoolVec::with_capacity(&mut irql, TAG, 1).expect("memory");
@@ -262,7 +267,7 @@ mod tests {
 
     #[test]
     fn hands_back_what_has_no_room() {
-        // SAFETY: as above.
+        // SAFETY: as above, fact 5.
         let mut irql = unsafe { Passive::assume() };
         let mut array = PoolVec::with_capacity(&mut irql, TAG, 1).expect("memory");
         assert_eq!(array.push_within_capacity('a'), Ok(()));
@@ -272,7 +277,7 @@ mod tests {
 
     #[test]
     fn refuses_more_than_there_can_be() {
-        // SAFETY: as above.
+        // SAFETY: as above, fact 5.
         let mut irql = unsafe { Passive::assume() };
         let array = PoolVec::<u64>::with_capacity(&mut irql, TAG, usize::MAX / 2);
         assert_eq!(array.err(), Some(NtError::STATUS_INSUFFICIENT_RESOURCES));
@@ -280,7 +285,7 @@ mod tests {
 
     #[test]
     fn copies_and_fills() {
-        // SAFETY: as above.
+        // SAFETY: as above, fact 5.
         let mut irql = unsafe { Passive::assume() };
         let copy = PoolVec::copy_of(&mut irql, TAG, b"abc").expect("memory");
         assert_eq!(*copy, *b"abc");

@@ -31,7 +31,7 @@
 //!
 //! Fact 5 of the crate, and of this module:
 //!
-//! 8. **Exclusion.** A spin lock that is held is not acquired, by its holder neither:
+//! 13. **Exclusion.** A spin lock that is held is not acquired, by its holder neither:
 //!    whoever asks spins until it is released ("Preventing Errors and Deadlocks While Using
 //!    Spin Locks": a second acquisition by the holder is a deadlock). So whoever has come
 //!    past the acquisition is alone with the data. On x64 the word is taken on one processor
@@ -64,8 +64,8 @@ pub struct SpinLock<T> {
     data: UnsafeCell<T>,
 }
 
-// SAFETY: (Aliasing) the data is reached only in `with`, under the lock, by one
-// processor at a time; that moves it between threads, hence `T: Send`.
+// SAFETY: (Aliasing) the data is reached only in `with`, under the lock, by one processor
+// at a time; that moves it between threads, hence `T: Send`, fact 13.
 unsafe impl<T: Send> Sync for SpinLock<T> {}
 
 impl<T> SpinLock<T> {
@@ -105,10 +105,10 @@ impl<T> SpinLock<T> {
         let old = self.acquire::<I>();
         self.checks.acquired();
         let result = {
-            // SAFETY: (IRQL) acquiring has raised to DISPATCH_LEVEL, or the token
-            // said that it was so already.
+            // SAFETY: (IRQL) acquiring has raised to DISPATCH_LEVEL, or the token said that
+            // it was so already, facts 5 and 13.
             let mut token = unsafe { Dispatch::assume_holding(held) };
-            // SAFETY: (Aliasing) this processor has acquired the lock, fact 8.
+            // SAFETY: (Aliasing) this processor has acquired the lock, fact 13.
             let data = unsafe { &mut *self.data.get() };
             f(&mut token, data)
         };
@@ -120,15 +120,17 @@ impl<T> SpinLock<T> {
     #[inline]
     fn acquire<I: AtMostDispatch>(&self) -> u8 {
         if I::IS_DISPATCH {
-            // SAFETY: (IRQL) the token says DISPATCH_LEVEL. (Pointer) the lock word
-            // lives in `self`, which is borrowed across the release.
+            // SAFETY: (IRQL) the token says DISPATCH_LEVEL. (Pointer) the lock word lives
+            // in `self`, which is borrowed across the release, facts 5, 10 and 13.
             unsafe { sys::KeAcquireSpinLockAtDpcLevel(self.lock.get()) };
             DISPATCH_LEVEL
         } else if I::IS_THREADED_DPC {
-            // SAFETY: (IRQL) the token says that a threaded DPC runs. (Pointer) as above.
+            // SAFETY: (IRQL) the token says that a threaded DPC runs. (Pointer) as above,
+            // facts 5, 10 and 13.
             unsafe { sys::KeAcquireSpinLockForDpc(self.lock.get()) }
         } else {
-            // SAFETY: (IRQL) the token says at most DISPATCH_LEVEL. (Pointer) as above.
+            // SAFETY: (IRQL) the token says at most DISPATCH_LEVEL. (Pointer) as above,
+            // facts 5, 10 and 13.
             unsafe { sys::KeAcquireSpinLockRaiseToDpc(self.lock.get()) }
         }
     }
@@ -136,14 +138,16 @@ impl<T> SpinLock<T> {
     #[inline]
     fn release<I: AtMostDispatch>(&self, old: u8) {
         if I::IS_DISPATCH {
-            // SAFETY: pairs with KeAcquireSpinLockAtDpcLevel in `acquire`, on the
-            // same constant.
+            // SAFETY: pairs with KeAcquireSpinLockAtDpcLevel in `acquire`, on the same
+            // constant, facts 10 and 13.
             unsafe { sys::KeReleaseSpinLockFromDpcLevel(self.lock.get()) };
         } else if I::IS_THREADED_DPC {
-            // SAFETY: pairs with KeAcquireSpinLockForDpc, whose level this is.
+            // SAFETY: pairs with KeAcquireSpinLockForDpc, whose level this is, facts 10 and
+            // 13.
             unsafe { sys::KeReleaseSpinLockForDpc(self.lock.get(), old) };
         } else {
-            // SAFETY: pairs with KeAcquireSpinLockRaiseToDpc, whose level this is.
+            // SAFETY: pairs with KeAcquireSpinLockRaiseToDpc, whose level this is, facts 10
+            // and 13.
             unsafe { sys::KeReleaseSpinLock(self.lock.get(), old) };
         }
     }

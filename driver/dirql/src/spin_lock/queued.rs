@@ -18,8 +18,8 @@ pub struct QueuedSpinLock<T> {
     data: UnsafeCell<T>,
 }
 
-// SAFETY: (Aliasing) the data is reached only in `with`, under the lock, by one
-// processor at a time; that moves it between threads, hence `T: Send`.
+// SAFETY: (Aliasing) the data is reached only in `with`, under the lock, by one processor
+// at a time; that moves it between threads, hence `T: Send`, fact 13.
 unsafe impl<T: Send> Sync for QueuedSpinLock<T> {}
 
 impl<T> QueuedSpinLock<T> {
@@ -59,10 +59,10 @@ impl<T> QueuedSpinLock<T> {
         self.acquire::<I>(handle.as_mut_ptr());
         self.checks.acquired();
         let result = {
-            // SAFETY: (IRQL) acquiring has raised to DISPATCH_LEVEL, or the token
-            // said that it was so already.
+            // SAFETY: (IRQL) acquiring has raised to DISPATCH_LEVEL, or the token said that
+            // it was so already, facts 5 and 13.
             let mut token = unsafe { Dispatch::assume_holding(held) };
-            // SAFETY: (Aliasing) this processor has acquired the lock, fact 8.
+            // SAFETY: (Aliasing) this processor has acquired the lock, fact 13.
             let data = unsafe { &mut *self.data.get() };
             f(&mut token, data)
         };
@@ -75,15 +75,17 @@ impl<T> QueuedSpinLock<T> {
     fn acquire<I: AtMostDispatch>(&self, handle: *mut sys::KLOCK_QUEUE_HANDLE) {
         let lock = self.lock.get();
         if I::IS_DISPATCH {
-            // SAFETY: (IRQL) the token says DISPATCH_LEVEL. (Pointer) the lock word lives in
-            // `self`, which is borrowed across the release; the handle is on the stack of
-            // `with`, which waits for it.
+            // SAFETY: (IRQL) the token says DISPATCH_LEVEL. (Pointer) the lock word lives
+            // in `self`, which is borrowed across the release; the handle is on the stack
+            // of `with`, which waits for it, facts 5, 10, 11 and 13.
             unsafe { sys::KeAcquireInStackQueuedSpinLockAtDpcLevel(lock, handle) };
         } else if I::IS_THREADED_DPC {
-            // SAFETY: (IRQL) the token says that a threaded DPC runs. (Pointer) as above.
+            // SAFETY: (IRQL) the token says that a threaded DPC runs. (Pointer) as above,
+            // facts 5, 10, 11 and 13.
             unsafe { sys::KeAcquireInStackQueuedSpinLockForDpc(lock, handle) };
         } else {
-            // SAFETY: (IRQL) the token says at most DISPATCH_LEVEL. (Pointer) as above.
+            // SAFETY: (IRQL) the token says at most DISPATCH_LEVEL. (Pointer) as above,
+            // facts 5, 10, 11 and 13.
             unsafe { sys::KeAcquireInStackQueuedSpinLock(lock, handle) };
         }
     }
@@ -94,13 +96,13 @@ impl<T> QueuedSpinLock<T> {
 fn release<I: AtMostDispatch>(handle: *mut sys::KLOCK_QUEUE_HANDLE) {
     if I::IS_DISPATCH {
         // SAFETY: pairs with KeAcquireInStackQueuedSpinLockAtDpcLevel in `acquire`, on the
-        // same constant and handle.
+        // same constant and handle, facts 10 and 13.
         unsafe { sys::KeReleaseInStackQueuedSpinLockFromDpcLevel(handle) };
     } else if I::IS_THREADED_DPC {
-        // SAFETY: pairs with KeAcquireInStackQueuedSpinLockForDpc.
+        // SAFETY: pairs with KeAcquireInStackQueuedSpinLockForDpc, facts 10 and 13.
         unsafe { sys::KeReleaseInStackQueuedSpinLockForDpc(handle) };
     } else {
-        // SAFETY: pairs with KeAcquireInStackQueuedSpinLock.
+        // SAFETY: pairs with KeAcquireInStackQueuedSpinLock, facts 10 and 13.
         unsafe { sys::KeReleaseInStackQueuedSpinLock(handle) };
     }
 }

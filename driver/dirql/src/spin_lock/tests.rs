@@ -4,7 +4,7 @@ use super::{LockRank, QueuedSpinLock, SpinLock};
 use crate::irql::{self, DISPATCH_LEVEL, PASSIVE_LEVEL, Passive, Threaded, at_dispatch};
 
 fn passive() -> Passive {
-    // SAFETY: a host thread starts at the level that the host kernel calls PASSIVE.
+    // SAFETY: a host thread starts at the level that the host kernel calls PASSIVE, fact 5.
     unsafe { Passive::assume() }
 }
 
@@ -37,7 +37,7 @@ fn a_queued_lock_does_the_same() {
 fn a_threaded_dpc_takes_both_kinds_at_either_level() {
     let (plain, queued) = (SpinLock::new(1), QueuedSpinLock::new(2));
     let both = || {
-        // SAFETY: PASSIVE_LEVEL and DISPATCH_LEVEL are the levels of threaded DPCs.
+        // SAFETY: PASSIVE_LEVEL and DISPATCH_LEVEL are the levels of threaded DPCs, fact 5.
         let mut irql = unsafe { Threaded::assume() };
         let plain = plain.with(&mut irql, |_, value| (*value, irql::current()));
         let queued = queued.with(&mut irql, |_, value| (*value, irql::current()));

@@ -193,7 +193,8 @@ unions! {
 
 impl Default for IO_CONNECT_INTERRUPT_PARAMETERS {
     fn default() -> Self {
-        // SAFETY: integers, pointers and optional functions; zero is valid for all.
+        // SAFETY: integers, pointers and optional functions; zero is valid for all, fact
+        // 12.
         unsafe { core::mem::zeroed() }
     }
 }
@@ -252,39 +253,39 @@ pub(crate) unsafe fn KeQueryActiveProcessorCountEx(_: u16) -> u32 {
 }
 
 pub(crate) unsafe fn KeAcquireSpinLockRaiseToDpc(lock: *mut KSPIN_LOCK) -> u8 {
-    // SAFETY: DISPATCH_LEVEL is not below what an acquiring caller may be at.
+    // SAFETY: DISPATCH_LEVEL is not below what an acquiring caller may be at, fact 10.
     let old = unsafe { KfRaiseIrql(2) };
-    // SAFETY: the caller's lock.
+    // SAFETY: the caller's lock, fact 10.
     unsafe { KeAcquireSpinLockAtDpcLevel(lock) };
     old
 }
 
 pub(crate) unsafe fn KeAcquireSpinLockAtDpcLevel(lock: *mut KSPIN_LOCK) {
-    // SAFETY: the caller's lock; each host thread has its own.
+    // SAFETY: the caller's lock; each host thread has its own, fact 5.
     let held = unsafe { lock.replace(1) };
     assert_eq!(held, 0, "the spin lock would never be free");
 }
 
 pub(crate) unsafe fn KeReleaseSpinLock(lock: *mut KSPIN_LOCK, irql: u8) {
-    // SAFETY: the caller's lock.
+    // SAFETY: the caller's lock, fact 10.
     unsafe { KeReleaseSpinLockFromDpcLevel(lock) };
-    // SAFETY: the caller's level before it acquired.
+    // SAFETY: the caller's level before it acquired, fact 10.
     unsafe { KeLowerIrql(irql) };
 }
 
 pub(crate) unsafe fn KeReleaseSpinLockFromDpcLevel(lock: *mut KSPIN_LOCK) {
-    // SAFETY: the caller's lock.
+    // SAFETY: the caller's lock, fact 10.
     let held = unsafe { lock.replace(0) };
     assert_eq!(held, 1, "the spin lock was not held");
 }
 
 pub(crate) unsafe fn KeAcquireSpinLockForDpc(lock: *mut KSPIN_LOCK) -> u8 {
-    // SAFETY: the caller's lock; a threaded DPC is at DISPATCH_LEVEL or below.
+    // SAFETY: the caller's lock; a threaded DPC is at DISPATCH_LEVEL or below, fact 10.
     unsafe { KeAcquireSpinLockRaiseToDpc(lock) }
 }
 
 pub(crate) unsafe fn KeReleaseSpinLockForDpc(lock: *mut KSPIN_LOCK, irql: u8) {
-    // SAFETY: the caller's lock and level.
+    // SAFETY: the caller's lock and level, fact 10.
     unsafe { KeReleaseSpinLock(lock, irql) };
 }
 
@@ -292,9 +293,9 @@ pub(crate) unsafe fn KeAcquireInStackQueuedSpinLock(
     lock: *mut KSPIN_LOCK,
     handle: *mut KLOCK_QUEUE_HANDLE,
 ) {
-    // SAFETY: the caller's lock.
+    // SAFETY: the caller's lock, fact 10.
     let old_irql = unsafe { KeAcquireSpinLockRaiseToDpc(lock) };
-    // SAFETY: the caller's handle.
+    // SAFETY: the caller's handle, fact 10.
     unsafe { handle.write(KLOCK_QUEUE_HANDLE { lock, old_irql }) };
 }
 
@@ -302,9 +303,9 @@ pub(crate) unsafe fn KeAcquireInStackQueuedSpinLockAtDpcLevel(
     lock: *mut KSPIN_LOCK,
     handle: *mut KLOCK_QUEUE_HANDLE,
 ) {
-    // SAFETY: the caller's lock.
+    // SAFETY: the caller's lock, fact 10.
     unsafe { KeAcquireSpinLockAtDpcLevel(lock) };
-    // SAFETY: the caller's handle.
+    // SAFETY: the caller's handle, fact 10.
     unsafe { handle.write(KLOCK_QUEUE_HANDLE { lock, old_irql: 2 }) };
 }
 
@@ -312,26 +313,26 @@ pub(crate) unsafe fn KeAcquireInStackQueuedSpinLockForDpc(
     lock: *mut KSPIN_LOCK,
     handle: *mut KLOCK_QUEUE_HANDLE,
 ) {
-    // SAFETY: the caller's lock and handle.
+    // SAFETY: the caller's lock and handle, fact 10.
     unsafe { KeAcquireInStackQueuedSpinLock(lock, handle) };
 }
 
 pub(crate) unsafe fn KeReleaseInStackQueuedSpinLock(handle: *mut KLOCK_QUEUE_HANDLE) {
-    // SAFETY: the caller's handle, which its acquisition filled in.
+    // SAFETY: the caller's handle, which its acquisition filled in, fact 10.
     let handle = unsafe { handle.read() };
-    // SAFETY: the lock and the level of that acquisition.
+    // SAFETY: the lock and the level of that acquisition, fact 10.
     unsafe { KeReleaseSpinLock(handle.lock, handle.old_irql) };
 }
 
 pub(crate) unsafe fn KeReleaseInStackQueuedSpinLockFromDpcLevel(handle: *mut KLOCK_QUEUE_HANDLE) {
-    // SAFETY: the caller's handle, which its acquisition filled in.
+    // SAFETY: the caller's handle, which its acquisition filled in, fact 10.
     let handle = unsafe { handle.read() };
-    // SAFETY: the lock of that acquisition.
+    // SAFETY: the lock of that acquisition, fact 10.
     unsafe { KeReleaseSpinLockFromDpcLevel(handle.lock) };
 }
 
 pub(crate) unsafe fn KeReleaseInStackQueuedSpinLockForDpc(handle: *mut KLOCK_QUEUE_HANDLE) {
-    // SAFETY: the caller's handle.
+    // SAFETY: the caller's handle, fact 10.
     unsafe { KeReleaseInStackQueuedSpinLock(handle) };
 }
 
@@ -342,7 +343,7 @@ pub(crate) unsafe fn KeQuerySystemTimePrecise(time: *mut LARGE_INTEGER) {
     let now = SECONDS_1601_TO_1970
         .saturating_mul(10_000_000)
         .saturating_add(i64::try_from(since_1970).unwrap_or(i64::MAX));
-    // SAFETY: the caller's variable.
+    // SAFETY: the caller's variable, fact 10.
     unsafe { time.write(LARGE_INTEGER { QuadPart: now }) };
 }
 
@@ -418,26 +419,26 @@ pub(crate) unsafe fn ExAllocatePoolWithTag(_: i32, size: u64, tag: u32) -> PVOID
     else {
         return core::ptr::null_mut();
     };
-    // SAFETY: the layout holds the header at least.
+    // SAFETY: the layout holds the header at least, fact 10.
     let block: PVOID = unsafe { std::alloc::alloc(layout) }.cast();
     if block.is_null() {
         return core::ptr::null_mut();
     }
-    // SAFETY: the header is in front of what the caller is given.
+    // SAFETY: the header is in front of what the caller is given, fact 10.
     unsafe { block.cast::<(usize, u32)>().write((size, tag)) };
-    // SAFETY: as above.
+    // SAFETY: as above, fact 10.
     unsafe { block.byte_add(POOL_HEADER) }
 }
 
 pub(crate) unsafe fn ExFreePoolWithTag(block: PVOID, tag: u32) {
     assert!(IRQL.get() <= 2, "pool is freed at DISPATCH_LEVEL at most");
-    // SAFETY: the header is in front of what the caller was given.
+    // SAFETY: the header is in front of what the caller was given, fact 10.
     let header = unsafe { block.byte_sub(POOL_HEADER) };
-    // SAFETY: as above.
+    // SAFETY: as above, fact 10.
     let (size, allocated_with) = unsafe { header.cast::<(usize, u32)>().read() };
     assert_eq!(tag, allocated_with, "pool is freed with its tag");
     if let Some(layout) = pool_layout(size) {
-        // SAFETY: allocated above with this layout.
+        // SAFETY: allocated above with this layout, fact 10.
         unsafe { std::alloc::dealloc(header.cast(), layout) };
     }
 }
@@ -448,9 +449,9 @@ pub(crate) unsafe fn RtlEqualUnicodeString(
     ignore_case: BOOLEAN,
 ) -> BOOLEAN {
     let text = |string: *const UNICODE_STRING| {
-        // SAFETY: the caller's string.
+        // SAFETY: the caller's string, fact 10.
         let string = unsafe { &*string };
-        // SAFETY: its buffer has its length.
+        // SAFETY: its buffer has its length, fact 10.
         let units = unsafe {
             core::slice::from_raw_parts(string.Buffer.cast_const(), usize::from(string.Length) / 2)
         };

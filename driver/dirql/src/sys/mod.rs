@@ -52,9 +52,9 @@ pub(crate) const fn ulong_size<T>() -> u32 {
 /// # Safety
 /// `irp` is an IRP that the driver owns.
 pub(crate) unsafe fn current_location(irp: *mut IRP) -> *mut IO_STACK_LOCATION {
-    // SAFETY: (Pointer) the contract, passed on.
+    // SAFETY: (Pointer) the contract, passed on, facts 4 and 12.
     let place = unsafe { location_of(irp) };
-    // SAFETY: (Ready) the I/O manager keeps it filled in.
+    // SAFETY: (Ready) the I/O manager keeps it filled in, facts 4, 10 and 12.
     unsafe { place.read() }
 }
 
@@ -65,16 +65,18 @@ pub(crate) unsafe fn current_location(irp: *mut IRP) -> *mut IO_STACK_LOCATION {
 /// `irp` is an IRP that the driver owns, has not marked pending, and forwards next,
 /// without a completion routine.
 pub(crate) unsafe fn skip_current_location(irp: *mut IRP) {
-    // SAFETY: (Pointer) an owned IRP is alive. (Aliasing) its owner alone touches it.
+    // SAFETY: (Pointer) an owned IRP is alive. (Aliasing) its owner alone touches it, fact
+    // 4.
     let irp = unsafe { &mut *irp };
     irp.CurrentLocation = irp.CurrentLocation.wrapping_add(1);
-    // SAFETY: (Pointer) as above.
+    // SAFETY: (Pointer) as above, facts 4 and 12.
     let place = unsafe { location_of(irp) };
-    // SAFETY: (Ready) the I/O manager keeps it filled in.
+    // SAFETY: (Ready) the I/O manager keeps it filled in, facts 4, 10 and 12.
     let location = unsafe { place.read() };
-    // SAFETY: (Pointer) locations are an array, and its end is above the topmost one.
+    // SAFETY: (Pointer) locations are an array, and its end is above the topmost one, fact
+    // 4.
     let above = unsafe { location.add(1) };
-    // SAFETY: (Aliasing) the IRP is its owner's.
+    // SAFETY: (Aliasing) the IRP is its owner's, fact 4.
     unsafe { place.write(above) };
 }
 
@@ -83,9 +85,11 @@ pub(crate) unsafe fn skip_current_location(irp: *mut IRP) {
 /// # Safety
 /// `irp` is an IRP that is alive.
 unsafe fn location_of(irp: *mut IRP) -> *mut *mut IO_STACK_LOCATION {
-    // SAFETY: (Pointer) the contract. What a driver sees of the union is the overlay.
+    // SAFETY: (Pointer) the contract. What a driver sees of the union is the overlay, facts
+    // 4 and 12.
     let overlay = unsafe { &raw mut (*irp).Tail.Overlay };
-    // SAFETY: (Pointer) a place in the IRP; not the packet type, which shares it.
+    // SAFETY: (Pointer) a place in the IRP; not the packet type, which shares it, facts 4
+    // and 12.
     unsafe {
         &raw mut (*overlay)
             .__bindgen_anon_2
@@ -100,9 +104,9 @@ unsafe fn location_of(irp: *mut IRP) -> *mut *mut IO_STACK_LOCATION {
 /// The caller owns the IRP.
 pub(crate) unsafe fn set_status(irp: *mut IRP, status: NTSTATUS) {
     // SAFETY: (Pointer) an owned IRP is alive; the status shares its place with a pointer
-    // that only the I/O manager uses.
+    // that only the I/O manager uses, facts 4, 10 and 12.
     let place = unsafe { &raw mut (*irp).IoStatus.__bindgen_anon_1.Status };
-    // SAFETY: (Aliasing) the IRP is the caller's.
+    // SAFETY: (Aliasing) the IRP is the caller's, fact 4.
     unsafe { place.write(status) };
 }
 
@@ -111,8 +115,8 @@ pub(crate) unsafe fn set_status(irp: *mut IRP, status: NTSTATUS) {
 /// # Safety
 /// The caller owns the IRP.
 pub(crate) unsafe fn status(irp: *const IRP) -> NTSTATUS {
-    // SAFETY: as in `set_status`.
+    // SAFETY: as in `set_status`, facts 4 and 12.
     let place = unsafe { &raw const (*irp).IoStatus.__bindgen_anon_1.Status };
-    // SAFETY: (Ready) every IRP has a status.
+    // SAFETY: (Ready) every IRP has a status, facts 4 and 12.
     unsafe { place.read() }
 }

@@ -15,9 +15,9 @@
 //!
 //! Facts 1 to 5 of the crate, and of this module:
 //!
-//! 1. **Length.** A string has at most [`UnicodeStr::LONGEST`] characters, so its length in
+//! 14. **Length.** A string has at most [`UnicodeStr::LONGEST`] characters, so its length in
 //!    bytes fits into the kernel's 16 bits.
-//! 2. **Nobody writes.** The kernel takes strings by mutable pointers, but writes to none
+//! 15. **Nobody writes.** The kernel takes strings by mutable pointers, but writes to none
 //!    of those that this crate passes: each is documented as input.
 
 mod owned;
@@ -110,19 +110,19 @@ impl<'a> UnicodeStr<'a> {
     #[must_use]
     pub fn eq_ignore_case(self, _irql: &mut Passive, other: UnicodeStr<'_>) -> bool {
         let (this, other) = (self.as_kernel(), other.as_kernel());
-        // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) both live across the call, and
-        // their buffers are borrowed.
+        // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) both live across the call,
+        // and their buffers are borrowed, facts 5, 10, 11 and 14.
         let equal =
             unsafe { sys::RtlEqualUnicodeString(&raw const this, &raw const other, true.into()) };
         equal != 0
     }
 
     /// As the kernel has it; good while the characters are borrowed, and not to be written,
-    /// fact 2.
+    /// fact 15.
     pub(crate) const fn as_kernel(self) -> sys::UNICODE_STRING {
         #[expect(
             clippy::cast_possible_truncation,
-            reason = "at most `LONGEST` characters, so twice as many bytes fit, fact 1"
+            reason = "at most `LONGEST` characters, so twice as many bytes fit, fact 14"
         )]
         let length = (self.units.len() as u16).wrapping_mul(2);
         sys::UNICODE_STRING {
@@ -155,7 +155,8 @@ impl<'a> UnicodeStr<'a> {
         {
             return Err(NtError::STATUS_INVALID_PARAMETER);
         }
-        // SAFETY: (Pointer) not NULL and aligned, so the contract vouches for `Length` bytes.
+        // SAFETY: (Pointer) not NULL and aligned, so the contract vouches for `Length`
+        // bytes, fact 14.
         let units = unsafe { core::slice::from_raw_parts(buffer, length / 2) };
         Self::new(units)
     }
@@ -207,7 +208,8 @@ mod tests {
 
     #[test]
     fn compares_with_and_without_case() {
-        // SAFETY: a host thread starts at the level that the host kernel calls PASSIVE.
+        // SAFETY: a host thread starts at the level that the host kernel calls PASSIVE,
+        // fact 5.
         let mut irql = unsafe { Passive::assume() };
         let (upper, lower) = (crate::unicode!("DebugLevel"), crate::unicode!("debuglevel"));
         assert_ne!(upper, lower);
@@ -221,7 +223,7 @@ mod tests {
         let text = crate::unicode!("Parameters");
         let kernel = text.as_kernel();
         assert_eq!((kernel.Length, kernel.MaximumLength), (20, 20));
-        // SAFETY: the characters are a constant.
+        // SAFETY: the characters are a constant, fact 14.
         assert_eq!(unsafe { UnicodeStr::from_kernel(&kernel) }, Ok(text));
     }
 
@@ -254,7 +256,7 @@ mod tests {
             misaligned,
         ];
         for string in hostile {
-            // SAFETY: four characters are there wherever the buffer is one.
+            // SAFETY: four characters are there wherever the buffer is one, fact 14.
             let result = unsafe { UnicodeStr::from_kernel(&string) };
             assert_eq!(result, Err(NtError::STATUS_INVALID_PARAMETER));
         }
@@ -263,7 +265,7 @@ mod tests {
             MaximumLength: 0,
             Buffer: core::ptr::null_mut(),
         };
-        // SAFETY: nothing is read.
+        // SAFETY: nothing is read, fact 14.
         let empty = unsafe { UnicodeStr::from_kernel(&nothing) };
         assert_eq!(empty.map(UnicodeStr::len), Ok(0));
     }

@@ -91,13 +91,14 @@ mod tests {
     }
 
     fn string(bytes: &[u8]) -> Result<std::string::String, NtError> {
-        // SAFETY: a host thread starts at the level that the host kernel calls PASSIVE.
+        // SAFETY: a host thread starts at the level that the host kernel calls PASSIVE,
+        // fact 5.
         let mut irql = unsafe { Passive::assume() };
         UnicodeString::from_bytes(&mut irql, TAG, bytes).map(|text| text.as_str().to_string())
     }
 
     fn strings(bytes: &[u8]) -> Result<Vec<std::string::String>, NtError> {
-        // SAFETY: as above.
+        // SAFETY: as above, fact 5.
         let mut irql = unsafe { Passive::assume() };
         UnicodeStrings::from_bytes(&mut irql, TAG, bytes)
             .map(|texts| texts.iter().map(|text| text.to_string()).collect())
