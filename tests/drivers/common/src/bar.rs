@@ -2,17 +2,25 @@
 //!
 //! `edu-controller` has the whole device; a check wants to see single accesses.
 
-use dirql::{io_mem::IoMem, irql::Passive, resources::MemoryResource, status::Result};
+use dirql::{
+    io_mem::{IoMem, ReadOnly, ReadWrite, Register, WriteOnly},
+    irql::Passive,
+    resources::MemoryResource,
+    status::Result,
+};
 
 /// Bytes of BAR 0 that hold registers.
 const LENGTH: usize = 0xa0;
 
-const LIVENESS: usize = 0x04;
-const FACTORIAL: usize = 0x08;
-const STATUS: usize = 0x20;
-const INTERRUPT_STATUS: usize = 0x24;
-const RAISE: usize = 0x60;
-const ACKNOWLEDGE: usize = 0x64;
+/// A register of the device: it takes 32 bits at a time.
+type Is<const OFFSET: usize, A> = Register<LENGTH, OFFSET, u32, A>;
+
+const LIVENESS: Is<0x04, ReadWrite> = Is::new();
+const FACTORIAL: Is<0x08, ReadWrite> = Is::new();
+const STATUS: Is<0x20, ReadWrite> = Is::new();
+const INTERRUPT_STATUS: Is<0x24, ReadOnly> = Is::new();
+const RAISE: Is<0x60, WriteOnly> = Is::new();
+const ACKNOWLEDGE: Is<0x64, WriteOnly> = Is::new();
 
 /// BAR 0 of an `edu` device, mapped.
 #[derive(Debug)]
@@ -32,54 +40,54 @@ impl EduBar {
 
     /// No interrupt for factorials, and none pending.
     pub fn silence(&mut self) {
-        self.0.write32(STATUS, 0);
+        self.0.write(STATUS, 0);
         self.acknowledge(u32::MAX);
     }
 
     /// Asks the device for an interrupt with these causes.
     #[inline]
     pub fn raise(&mut self, causes: u32) {
-        self.0.write32(RAISE, causes);
+        self.0.write(RAISE, causes);
     }
 
     /// The causes that are pending; zero if the interrupt is not this device's.
     #[inline]
     #[must_use]
     pub fn causes(&self) -> u32 {
-        self.0.read32(INTERRUPT_STATUS)
+        self.0.read(INTERRUPT_STATUS)
     }
 
     /// Ends these causes.
     #[inline]
     pub fn acknowledge(&mut self, causes: u32) {
-        self.0.write32(ACKNOWLEDGE, causes);
+        self.0.write(ACKNOWLEDGE, causes);
     }
 
     /// Writes the register whose complement [`liveness`](Self::liveness) reads.
     #[inline]
     pub fn set_liveness(&mut self, value: u32) {
-        self.0.write32(LIVENESS, value);
+        self.0.write(LIVENESS, value);
     }
 
     /// The complement of what was last written.
     #[inline]
     #[must_use]
     pub fn liveness(&self) -> u32 {
-        self.0.read32(LIVENESS)
+        self.0.read(LIVENESS)
     }
 
     /// Starts a factorial; an interrupt says when it is done.
     #[inline]
     pub fn start_factorial(&mut self, n: u32) {
         const INTERRUPT_WHEN_DONE: u32 = 0x80;
-        self.0.write32(STATUS, INTERRUPT_WHEN_DONE);
-        self.0.write32(FACTORIAL, n);
+        self.0.write(STATUS, INTERRUPT_WHEN_DONE);
+        self.0.write(FACTORIAL, n);
     }
 
     /// The factorial, once its interrupt has come.
     #[inline]
     #[must_use]
     pub fn factorial(&self) -> u32 {
-        self.0.read32(FACTORIAL)
+        self.0.read(FACTORIAL)
     }
 }

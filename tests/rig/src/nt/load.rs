@@ -17,7 +17,7 @@ use crate::nt::callout::{Callback, call_out};
 use crate::nt::driver::Driver;
 use crate::nt::status::is_success;
 use crate::nt::violation::check;
-use crate::nt::{address, device, dpc, remove_lock, routine, timer, unicode};
+use crate::nt::{address, device, dpc, registry, remove_lock, routine, timer, unicode};
 
 /// The fw_cfg file that holds the driver's image.
 const FILE: &str = "opt/dirql/driver";
@@ -129,7 +129,9 @@ pub(crate) fn service_key(image: &str) -> String {
 
 /// Calls the DriverEntry of the image of this name; refuses to run when it fails.
 pub(crate) fn call_entry(driver: Driver, image: &str, entry: Entry) {
-    let mut path = unicode::to_utf16(&service_key(image));
+    let key = service_key(image);
+    registry::set_service_key(&key);
+    let mut path = unicode::to_utf16(&key);
     let mut path = unicode::counted(&mut path);
     // SAFETY: (Caller) the driver gave the routine to be called so, once, at
     // PASSIVE_LEVEL. (Pointer) the object is never freed; the path outlives the

@@ -44,6 +44,7 @@ mod pnp;
 mod pool;
 mod processor;
 mod property;
+mod registry;
 mod remove_lock;
 mod resources;
 mod routine;

@@ -8,6 +8,7 @@ use crate::machine::fw_cfg;
 use crate::machine::stop::refuse;
 use crate::machine::sync::IrqLock;
 use crate::nt::cancel_storm;
+use crate::nt::registry;
 
 /// The file's name.
 const FILE: &str = "opt/dirql/options";
@@ -71,9 +72,10 @@ pub(crate) fn read() -> Option<String> {
                 Ok(seed) => cancel_storm::begin(seed),
                 Err(error) => refuse(format_args!("The option '{word}' needs a number: {error}.")),
             },
+            Some(("parameter", value)) if registry::add_parameter(value) => {}
             Some(("self-test", rule)) => self_test = Some(rule.to_string()),
             _ => refuse(format_args!(
-                "The option '{word}' is unknown. Known are: irq=msi|intx, connect=any|fully-specified, early-isr=on|off, cancel-storm=SEED, self-test=RULE-ID|list."
+                "The option '{word}' is unknown. Known are: irq=msi|intx, connect=any|fully-specified, early-isr=on|off, cancel-storm=SEED, parameter=NAME:TYPE:VALUE, self-test=RULE-ID|list."
             )),
         }
     }

@@ -31,8 +31,10 @@ fn value(node: &Node, property: i32) -> Option<Vec<u8>> {
         // DevicePropertyHardwareID, a list that ends with an empty string
         1 => Some(
             [
-                text(r"PCI\VEN_1234&DEV_11E8&REV_10"),
-                text(r"PCI\VEN_1234&DEV_11E8"),
+                text(r"PCI\VEN_1234&DEV_11E8&SUBSYS_11001AF4&REV_10"),
+                text(r"PCI\VEN_1234&DEV_11E8&SUBSYS_11001AF4"),
+                text(r"PCI\VEN_1234&DEV_11E8&CC_00FF00"),
+                text(r"PCI\VEN_1234&DEV_11E8&CC_00FF"),
                 text(""),
             ]
             .concat(),

@@ -126,7 +126,11 @@ exports! {
     MmUnmapIoSpace up_to_dispatch mmio::mm_unmap_io_space;
     RtlCmDecodeMemIoResource any rtl::rtl_cm_decode_mem_io_resource;
     RtlCopyUnicodeString up_to_dispatch rtl::rtl_copy_unicode_string;
+    RtlEqualUnicodeString passive rtl::rtl_equal_unicode_string;
     RtlFreeUnicodeString up_to_apc rtl::rtl_free_unicode_string;
+    ZwClose passive crate::nt::registry::zw_close;
+    ZwOpenKey passive crate::nt::registry::zw_open_key;
+    ZwQueryValueKey passive crate::nt::registry::zw_query_value_key;
 }
 
 impl AsRef<str> for Routine {

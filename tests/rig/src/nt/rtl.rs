@@ -1,7 +1,8 @@
 //! Run-time library routines: strings, resource descriptors, exports by name.
 
 use wdk_sys::{
-    CM_PARTIAL_RESOURCE_DESCRIPTOR, PULONGLONG, PUNICODE_STRING, PVOID, ULONGLONG, UNICODE_STRING,
+    BOOLEAN, CM_PARTIAL_RESOURCE_DESCRIPTOR, PULONGLONG, PUNICODE_STRING, PVOID, ULONGLONG,
+    UNICODE_STRING,
 };
 
 use crate::nt::resources;
@@ -27,6 +28,36 @@ pub(crate) unsafe extern "C" fn rtl_free_unicode_string(string: PUNICODE_STRING)
             Buffer: core::ptr::null_mut(),
         });
     };
+}
+
+/// RtlEqualUnicodeString.
+pub(crate) unsafe extern "C" fn rtl_equal_unicode_string(
+    this: *const UNICODE_STRING,
+    other: *const UNICODE_STRING,
+    ignore_case: BOOLEAN,
+) -> BOOLEAN {
+    Routine::RtlEqualUnicodeString.enter();
+    // SAFETY: The driver passes counted strings.
+    let this = unsafe { unicode::to_string(this) };
+    // SAFETY: As above.
+    let other = unsafe { unicode::to_string(other) };
+    let equal = if ignore_case == 0 {
+        this == other
+    } else {
+        this.chars()
+            .map(upper_case)
+            .eq(other.chars().map(upper_case))
+    };
+    BOOLEAN::from(equal)
+}
+
+/// The upper-case letter, for letters that have a single one.
+fn upper_case(letter: char) -> char {
+    let mut upper = letter.to_uppercase();
+    match (upper.next(), upper.next()) {
+        (Some(upper), None) => upper,
+        _ => letter,
+    }
 }
 
 /// RtlCopyUnicodeString: as much as fits.

@@ -91,5 +91,7 @@ rules! {
     Pool01 "POOL-01" "Pool is allocated and freed at an IRQL that its kind allows.";
     Pool02 "POOL-02" "Pool has a size and a tag, and is freed once, with that tag.";
     Pool03 "POOL-03" "Nothing is written outside an allocation or after it was freed.";
+    Hnd01 "HND-01" "A driver opens a key for itself with OBJ_KERNEL_HANDLE.";
+    Hnd02 "HND-02" "A handle is closed once.";
     Sec01 "SEC-01" "A function device object has no name, and FILE_DEVICE_SECURE_OPEN is set.";
 }

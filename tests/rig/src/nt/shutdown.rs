@@ -9,7 +9,7 @@ use crate::nt::dispatcher::wait_until;
 use crate::nt::irp::ledger;
 use crate::nt::violation::check;
 use crate::nt::work::PnpWork;
-use crate::nt::{cancel, counters, io_manager, load, node, pnp, pool, server, work};
+use crate::nt::{cancel, counters, io_manager, load, node, pnp, pool, registry, server, work};
 
 /// Ends the run. PASSIVE_LEVEL, as the PnP manager's last action.
 pub(crate) fn run(number: u32) -> ! {
@@ -61,5 +61,6 @@ pub(crate) fn assert_nothing_left() {
         "The IRP {} was never completed.",
         left.map_or_else(Default::default, |irp| irp.to_string())
     );
+    registry::assert_nothing_left();
     pool::assert_nothing_left();
 }

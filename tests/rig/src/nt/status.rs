@@ -17,6 +17,7 @@ pub(crate) const STATUS_TIMEOUT: NTSTATUS = code(0x0000_0102);
 pub(crate) const STATUS_PENDING: NTSTATUS = code(0x0000_0103);
 pub(crate) const STATUS_OBJECT_NAME_EXISTS: NTSTATUS = code(0x4000_0000);
 pub(crate) const STATUS_DEVICE_BUSY: NTSTATUS = code(0x8000_0011);
+pub(crate) const STATUS_BUFFER_OVERFLOW: NTSTATUS = code(0x8000_0005);
 pub(crate) const STATUS_NOT_FOUND: NTSTATUS = code(0xC000_0225);
 pub(crate) const STATUS_INVALID_HANDLE: NTSTATUS = code(0xC000_0008);
 pub(crate) const STATUS_INVALID_PARAMETER: NTSTATUS = code(0xC000_000D);

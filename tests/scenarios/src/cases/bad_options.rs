@@ -14,6 +14,11 @@ pub(super) fn add(list: &mut List) {
         ("unknown", "colour=red", &["colour"]),
         ("without-a-value", "irq", &["irq"]),
         ("wrong-interrupt", "irq=usb", &["usb"]),
+        (
+            "malformed-parameter",
+            "parameter=Level:dword:many",
+            &["Level"],
+        ),
         ("unknown-self-test", "self-test=NONE-01", &["NONE-01"]),
     ] {
         list.add(format!("bad-option/{name}"), move |artifacts| {

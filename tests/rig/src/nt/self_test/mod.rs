@@ -12,6 +12,7 @@ mod interrupt_faults;
 mod irp_faults;
 mod memory_faults;
 mod pnp_faults;
+mod registry_faults;
 
 use alloc::string::String;
 
@@ -40,6 +41,7 @@ fn all() -> impl Iterator<Item = &'static Fault> {
         interrupt_faults::FAULTS,
         memory_faults::FAULTS,
         pnp_faults::FAULTS,
+        registry_faults::FAULTS,
     ]
     .into_iter()
     .flatten()

@@ -4,6 +4,7 @@
 //! A driver's checks run inside the kernel, one for each control code; see
 //! `test-protocol`. All checks of a driver share one boot.
 
+mod basics;
 mod interrupt;
 
 use anyhow::{Context as _, bail, ensure};
@@ -21,6 +22,7 @@ use crate::{artifacts::Artifacts, machine::Machine};
 const PROCESSORS: [u32; 2] = [1, 4];
 
 pub(super) fn add(list: &mut List) {
+    basics::add(list);
     interrupt::add(list);
 }
 
