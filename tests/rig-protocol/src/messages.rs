@@ -93,6 +93,16 @@ pub enum Action {
     Remove,
     /// `SURPRISE_REMOVAL`; `REMOVE_DEVICE` follows when the last handle is closed.
     SurpriseRemoval,
+    /// The machine goes to sleep, whichever device is named: `QUERY_POWER` and
+    /// `SET_POWER` for S3 to every stack.
+    Sleep,
+    /// The machine wakes up: `SET_POWER` for S0 to every stack. Over when the devices
+    /// are awake too.
+    Wake,
+    /// `SET_POWER` for D3 to the device's stack, while the machine works.
+    DeviceSleep,
+    /// `SET_POWER` for D0 to the device's stack.
+    DeviceWake,
 }
 
 /// Kind of interrupt resource that the rig assigned to the device.

@@ -16,12 +16,13 @@ use crate::nt::driver::Driver;
 use crate::nt::irp::complete::complete_with;
 use crate::nt::irp::{Function, Irp, ledger};
 use crate::nt::kernel_memory::allocate_object;
+use crate::nt::options::{self, PowerIrql};
 use crate::nt::pnp::minor;
 use crate::nt::status::{
     STATUS_INVALID_DEVICE_REQUEST, STATUS_NOT_SUPPORTED, STATUS_PENDING, STATUS_SUCCESS, is_success,
 };
 use crate::nt::violation::check;
-use crate::nt::{address, dpc, load};
+use crate::nt::{address, dpc, load, power};
 
 /// The bus driver's name in the log.
 const NAME: &str = "pci.sys";
@@ -32,7 +33,7 @@ pub(crate) fn create_driver() -> Driver {
     let mut functions = driver.major_functions();
     let slots: [(u32, PDRIVER_DISPATCH); 3] = [
         (IRP_MJ_PNP, Some(dispatch_pnp)),
-        (IRP_MJ_POWER, Some(dispatch_other)),
+        (IRP_MJ_POWER, Some(power::bus::dispatch)),
         (IRP_MJ_SYSTEM_CONTROL, Some(dispatch_other)),
     ];
     for (major, routine) in slots {
@@ -45,13 +46,11 @@ pub(crate) fn create_driver() -> Driver {
 
 /// Makes the PDO of a device.
 pub(crate) fn create_pdo(driver: Driver) -> Device {
-    let pdo = Device::create(
-        driver,
-        0,
-        FILE_DEVICE_CONTROLLER,
-        0,
-        wdk_sys::DO_POWER_PAGABLE,
-    );
+    let flags = match options::get().power_irql {
+        PowerIrql::Passive => wdk_sys::DO_POWER_PAGABLE,
+        PowerIrql::Dispatch => 0,
+    };
+    let pdo = Device::create(driver, 0, FILE_DEVICE_CONTROLLER, 0, flags);
     pdo.set_flags(pdo.flags() & !wdk_sys::DO_DEVICE_INITIALIZING);
     pdo
 }
@@ -78,16 +77,9 @@ unsafe extern "C" fn dispatch_pnp(_device: PDEVICE_OBJECT, irp: PIRP) -> NTSTATU
     }
 }
 
-/// IRP_MJ_POWER and IRP_MJ_SYSTEM_CONTROL at the PDO: nothing to do.
+/// IRP_MJ_SYSTEM_CONTROL at the PDO: nothing to do.
 unsafe extern "C" fn dispatch_other(_device: PDEVICE_OBJECT, irp: PIRP) -> NTSTATUS {
-    let irp = ledger::live(NAME, irp);
-    let major = irp.location(irp.current()).major();
-    let status = if u32::from(major) == IRP_MJ_POWER {
-        STATUS_SUCCESS
-    } else {
-        STATUS_INVALID_DEVICE_REQUEST
-    };
-    complete_now(&irp, status)
+    complete_now(&ledger::live(NAME, irp), STATUS_INVALID_DEVICE_REQUEST)
 }
 
 /// Checks the status with which a PnP IRP came down.

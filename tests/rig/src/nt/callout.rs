@@ -20,6 +20,7 @@ pub(crate) enum Callback {
     SynchCritSection,
     Dpc,
     Completion,
+    PowerCompletion,
 }
 
 impl AsRef<str> for Callback {
@@ -34,6 +35,7 @@ impl AsRef<str> for Callback {
             Self::SynchCritSection => "SynchCritSection",
             Self::Dpc => "DeferredRoutine",
             Self::Completion => "IoCompletion",
+            Self::PowerCompletion => "PowerCompletion",
         }
     }
 }

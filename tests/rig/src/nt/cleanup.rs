@@ -50,7 +50,7 @@ pub(crate) fn send(file: &File) {
 fn is_of(irp: &Irp, object: usize) -> bool {
     match irp.originator() {
         Originator::Channel { file, .. } => address::of(file.pointer()) == object,
-        Originator::Waiter => false,
+        Originator::Waiter | Originator::Power(_) => false,
     }
 }
 

@@ -2,23 +2,31 @@
 //!
 //! A driver lets its device interrupt only while somebody listens, and silences it
 //! before nobody does. The executive looks into the device's registers at those
-//! moments, through a mapping of its own.
+//! moments, through a mapping of its own. It also makes a device forget what it was
+//! told when its power goes, which the emulated device by itself does not.
 //!
 //! # Soundness
 //! 1. A mapping that [`Registers::map`] made is never unmapped, and what lies there
-//!    is reached by volatile access alone. Reading these registers changes nothing.
+//!    is reached by volatile access alone. Reading these registers changes nothing; they are written when the device loses its power.
 
 use crate::machine::memory;
 use crate::nt::node::Node;
 use crate::nt::violation::check;
 
 /// Bytes of the range that hold the registers that are read here.
-const LENGTH: usize = 0x28;
+const LENGTH: usize = 0x98;
+const LIVENESS: usize = 0x04;
 /// Bit 7: interrupt when a factorial is ready.
 const STATUS: usize = 0x20;
 /// Causes that were not acknowledged.
 const INTERRUPT_STATUS: usize = 0x24;
 
+const INTERRUPT_ACKNOWLEDGE: usize = 0x64;
+/// Source, destination and count of a DMA transfer, which a running one ignores.
+const DMA_ADDRESSES: [usize; 3] = [0x80, 0x88, 0x90];
+
+/// What stands in a register whose contents are lost.
+const FORGOTTEN: u32 = 0x6c6f_7374;
 const STATUS_INTERRUPT: u32 = 0x80;
 /// The one cause that can come a moment after its enable bit was cleared: the device
 /// looks at the bit before it raises the cause.
@@ -39,6 +47,28 @@ impl Registers {
     /// Maps the registers of the device whose memory begins here.
     pub(crate) fn map(physical: u64) -> Option<Self> {
         memory::map_device(physical, LENGTH).map(|base| Self(base.cast_const().cast()))
+    }
+
+    /// What the device had been told is lost, as when its power goes: it interrupts no
+    /// more, and what can be read back reads as something else.
+    pub(crate) fn lose_context(self) {
+        if self.read(STATUS) == ABSENT {
+            return;
+        }
+        self.write(STATUS, 0);
+        self.write(INTERRUPT_ACKNOWLEDGE, u32::MAX);
+        self.write(LIVENESS, FORGOTTEN);
+        for register in DMA_ADDRESSES {
+            self.write(register, FORGOTTEN);
+        }
+    }
+
+    fn write(self, offset: usize, value: u32) {
+        // SAFETY: As in `read`.
+        let register = unsafe { self.0.byte_add(offset) };
+        // SAFETY: As in `read`; the registers written lose what they held, which the
+        // one caller is there to do.
+        unsafe { register.cast_mut().write_volatile(value) };
     }
 
     fn read(self, offset: usize) -> u32 {

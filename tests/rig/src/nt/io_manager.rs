@@ -25,7 +25,7 @@ use crate::nt::status::{
 };
 use crate::nt::violation::check;
 use crate::nt::work::{self, PnpWork, Work};
-use crate::nt::{cancel, cleanup, counters, interface, node, pnp, server};
+use crate::nt::{cancel, cleanup, counters, interface, node, pnp, power, server};
 
 /// `METHOD_BUFFERED`, in the low two bits of a control code.
 const METHOD_BUFFERED: u32 = 0;
@@ -290,6 +290,7 @@ pub(crate) fn finish(irp: &Irp) {
     else {
         return;
     };
+    power::rules::assert_held(file.node(), irp, outcome.status);
     let reply = Reply::Completed {
         status: outcome.status.cast_unsigned(),
         information: outcome.information,

@@ -1,6 +1,7 @@
 //! Device memory: MmMapIoSpaceEx and MmUnmapIoSpace.
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use wdk_sys::{PHYSICAL_ADDRESS, PVOID, SIZE_T, ULONG};
 
@@ -24,6 +25,9 @@ struct Mapping {
 
 /// Mappings by the address that the driver has.
 static MAPPINGS: IrqLock<BTreeMap<usize, Mapping>> = IrqLock::new(BTreeMap::new());
+
+/// Those that are closed, with their lengths.
+static CLOSED: IrqLock<BTreeMap<usize, usize>> = IrqLock::new(BTreeMap::new());
 
 /// Whether a protection is one access, optionally with one kind of caching.
 fn is_valid(protect: ULONG) -> bool {
@@ -77,8 +81,49 @@ pub(crate) extern "C" fn mm_unmap_io_space(base: PVOID, length: SIZE_T) {
         mapping.map_or(0, |mapping| mapping.length)
     );
     if let Some(mapping) = mapping {
+        CLOSED.with(|closed| closed.remove(&address::of(base)));
         memory::unmap_device(base.cast(), mapping.length);
     }
+}
+
+/// Closes every mapping of this physical range: its device is not in D0, and an access
+/// ends the run.
+pub(crate) fn close(physical: u64, length: u64) {
+    for (address, mapping) in of_range(physical, length) {
+        CLOSED.with(|closed| closed.insert(address, mapping.length));
+        memory::close_device(address::to_pointer(address), mapping.length);
+    }
+}
+
+/// Opens every mapping of this physical range again.
+pub(crate) fn open(physical: u64, length: u64) {
+    for (address, mapping) in of_range(physical, length) {
+        if CLOSED.with(|closed| closed.remove(&address)).is_some() {
+            memory::open_device(address::to_pointer(address), mapping.length);
+        }
+    }
+}
+
+/// Whether an address is in a mapping that is closed.
+pub(crate) fn is_closed(address: u64) -> bool {
+    let Ok(address) = usize::try_from(address) else {
+        return false;
+    };
+    CLOSED.with(|closed| {
+        let below = closed.range(..=address).next_back();
+        below.is_some_and(|(start, length)| address - start < *length)
+    })
+}
+
+/// The mappings of a physical range.
+fn of_range(physical: u64, length: u64) -> Vec<(usize, Mapping)> {
+    MAPPINGS.with(|mappings| {
+        mappings
+            .iter()
+            .filter(|(_, mapping)| (physical..physical + length).contains(&mapping.physical))
+            .map(|(address, mapping)| (*address, *mapping))
+            .collect()
+    })
 }
 
 /// Checks that no device memory in this physical range is mapped any more.

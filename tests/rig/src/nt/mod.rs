@@ -42,6 +42,7 @@ mod object_type;
 mod options;
 mod pnp;
 mod pool;
+mod power;
 mod processor;
 mod property;
 mod registry;
@@ -89,6 +90,7 @@ pub(crate) const fn handlers() -> Handlers {
         device: interrupt::device,
         clock,
         command_port: server::input_arrived,
+        explain_fault: power::rules::explain_fault,
     }
 }
 

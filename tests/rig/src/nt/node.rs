@@ -14,6 +14,7 @@ use crate::machine::sync::IrqLock;
 use crate::nt::device::Device;
 use crate::nt::device_state::Registers;
 use crate::nt::pnp::State;
+use crate::nt::power::record::Record;
 
 /// The interrupt that a device was assigned.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +48,7 @@ pub(crate) struct Node {
     memory: (u64, usize),
     interrupt: InterruptResource,
     registers: Option<Registers>,
+    power: Record,
     state: IrqLock<Dynamic>,
 }
 
@@ -77,6 +79,7 @@ pub(crate) fn add(
         memory,
         interrupt,
         registers: Registers::map(memory.0),
+        power: Record::new(),
         state: IrqLock::new(Dynamic {
             state: State::Enumerated,
             open_files: 0,
@@ -99,6 +102,20 @@ pub(crate) fn by_index(index: u32) -> Option<NodeRef> {
 /// The device whose PDO this is.
 pub(crate) fn of_pdo(pdo: PDEVICE_OBJECT) -> Option<NodeRef> {
     NODES.with(|nodes| nodes.iter().find(|node| node.pdo.pointer() == pdo).cloned())
+}
+
+/// The device in whose stack this device object is.
+pub(crate) fn of_stack(device: Device) -> Option<NodeRef> {
+    all().into_iter().find(|node| {
+        let mut at = Some(node.pdo);
+        while let Some(object) = at {
+            if object == device {
+                return true;
+            }
+            at = Device::find(object.attached());
+        }
+        false
+    })
 }
 
 /// Whether a physical range lies in the memory of a device that has its resources.
@@ -141,6 +158,11 @@ impl Node {
     /// The executive's own view of its registers.
     pub(crate) fn registers(&self) -> Option<Registers> {
         self.registers
+    }
+
+    /// What the power manager knows of it.
+    pub(crate) fn power(&self) -> &Record {
+        &self.power
     }
 
     /// Its PnP state.

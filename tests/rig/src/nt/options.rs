@@ -22,6 +22,15 @@ pub(crate) enum ConnectForms {
     FullySpecifiedOnly,
 }
 
+/// The IRQL at which a device's stack is sent its power IRPs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PowerIrql {
+    /// PASSIVE_LEVEL: the stack is DO_POWER_PAGABLE.
+    Passive,
+    /// DISPATCH_LEVEL.
+    Dispatch,
+}
+
 /// The options.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
@@ -31,12 +40,18 @@ pub(crate) struct Options {
     pub(crate) connect: ConnectForms,
     /// Call the ISR once while the interrupt is being connected.
     pub(crate) early_isr: bool,
+    /// See [`PowerIrql`].
+    pub(crate) power_irql: PowerIrql,
+    /// Which call of PoRequestPowerIrp, from 1, finds no memory; 0 for none.
+    pub(crate) fail_power_request: u32,
 }
 
 static OPTIONS: IrqLock<Options> = IrqLock::new(Options {
     irq: IrqKind::Msi,
     connect: ConnectForms::Any,
     early_isr: false,
+    power_irql: PowerIrql::Passive,
+    fail_power_request: 0,
 });
 
 /// The options of this run.
@@ -73,9 +88,18 @@ pub(crate) fn read() -> Option<String> {
                 Err(error) => refuse(format_args!("The option '{word}' needs a number: {error}.")),
             },
             Some(("parameter", value)) if registry::add_parameter(value) => {}
+            Some(("power-irql", "passive")) => options.power_irql = PowerIrql::Passive,
+            Some(("power-irql", "dispatch")) => options.power_irql = PowerIrql::Dispatch,
+            Some(("fail-power-request", number)) => {
+                options.fail_power_request = number.parse().unwrap_or_else(|_| {
+                    refuse(format_args!(
+                        "The option '{word}' must be the number of a call, or 0."
+                    ))
+                });
+            }
             Some(("self-test", rule)) => self_test = Some(rule.to_string()),
             _ => refuse(format_args!(
-                "The option '{word}' is unknown. Known are: irq=msi|intx, connect=any|fully-specified, early-isr=on|off, cancel-storm=SEED, parameter=NAME:TYPE:VALUE, self-test=RULE-ID|list."
+                "The option '{word}' is unknown. Known are: irq=msi|intx, connect=any|fully-specified, early-isr=on|off, cancel-storm=SEED, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, self-test=RULE-ID|list."
             )),
         }
     }

@@ -25,10 +25,11 @@ use crate::nt::io_manager::send_and_wait;
 use crate::nt::irp::location::Location;
 use crate::nt::irp::{Function, Originator, Outcome, Request};
 use crate::nt::node::{Node, NodeRef};
+use crate::nt::power::{self, D0, D3};
 use crate::nt::resources::{Form, ResourceList};
 use crate::nt::status::{STATUS_DEVICE_BUSY, STATUS_NOT_SUPPORTED, STATUS_SUCCESS, is_success};
 use crate::nt::violation::check;
-use crate::nt::{interface, interrupt, mmio};
+use crate::nt::{interface, interrupt, mmio, node};
 
 /// Minor function codes.
 pub(crate) mod minor {
@@ -98,6 +99,11 @@ pub(crate) fn is_removing() -> bool {
     CURRENT.load(Ordering::Acquire) == minor::REMOVE_DEVICE
 }
 
+/// Whether IRP_MN_START_DEVICE is being handled.
+pub(crate) fn is_starting() -> bool {
+    CURRENT.load(Ordering::Acquire) == minor::START_DEVICE
+}
+
 /// Sends a PnP IRP to a device's stack and waits for its end.
 fn send(node: &Node, code: u8, prepare: impl FnOnce(Location<'_>)) -> Outcome {
     CURRENT.store(code, Ordering::Release);
@@ -161,6 +167,8 @@ pub(crate) fn start(node: &NodeRef) -> NTSTATUS {
     let mut raw = ResourceList::of(node, Form::Raw);
     let mut translated = ResourceList::of(node, Form::Translated);
     node.set_state(State::Starting);
+    // START_DEVICE implies D0.
+    node.power().reset();
     let status = send(node, minor::START_DEVICE, |location| {
         location.set_raw_resources(raw.pointer());
         location.set_translated_resources(translated.pointer());
@@ -182,7 +190,24 @@ pub(crate) fn start(node: &NodeRef) -> NTSTATUS {
 /// device's state has no such action.
 pub(crate) fn act(node: &NodeRef, action: Action) -> Option<NTSTATUS> {
     let state = node.state();
+    // Resources are not moved about while the machine sleeps; devices may go.
+    let is_asleep = power::manager::is_asleep();
     match (action, state) {
+        (Action::Sleep, _) if !is_asleep => Some(sleep()),
+        (Action::Wake, _) if is_asleep => Some(power::manager::wake()),
+        (Action::DeviceSleep | Action::DeviceWake, State::Started | State::Stopped)
+            if !is_asleep =>
+        {
+            Some(power::manager::set_device(
+                node,
+                if action == Action::DeviceSleep {
+                    D3
+                } else {
+                    D0
+                },
+            ))
+        }
+        (Action::Stop | Action::QueryStopAndCancel | Action::Start, _) if is_asleep => None,
         (Action::Stop, State::Started) => Some(stop(node)),
         (Action::QueryStopAndCancel, State::Started) => Some(query_and_cancel(
             node,
@@ -204,6 +229,20 @@ pub(crate) fn act(node: &NodeRef, action: Action) -> Option<NTSTATUS> {
         }
         _ => None,
     }
+}
+
+/// The machine goes to sleep. What may be asked of a driver at any time is asked while
+/// it does.
+fn sleep() -> NTSTATUS {
+    let status = power::manager::sleep();
+    for node in node::all() {
+        if power::manager::is_asleep() && node.state() == State::Started {
+            for code in [minor::QUERY_PNP_DEVICE_STATE, minor::UNKNOWN] {
+                let _outcome = send(&node, code, |_| {});
+            }
+        }
+    }
+    status
 }
 
 /// QUERY_STOP_DEVICE, then STOP_DEVICE.

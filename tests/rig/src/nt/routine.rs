@@ -13,7 +13,7 @@ use crate::nt::irql::{APC_LEVEL, DISPATCH_LEVEL, HIGH_LEVEL, PASSIVE_LEVEL};
 use crate::nt::violation::check;
 use crate::nt::{
     cancel, cancel_storm, csq, debug, device, device_queue, dispatcher, dpc, interface, interrupt,
-    irp, irql, mmio, pool, property, remove_lock, rtl, spin_lock, start_io, time, timer,
+    irp, irql, mmio, pool, power, property, remove_lock, rtl, spin_lock, start_io, time, timer,
 };
 
 /// Defines [`Routine`] and the look-up by name from one line for each export.
@@ -124,6 +124,10 @@ exports! {
     MmGetSystemRoutineAddress passive rtl::mm_get_system_routine_address;
     MmMapIoSpaceEx up_to_dispatch mmio::mm_map_io_space_ex;
     MmUnmapIoSpace up_to_dispatch mmio::mm_unmap_io_space;
+    PoCallDriver any power::exports::po_call_driver;
+    PoRequestPowerIrp up_to_dispatch power::exports::po_request_power_irp;
+    PoSetPowerState up_to_dispatch power::exports::po_set_power_state;
+    PoStartNextPowerIrp up_to_dispatch power::exports::po_start_next_power_irp;
     RtlCmDecodeMemIoResource any rtl::rtl_cm_decode_mem_io_resource;
     RtlCopyUnicodeString up_to_dispatch rtl::rtl_copy_unicode_string;
     RtlEqualUnicodeString passive rtl::rtl_equal_unicode_string;

@@ -67,7 +67,10 @@ rules! {
     Irp05 "IRP-05" "An IRP is not completed with STATUS_PENDING or -1.";
     Irp06 "IRP-06" "An IRP is completed at DISPATCH_LEVEL or below with no spin lock held.";
     Irp07 "IRP-07" "An IRP is forwarded at DISPATCH_LEVEL or below with no spin lock held.";
+    Irp09 "IRP-09" "A stack location is skipped, or copied without the upper driver's completion routine.";
     Irp10 "IRP-10" "An IRP is forwarded only while it has a stack location left.";
+    Irp11 "IRP-11" "A completion routine that lets a pended IRP go on marks it pending.";
+    Irp12 "IRP-12" "An IRP that a completion routine keeps is completed later.";
     Irp13 "IRP-13" "A dispatch routine completes, forwards or pends its IRP.";
     Irp14 "IRP-14" "IoStatus.Information says no more than was written to the output buffer.";
     Irp16 "IRP-16" "IRP_MJ_CLEANUP ends the queued IRPs of its file object, and no others.";
@@ -80,6 +83,14 @@ rules! {
     Pnp12 "PNP-12" "REMOVE_DEVICE detaches and deletes the device object, once.";
     Pnp13 "PNP-13" "A device interface is enabled after START_DEVICE and disabled on removal, once.";
     Pnp16 "PNP-16" "A driver that unloads leaves nothing behind.";
+    Pwr01 "PWR-01" "A power IRP that succeeds has reached the bus driver.";
+    Pwr02 "PWR-02" "A driver does not wait for a power IRP that it handles.";
+    Pwr03 "PWR-03" "A set-power IRP does not fail.";
+    Pwr04 "PWR-04" "A device that is not in D0 is not touched.";
+    Pwr05 "PWR-05" "PoSetPowerState is called before a power-down is forwarded and after a power-up came back.";
+    Pwr06 "PWR-06" "A system power IRP leads to one device power IRP, and only that changes the device's state.";
+    Pwr07 "PWR-07" "PoRequestPowerIrp asks for a device state and for no pointer to the IRP.";
+    Pwr08 "PWR-08" "A request that comes while the device sleeps is held until it is back in D0.";
     Rml01 "RML-01" "A remove lock is released as often as it was acquired, with the same tag.";
     Rml02 "RML-02" "IoReleaseRemoveLockAndWait is called once, for REMOVE_DEVICE.";
     Rml03 "RML-03" "A remove lock is initialised once, before its use.";

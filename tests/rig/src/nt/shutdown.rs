@@ -54,6 +54,16 @@ fn finish_requests() {
 pub(crate) fn assert_nothing_left() {
     ledger::assert_ended_untouched();
     let left = ledger::first_live();
+    let kept = left
+        .as_ref()
+        .filter(|irp| irp.progress(|progress| progress.is_kept()));
+    check!(
+        Irp12,
+        "unload",
+        kept.is_none(),
+        "The IRP {} was kept by a completion routine and never completed.",
+        kept.map_or_else(Default::default, ToString::to_string)
+    );
     check!(
         Pnp16,
         "unload",

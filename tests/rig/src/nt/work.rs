@@ -16,7 +16,7 @@ use crate::machine::sync::IrqLock;
 use crate::nt::file::File;
 use crate::nt::irp::Irp;
 use crate::nt::node::NodeRef;
-use crate::nt::{io_manager, server};
+use crate::nt::{io_manager, power, server};
 
 /// Something to do.
 pub(crate) enum Work {
@@ -149,6 +149,9 @@ pub(crate) fn run() -> ! {
     let bit = 1 << cpu::current_processor();
     loop {
         server::receive();
+        if power::queue::run_one() {
+            continue;
+        }
         match take() {
             Some(Work::Request(frame)) => server::handle(frame),
             Some(Work::Finish(irp)) => io_manager::finish(&irp),
@@ -158,7 +161,9 @@ pub(crate) fn run() -> ! {
             }
             None => {
                 IDLE.fetch_or(bit, Ordering::AcqRel);
-                cpu::wait_for_interrupt_unless(|| is_waiting() || server::has_input());
+                cpu::wait_for_interrupt_unless(|| {
+                    is_waiting() || server::has_input() || power::queue::has_work()
+                });
                 IDLE.fetch_and(!bit, Ordering::AcqRel);
             }
         }

@@ -17,17 +17,20 @@ use crate::{
 /// The rules that the rig can break by calls alone.
 const RULES: &[&str] = &[
     "IRQL-03", "IRQL-05", "IRP-01", "IRP-02", "IRP-03", "IRP-04", "IRP-05", "IRP-06", "IRP-07",
-    "IRP-10", "IRP-13", "IRP-14", "CAN-01", "CAN-04", "SIO-01", "SIO-02", "SIO-06", "IRQL-01",
-    "IRQL-02", "IRQL-04", "INT-03", "INT-04", "INT-05", "INT-06", "INT-07", "INT-09", "INT-12",
-    "SYN-01", "SYN-02", "DPC-01", "SPL-01", "SPL-02", "SPL-04", "SPL-05", "POOL-01", "POOL-02",
-    "POOL-03", "PNP-16", "MMIO-01", "DPC-08", "TMR-03", "PNP-01", "PNP-04", "PNP-05", "PNP-06",
-    "PNP-07", "PNP-11", "PNP-12", "PNP-13", "RML-01", "RML-02", "RML-03", "SEC-01", "HND-01",
-    "HND-02",
+    "IRP-09", "IRP-10", "IRP-11", "IRP-12", "PWR-01", "PWR-02", "PWR-03", "PWR-04", "PWR-05",
+    "PWR-06", "PWR-07", "PWR-08", "IRP-13", "IRP-14", "CAN-01", "CAN-04", "SIO-01", "SIO-02",
+    "SIO-06", "IRQL-01", "IRQL-02", "IRQL-04", "INT-03", "INT-04", "INT-05", "INT-06", "INT-07",
+    "INT-09", "INT-12", "SYN-01", "SYN-02", "DPC-01", "SPL-01", "SPL-02", "SPL-04", "SPL-05",
+    "POOL-01", "POOL-02", "POOL-03", "PNP-16", "MMIO-01", "DPC-08", "TMR-03", "PNP-01", "PNP-04",
+    "PNP-05", "PNP-06", "PNP-07", "PNP-11", "PNP-12", "PNP-13", "RML-01", "RML-02", "RML-03",
+    "SEC-01", "HND-01", "HND-02",
 ];
 
 /// Rules that the rig checks after the driver has returned, or on another
 /// processor: the stack is then its own, and the driver's part in it is over.
-const FOUND_LATER: &[&str] = &["IRP-14", "INT-09"];
+const FOUND_LATER: &[&str] = &[
+    "IRP-11", "IRP-12", "IRP-14", "INT-09", "PWR-03", "PWR-05", "PWR-06", "PWR-08",
+];
 
 /// Faults that the rig can run into on purpose, and what it must stop with.
 const FAULTS: &[(&str, &str)] = &[

@@ -5,6 +5,7 @@ use core::fmt;
 use x86_64::registers::control::Cr2;
 use x86_64::structures::idt::PageFaultErrorCode;
 
+use super::handlers;
 use crate::machine::word::word;
 use crate::machine::{cpu, image, memory, stop};
 
@@ -133,11 +134,16 @@ pub(super) extern "C" fn exception(frame: &TrapFrame) -> ! {
         r14: frame.r14,
         r15: frame.r15,
     };
+    let broken = (frame.vector == PAGE_FAULT)
+        .then(|| handlers::explain_fault(Cr2::read_raw()))
+        .flatten();
     let vector = word(frame.vector) % CODES.len();
+    let (code, rule) = broken.unwrap_or((CODES[vector], ""));
+    let separator = if rule.is_empty() { "" } else { "\nThe rule: " };
     stop::stop(
-        CODES[vector],
+        code,
         image::name_of(frame.rip),
-        format_args!("{}", Report(frame)),
+        format_args!("{}{separator}{rule}", Report(frame)),
         &context,
     )
 }

@@ -23,6 +23,9 @@ pub(crate) struct Handlers {
     pub(crate) clock: fn(),
     /// Bytes have come on the command channel.
     pub(crate) command_port: fn(),
+    /// The rule that an access to this address broke, which faulted: its id and what it
+    /// says. Called when nothing else runs any more on this processor.
+    pub(crate) explain_fault: fn(address: u64) -> Option<(&'static str, &'static str)>,
 }
 
 /// The handlers; set before interrupts are first enabled.
@@ -49,6 +52,13 @@ pub(crate) fn clocks(processor: usize) -> u64 {
 /// Sets what interrupts run. Once, before interrupts are enabled.
 pub(crate) fn install_handlers(handlers: Handlers) {
     HANDLERS.call_once(|| handlers);
+}
+
+/// See [`Handlers::explain_fault`].
+pub(super) fn explain_fault(address: u64) -> Option<(&'static str, &'static str)> {
+    HANDLERS
+        .get()
+        .and_then(|handlers| (handlers.explain_fault)(address))
 }
 
 /// Rust's side of every interrupt; the entry code calls it with interrupts

@@ -31,6 +31,8 @@ pub(crate) enum Protection {
     ReadExecute,
     /// Device registers: read and written, never cached.
     Device,
+    /// Nothing: the page is there, and every access faults.
+    Closed,
 }
 
 impl Protection {
@@ -41,6 +43,7 @@ impl Protection {
             Self::ReadOnly => present | PageTableFlags::NO_EXECUTE,
             Self::ReadWrite => present | PageTableFlags::WRITABLE | PageTableFlags::NO_EXECUTE,
             Self::ReadExecute => present,
+            Self::Closed => PageTableFlags::empty(),
             // Both cache bits select "uncached" in the page attribute table as
             // it is after reset (Intel SDM volume 3A, table 12-12).
             Self::Device => {

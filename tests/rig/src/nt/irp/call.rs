@@ -25,7 +25,7 @@ pub(crate) unsafe extern "C" fn iof_call_driver(device: PDEVICE_OBJECT, irp: PIR
 }
 
 /// Sends an IRP on for the driver, whose conduct is checked.
-pub(super) fn forward(routine: Routine, device: Device, irp: &Irp) -> NTSTATUS {
+pub(crate) fn forward(routine: Routine, device: Device, irp: &Irp) -> NTSTATUS {
     let irql = cpu::irql();
     let held = processor::held_count();
     check!(
@@ -40,11 +40,50 @@ pub(super) fn forward(routine: Routine, device: Device, irp: &Irp) -> NTSTATUS {
         irp.cancel_routine().is_none(),
         "The IRP {irp} was forwarded with its cancel routine set."
     );
+    assert_prepared(routine, irp);
     let sender = irp.current();
     irp.progress(|progress| progress.forward(sender));
     let status = call(routine.name(), device, irp);
     irp.progress(|progress| progress.lower_returned(sender, status));
     status
+}
+
+/// Checks how the driver that owns the IRP prepared the next stack location.
+fn assert_prepared(routine: Routine, irp: &Irp) {
+    let Some((own, asked)) = irp.progress(|progress| progress.owner()) else {
+        return;
+    };
+    if !(1..=irp.stack_count()).contains(&own) {
+        return;
+    }
+    let location = irp.location(own);
+    let below = own.checked_sub(1).filter(|index| *index > 0);
+    let next = below.map(|index| irp.location(index));
+    if irp.current() == own + 1 {
+        check!(
+            Irp09,
+            routine,
+            !location.is_marked_pending()
+                && location.asks() == asked
+                && next.is_none_or(|next| next.completion_routine().is_none()),
+            "The IRP {irp} was forwarded with its stack location skipped, after it was marked pending, changed, or given a completion routine."
+        );
+    } else if irp.current() == own
+        && let Some(next) = next
+    {
+        let inherited = next.completion_routine().is_some()
+            && next.completion_routine().map(|routine| routine as usize)
+                == location
+                    .completion_routine()
+                    .map(|routine| routine as usize)
+            && next.context() == location.context();
+        check!(
+            Irp09,
+            routine,
+            !inherited,
+            "The IRP {irp} was forwarded with the upper driver's completion routine copied along."
+        );
+    }
 }
 
 /// Sends a new IRP to the top of a device stack.
@@ -68,7 +107,8 @@ fn call(routine: &str, device: Device, irp: &Irp) -> NTSTATUS {
     let location = irp.location(index);
     location.set_device(device.pointer());
     let (major, minor) = (location.major(), location.minor());
-    irp.progress(|progress| progress.enter(index));
+    let asks = location.asks();
+    irp.progress(|progress| progress.enter(index, asks));
     let dispatch = load::driver_object(device.driver())
         .and_then(|driver: Driver| driver.dispatch_routine(major));
     let Some(dispatch) = dispatch else {

@@ -14,7 +14,7 @@ use crate::nt::routine::Routine;
 use crate::nt::status::{STATUS_MORE_PROCESSING_REQUIRED, STATUS_PENDING, is_success};
 use crate::nt::violation::check;
 use crate::nt::work::{self, Work};
-use crate::nt::{cancel_watch, cleanup, counters, processor};
+use crate::nt::{cancel_watch, cleanup, counters, power, processor};
 
 /// IofCompleteRequest.
 pub(crate) unsafe extern "C" fn iof_complete_request(irp: PIRP, _boost: CCHAR) {
@@ -33,6 +33,9 @@ pub(crate) unsafe extern "C" fn iof_complete_request(irp: PIRP, _boost: CCHAR) {
     cancel_watch::assert_may_complete(&irp);
     cleanup::assert_may_complete(&irp);
     let status = irp.status();
+    if irp.major() == power::MAJOR {
+        power::rules::assert_reached_bus(routine, &irp, status);
+    }
     check!(
         Irp05,
         routine,
@@ -52,6 +55,7 @@ pub(crate) unsafe extern "C" fn iof_complete_request(irp: PIRP, _boost: CCHAR) {
 pub(crate) fn complete_with(irp: &Irp, status: NTSTATUS, information: ULONG_PTR) {
     irp.set_status(status);
     irp.set_information(information);
+    irp.progress(super::progress::Progress::reach_the_bottom);
     begin(irp);
     unwind(irp);
 }
@@ -84,6 +88,12 @@ fn unwind(irp: &Irp) {
                 // The driver owns the IRP again; it may even have completed it.
                 return;
             }
+            check!(
+                Irp11,
+                Callback::Completion,
+                !marked || index > irp.stack_count() || irp.location(index).is_marked_pending(),
+                "A completion routine let the IRP {irp} go on, which the driver below had pended, and did not mark it pending."
+            );
             begin(irp);
         } else if marked && index <= irp.stack_count() {
             irp.location(index).mark_pending();
@@ -124,7 +134,8 @@ impl CompletionCall {
             core::ptr::null_mut()
         };
         let context = crate::nt::address::to_pointer(self.context);
-        irp.progress(super::progress::Progress::lend);
+        let asks = (index <= irp.stack_count()).then(|| irp.location(index).asks());
+        irp.progress(|progress| progress.lend(index, asks));
         // SAFETY: (Caller) the driver stored the routine in the IRP to be called
         // so, with this context. (Pointer) the IRP is alive: `irp` holds it.
         call_out(Callback::Completion, || unsafe {
@@ -149,6 +160,10 @@ fn end(irp: &Irp) {
     ledger::retire(irp);
     match irp.originator() {
         Originator::Waiter => wake_waiters(),
+        Originator::Power(ask) => {
+            power::ended(irp, ask, outcome);
+            wake_waiters();
+        }
         Originator::Channel { .. } => work::push(Work::Finish(irp.clone())),
     }
 }

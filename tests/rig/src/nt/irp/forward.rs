@@ -9,6 +9,7 @@ use crate::nt::device::Device;
 use crate::nt::dispatcher::{wait_until, wake_waiters};
 use crate::nt::irp::location::{SL_INVOKE_ON_CANCEL, SL_INVOKE_ON_ERROR, SL_INVOKE_ON_SUCCESS};
 use crate::nt::irp::{Irp, call, ledger};
+use crate::nt::power;
 use crate::nt::routine::Routine;
 use crate::nt::status::{STATUS_MORE_PROCESSING_REQUIRED, STATUS_PENDING};
 
@@ -21,6 +22,7 @@ pub(crate) unsafe extern "C" fn io_forward_irp_synchronously(
     routine.enter();
     let device = Device::expect(routine, device);
     let irp = ledger::live(routine.name(), irp);
+    power::rules::assert_not_power(routine, &irp);
     if irp.current() < 2 {
         return 0;
     }

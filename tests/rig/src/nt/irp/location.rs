@@ -7,12 +7,13 @@ use core::marker::PhantomData;
 
 use wdk_sys::{
     IO_STACK_LOCATION, PCM_RESOURCE_LIST, PDEVICE_OBJECT, PFILE_OBJECT, PIO_COMPLETION_ROUTINE,
-    PIO_SECURITY_CONTEXT, PVOID, UCHAR, ULONG, USHORT,
+    PIO_SECURITY_CONTEXT, POWER_STATE, POWER_STATE_TYPE, PVOID, UCHAR, ULONG, USHORT,
 };
 
 use crate::nt::address;
 use crate::nt::irp::Irp;
 use crate::nt::kernel_memory::fields;
+use crate::nt::power::Target;
 
 /// The driver marked the IRP pending.
 pub(crate) const SL_PENDING_RETURNED: UCHAR = 0x01;
@@ -46,7 +47,20 @@ fields!(Location<'_> {
     _ / set_raw_resources: PCM_RESOURCE_LIST = Parameters.StartDevice.AllocatedResources;
     _ / set_translated_resources: PCM_RESOURCE_LIST =
         Parameters.StartDevice.AllocatedResourcesTranslated;
+    power_type / set_power_type: POWER_STATE_TYPE = Parameters.Power.Type;
+    power_state / set_power_state: POWER_STATE = Parameters.Power.State;
 });
+
+/// Words in the parameters of a stack location.
+const PARAMETER_WORDS: usize = 4;
+
+/// What a stack location asks for: function codes and parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asks {
+    major: u8,
+    minor: u8,
+    parameters: [u64; PARAMETER_WORDS],
+}
 
 impl<'irp> Location<'irp> {
     /// The location at this address in the block of `_irp`.
@@ -60,6 +74,35 @@ impl<'irp> Location<'irp> {
     /// The location as drivers see it.
     pub(crate) fn pointer(&self) -> *mut IO_STACK_LOCATION {
         address::to_pointer(self.address)
+    }
+
+    /// What a power IRP asks for.
+    pub(crate) fn power_target(self) -> Target {
+        Target::of(self.power_type(), self.power_state())
+    }
+
+    /// Says what a power IRP asks for.
+    pub(crate) fn set_power_target(self, target: Target) {
+        let (kind, state) = target.parameters();
+        self.set_power_type(kind);
+        self.set_power_state(state);
+    }
+
+    /// What the IRP asks of its driver, in a form that can be compared.
+    pub(super) fn asks(self) -> Asks {
+        const {
+            assert!(size_of::<wdk_sys::_IO_STACK_LOCATION__bindgen_ty_1>() == 8 * PARAMETER_WORDS);
+        }
+        // SAFETY: Fact 1.
+        let parameters = unsafe { &raw const (*self.pointer()).Parameters };
+        let words = parameters.cast::<[u64; PARAMETER_WORDS]>();
+        Asks {
+            major: self.major(),
+            minor: self.minor(),
+            // SAFETY: Fact 1; the location was zeroed when it was made, and every bit
+            // pattern is integers.
+            parameters: unsafe { words.read_volatile() },
+        }
     }
 
     /// Whether its driver marked the IRP pending.

@@ -38,6 +38,7 @@ use crate::nt::file::File;
 use crate::nt::irp::location::Location;
 use crate::nt::irp::progress::Progress;
 use crate::nt::kernel_memory::fields;
+use crate::nt::power::PowerAsk;
 use crate::nt::system_buffer::SystemBuffer;
 
 /// `IO_TYPE_IRP`.
@@ -51,6 +52,8 @@ const COMPLETED_BYTE: u8 = 0xdd;
 pub(crate) enum Originator {
     /// Somebody who looks at [`Irp::outcome`] until there is one.
     Waiter,
+    /// The power manager, for itself or for a driver.
+    Power(PowerAsk),
     /// A request of the command channel, on an open file.
     Channel {
         /// The request's number.
@@ -175,6 +178,11 @@ impl Irp {
         self.0.block.as_ptr()
     }
 
+    /// Its major function code.
+    pub(crate) fn major(&self) -> u8 {
+        self.0.major
+    }
+
     /// How many stack locations it has.
     pub(crate) fn stack_count(&self) -> usize {
         self.0.stack_count
@@ -255,7 +263,7 @@ impl Irp {
     /// that there are.
     pub(crate) fn is_made_by_driver(&self) -> bool {
         match self.originator() {
-            Originator::Waiter | Originator::Channel { .. } => false,
+            Originator::Waiter | Originator::Power(_) | Originator::Channel { .. } => false,
         }
     }
 
@@ -343,12 +351,23 @@ impl fmt::Display for Function {
             14 => "IRP_MJ_DEVICE_CONTROL",
             15 => "IRP_MJ_INTERNAL_DEVICE_CONTROL",
             18 => "IRP_MJ_CLEANUP",
-            22 => "IRP_MJ_POWER",
+            22 => return write!(formatter, "IRP_MJ_POWER, {}", power_minor(minor)),
             23 => "IRP_MJ_SYSTEM_CONTROL",
             27 => return write!(formatter, "IRP_MJ_PNP, {}", pnp_minor(minor)),
             _ => return write!(formatter, "major function {major}"),
         };
         formatter.write_str(name)
+    }
+}
+
+/// A power minor code's name.
+fn power_minor(minor: u8) -> &'static str {
+    match minor {
+        0x00 => "WAIT_WAKE",
+        0x01 => "POWER_SEQUENCE",
+        0x02 => "SET_POWER",
+        0x03 => "QUERY_POWER",
+        _ => "another minor code",
     }
 }
 

@@ -2,6 +2,7 @@
 
 use wdk_sys::NTSTATUS;
 
+use crate::nt::irp::location::Asks;
 use crate::nt::irp::{MAX_STACK, Outcome};
 use crate::nt::status::STATUS_PENDING;
 
@@ -46,6 +47,12 @@ pub(crate) enum Fault {
 pub(crate) struct Progress {
     phase: Phase,
     levels: [Level; MAX_STACK],
+    /// The location whose driver owns the IRP, and what it was asked.
+    owner: Option<(usize, Asks)>,
+    /// The rig's own driver at the bottom has completed it.
+    was_at_the_bottom: bool,
+    /// A completion routine kept it, and its driver has not completed it since.
+    is_kept: bool,
 }
 
 impl Progress {
@@ -60,6 +67,9 @@ impl Progress {
         Self {
             phase: Phase::Owned,
             levels: [UNTOUCHED; MAX_STACK],
+            owner: None,
+            was_at_the_bottom: false,
+            is_kept: false,
         }
     }
 
@@ -69,12 +79,34 @@ impl Progress {
 
     /// A dispatch routine is about to be called with this stack location. One that
     /// the IRP came back from earlier begins anew.
-    pub(super) fn enter(&mut self, index: usize) {
+    pub(super) fn enter(&mut self, index: usize, asks: Asks) {
+        self.owner = Some((index, asks));
+        self.is_kept = false;
         if let Some(level) = self.level(index)
             && level.completed.is_some()
         {
             *level = Level::default();
         }
+    }
+
+    /// The location whose driver owns the IRP, and what it was asked when it got it.
+    pub(super) const fn owner(&self) -> Option<(usize, Asks)> {
+        self.owner
+    }
+
+    /// The rig's own driver at the bottom completes the IRP.
+    pub(super) fn reach_the_bottom(&mut self) {
+        self.was_at_the_bottom = true;
+    }
+
+    /// Whether the rig's own driver at the bottom has completed the IRP.
+    pub(crate) const fn was_at_the_bottom(&self) -> bool {
+        self.was_at_the_bottom
+    }
+
+    /// Whether a completion routine kept the IRP and nobody has completed it since.
+    pub(crate) const fn is_kept(&self) -> bool {
+        self.is_kept
     }
 
     /// The driver at this location sends the IRP on.
@@ -96,6 +128,7 @@ impl Progress {
         let may_begin = self.phase == Phase::Owned;
         if may_begin {
             self.phase = Phase::Completing;
+            self.is_kept = false;
         }
         may_begin
     }
@@ -108,9 +141,12 @@ impl Progress {
         }
     }
 
-    /// A completion routine is about to be called: the IRP is its driver's.
-    pub(super) fn lend(&mut self) {
+    /// A completion routine is about to be called: the IRP is its driver's, at this
+    /// location, until somebody completes it again.
+    pub(super) fn lend(&mut self, index: usize, asks: Option<Asks>) {
         self.phase = Phase::Owned;
+        self.owner = asks.map(|asks| (index, asks));
+        self.is_kept = true;
     }
 
     /// The IRP came out at the top.

@@ -10,11 +10,11 @@
 use core::ptr;
 
 use wdk_sys::{
-    BOOLEAN, CONNECT_LINE_BASED, CONNECT_MESSAGE_BASED, DO_DEVICE_INITIALIZING, DRIVER_OBJECT,
-    FILE_DEVICE_SECURE_OPEN, FILE_DEVICE_UNKNOWN, GUID,
+    BOOLEAN, CONNECT_LINE_BASED, CONNECT_MESSAGE_BASED, DO_DEVICE_INITIALIZING, DO_POWER_PAGABLE,
+    DRIVER_OBJECT, FILE_DEVICE_SECURE_OPEN, FILE_DEVICE_UNKNOWN, GUID,
     IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS, IO_CONNECT_INTERRUPT_PARAMETERS,
     IO_DISCONNECT_INTERRUPT_PARAMETERS, IRP_MJ_CLEANUP, IRP_MJ_CLOSE, IRP_MJ_CREATE,
-    IRP_MJ_DEVICE_CONTROL, IRP_MJ_PNP, KDPC, LARGE_INTEGER, NTSTATUS, PDEVICE_OBJECT,
+    IRP_MJ_DEVICE_CONTROL, IRP_MJ_PNP, IRP_MJ_POWER, KDPC, LARGE_INTEGER, NTSTATUS, PDEVICE_OBJECT,
     PDRIVER_OBJECT, PIRP, PKINTERRUPT, PUNICODE_STRING, PVOID, ULONG,
 };
 
@@ -31,6 +31,7 @@ use crate::nt::irp::{Irp, ledger};
 use crate::nt::mmio::{mm_map_io_space_ex, mm_unmap_io_space};
 use crate::nt::node::NodeRef;
 use crate::nt::pnp::minor;
+use crate::nt::power::{self, D0, D3};
 use crate::nt::remove_lock::{
     io_acquire_remove_lock_ex, io_initialize_remove_lock_ex, io_release_remove_lock_and_wait_ex,
 };
@@ -38,6 +39,7 @@ use crate::nt::rtl::rtl_free_unicode_string;
 use crate::nt::rule::Rule;
 use crate::nt::self_test::extension::{Extension, own};
 use crate::nt::self_test::faults::{Hook, armed_rule, happen};
+use crate::nt::self_test::power_driver;
 use crate::nt::start_io::{io_start_next_packet, io_start_packet};
 use crate::nt::status::{STATUS_CANCELLED, STATUS_PENDING, STATUS_SUCCESS, is_success};
 use crate::nt::time::ke_delay_execution_thread;
@@ -75,6 +77,7 @@ pub(super) unsafe extern "C" fn driver_entry(
     }
     object.MajorFunction[IRP_MJ_DEVICE_CONTROL as usize] = Some(dispatch_control);
     object.MajorFunction[IRP_MJ_PNP as usize] = Some(dispatch_pnp);
+    object.MajorFunction[IRP_MJ_POWER as usize] = Some(power_driver::dispatch_power);
     object.DriverUnload = Some(unload);
     if happen(Hook::StartIoSlot, ptr::null_mut(), ptr::null_mut()).is_none() {
         object.DriverStartIo = Some(start_io);
@@ -117,6 +120,9 @@ unsafe extern "C" fn add_device(driver: PDRIVER_OBJECT, pdo: PDEVICE_OBJECT) -> 
     // SAFETY: Fact 1.
     let lower = unsafe { device::io_attach_device_to_device_stack(device, pdo) };
     own(device).set_lower(lower);
+    // As the device below has it; power IRPs come at PASSIVE_LEVEL then.
+    // SAFETY: Fact 1; nobody else knows the device object yet.
+    unsafe { (*device).Flags |= DO_POWER_PAGABLE };
     if happen(Hook::Initialized, device, ptr::null_mut()).is_none() {
         // SAFETY: Fact 1; nobody else knows the device object yet.
         unsafe { (*device).Flags &= !DO_DEVICE_INITIALIZING };
@@ -321,6 +327,11 @@ fn start(device: PDEVICE_OBJECT) -> NTSTATUS {
         // SAFETY: Facts 1 and 2.
         let _status = unsafe { io_set_device_interface_state(own(device).at_link(), 1) };
         own(device).set_is_enabled(true);
+    }
+    power_driver::report(device, D0);
+    if armed_rule() == Some(Rule::Irp12) {
+        // An IRP that nobody waits for, so that what becomes of it shows at the end.
+        power_driver::request(device, power::minor::QUERY_POWER, D3, ptr::null_mut());
     }
     let _status = happen(Hook::Connected, device, ptr::null_mut());
     if armed_rule() == Some(Rule::Int09) {

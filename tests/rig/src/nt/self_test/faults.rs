@@ -40,6 +40,20 @@ pub(super) enum Hook {
     Stop,
     /// SURPRISE_REMOVAL, before it is forwarded.
     Surprise,
+    /// A system set-power IRP, in place of handling it.
+    System,
+    /// When the drivers below have had it, in place of asking for a device power IRP.
+    Request,
+    /// A device query-power IRP, in place of forwarding it.
+    QueryDevice,
+    /// A device power IRP to D0, in place of forwarding it.
+    PowerUp,
+    /// A device power IRP to less than D0, in place of handling it.
+    PowerDown,
+    /// In place of telling the power manager of it.
+    Report,
+    /// When it was forwarded.
+    Asleep,
     /// REMOVE_DEVICE, in place of detaching and deleting.
     Remove,
     /// Unload.

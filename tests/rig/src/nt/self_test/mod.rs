@@ -12,6 +12,8 @@ mod interrupt_faults;
 mod irp_faults;
 mod memory_faults;
 mod pnp_faults;
+mod power_driver;
+mod power_faults;
 mod registry_faults;
 
 use alloc::string::String;
@@ -42,6 +44,7 @@ fn all() -> impl Iterator<Item = &'static Fault> {
         memory_faults::FAULTS,
         pnp_faults::FAULTS,
         registry_faults::FAULTS,
+        power_faults::FAULTS,
     ]
     .into_iter()
     .flatten()
@@ -106,7 +109,7 @@ fn prepare(fault: &'static Fault) {
     options::set(options);
 }
 
-/// Takes the driver through its life: load, add, start, requests, stop, start,
+/// Takes the driver through its life: load, add, start, requests, sleep, stop, start,
 /// queries, surprise removal, unload.
 fn live_a_life() {
     let functions = pci::find(super::VENDOR, super::DEVICE);
@@ -121,7 +124,15 @@ fn live_a_life() {
     let node = super::enumerate(bus::create_driver(), 0, *function);
     super::start_device(&node, driver);
     use_device();
+    act(&node, Action::Sleep);
+    if faults::armed_rule() == Some(Rule::Pwr08) {
+        use_device();
+    }
     for action in [
+        Action::QueryRemoveAndCancel,
+        Action::Wake,
+        Action::DeviceSleep,
+        Action::DeviceWake,
         Action::QueryStopAndCancel,
         Action::Stop,
         Action::Start,
