@@ -55,8 +55,8 @@ impl<T> IrqLock<T> {
             {
                 limit.spin();
             }
-            // SAFETY: The owner word is this processor's, interrupts are disabled
-            // and execution does not migrate, so no other reference exists until
+            // SAFETY: The owner word is this processor's and interrupts are disabled, so
+            // no other thread runs here and no other reference exists until
             // the store below; the closure cannot keep this one.
             let value = unsafe { &mut *self.value.get() };
             let result = routine(value);

@@ -1,102 +1,71 @@
-//! Events and waits: KeInitializeEvent, KeSetEvent, KeWaitForSingleObject.
+//! Objects that can be waited for, and waiting: KeWaitForSingleObject.
 //!
 //! # Model
-//! A wait looks at the object's signal state, halts the processor until an
-//! interrupt, looks again. Whoever signals wakes every processor that waits;
-//! there are at most as many as there are processors.
+//! A wait takes the object's signal if there is one, else blocks the thread. Whoever
+//! signals an object ends the waits for it: of a synchronisation object the one that
+//! began first, which has the signal then, so that nobody else gets it.
 //!
 //! # Soundness
-//! 1. Signal states are read and written under [`STATES`] only.
+//! 1. Signal states are read and written with the dispatcher database locked.
 //! 2. A waiter's object is alive for as long as the waiter waits: it passed it in.
 
-use core::sync::atomic::{AtomicU64, Ordering};
-
 use wdk_sys::{
-    BOOLEAN, DISPATCHER_HEADER, EVENT_TYPE, KPRIORITY, KWAIT_REASON, LONG, LONGLONG, NTSTATUS,
-    PKEVENT, PLARGE_INTEGER, PVOID,
+    BOOLEAN, DISPATCHER_HEADER, KWAIT_REASON, LONG, LONGLONG, NTSTATUS, PLARGE_INTEGER, PVOID,
 };
 
-use crate::machine::cpu::{self, MAX_PROCESSORS};
-use crate::machine::log::log;
-use crate::machine::sync::IrqLock;
-use crate::machine::time::system_time_100ns;
+use crate::machine::cpu;
+use crate::machine::time::{TICKS_PER_SECOND, system_time_100ns};
 use crate::nt::hang::{HANG_100NS, hang};
 use crate::nt::irql::DISPATCH_LEVEL;
-use crate::nt::object_type::{ObjectType, initialise_header, object_type};
+use crate::nt::object_type::{ObjectType, object_type};
 use crate::nt::routine::Routine;
 use crate::nt::status::{STATUS_SUCCESS, STATUS_TIMEOUT};
+use crate::nt::thread::{self, Ended, WaitQueue};
 use crate::nt::violation::{check, fatal};
+use crate::nt::{address, work};
 
-/// Guards every object's signal state.
-static STATES: IrqLock<()> = IrqLock::new(());
+/// Threads in [`wait_until`].
+static WAITERS: WaitQueue = WaitQueue::new();
+/// How long [`wait_until`] goes without a look when nobody tells it to: 10 ms.
+const LOOK_AGAIN: u64 = TICKS_PER_SECOND / 100;
 
-/// One bit for each processor that waits.
-static WAITING: AtomicU64 = AtomicU64::new(0);
-
-/// What each processor waits for.
-static WAITS: IrqLock<[Option<&'static str>; MAX_PROCESSORS]> =
-    IrqLock::new([None; MAX_PROCESSORS]);
-
-/// Makes every processor that waits look again. Any IRQL.
+/// Makes every thread in [`wait_until`] look again. Any IRQL.
 pub(crate) fn wake_waiters() {
-    let waiting = WAITING.load(Ordering::Acquire);
-    for processor in 0..cpu::processor_count() {
-        if waiting >> processor & 1 == 1 && processor != cpu::current_processor() {
-            cpu::wake(processor);
-        }
-    }
+    WAITERS.tell_all();
 }
 
 /// Waits at PASSIVE_LEVEL or APC_LEVEL until `ready` says so; `false` when
-/// `deadline` (in [`system_time_100ns`]) passes first.
+/// `deadline` (in [`system_time_100ns`]) passes first. It looks when somebody calls
+/// [`wake_waiters`], and every 10 ms, for what nobody announces.
 pub(crate) fn wait_until(
     what: &'static str,
     deadline: Option<u64>,
     ready: impl Fn() -> bool,
 ) -> bool {
-    let bit = 1 << cpu::current_processor();
-    let started = system_time_100ns();
-    note_wait(Some(what));
-    WAITING.fetch_or(bit, Ordering::AcqRel);
-    let is_ready = loop {
-        if ready() {
-            break true;
-        }
-        let now = system_time_100ns();
-        if deadline.is_some_and(|deadline| now >= deadline) {
-            break false;
-        }
-        if now - started > HANG_100NS {
-            hang(
-                what,
-                format_args!("{what} has been waiting for 90 seconds."),
-            );
-        }
-        cpu::wait_for_interrupt_unless(&ready);
-    };
-    WAITING.fetch_and(!bit, Ordering::AcqRel);
-    note_wait(None);
-    is_ready
-}
-
-/// Notes what this processor waits for.
-fn note_wait(what: Option<&'static str>) {
-    WAITS.with(|waits| {
-        if let Some(wait) = waits.get_mut(cpu::current_processor()) {
-            *wait = what;
-        }
-    });
-}
-
-/// Writes what the processors wait for to the log, for a run that hangs.
-pub(crate) fn describe() {
-    WAITS.with(|waits| {
-        for (processor, wait) in waits.iter().enumerate() {
-            if let Some(what) = wait {
-                log!("Processor {processor} waits: {what}.");
+    if ready() {
+        return true;
+    }
+    work::while_waiting(|| {
+        let started = system_time_100ns();
+        loop {
+            let told = WAITERS.told();
+            if ready() {
+                return true;
             }
+            let now = system_time_100ns();
+            if deadline.is_some_and(|deadline| now >= deadline) {
+                return false;
+            }
+            if now - started > HANG_100NS {
+                hang(
+                    what,
+                    format_args!("{what} has been waiting for 90 seconds."),
+                );
+            }
+            let look_again = deadline.unwrap_or(u64::MAX).min(now + LOOK_AGAIN);
+            WAITERS.wait_unless_told(what, Some(look_again), told);
         }
-    });
+    })
 }
 
 /// The point in time that a timeout names: negative is from now on, in 100 ns.
@@ -123,74 +92,64 @@ impl Waitable {
         Self(header)
     }
 
-    /// Sets the signal state; says what it was.
-    pub(crate) fn set_state(self, state: LONG) -> LONG {
-        STATES.with(|()| {
+    /// The number by which its waiters are found.
+    fn key(self) -> usize {
+        address::of(self.0)
+    }
+
+    /// Signals the object: ends the waits for it, one if it is a synchronisation
+    /// object, else all. Says what the state was. Any IRQL.
+    pub(crate) fn signal(self, kind: ObjectType) -> LONG {
+        thread::locked(|database| {
             let old = self.state();
-            // SAFETY: (Pointer) alive by the contract of `new`. (Aliasing) fact 1.
-            unsafe { (*self.0).SignalState = state };
+            let is_taken = if kind.is_synchronization() {
+                old <= 0 && database.signal_one(self.key())
+            } else {
+                database.signal_all(self.key());
+                false
+            };
+            if !is_taken {
+                self.set_state(1);
+            }
             old
         })
     }
 
-    /// The signal state; `STATES` is held.
+    /// Takes the signal away; says what the state was. Any IRQL.
+    pub(crate) fn clear(self) -> LONG {
+        thread::locked(|_| {
+            let old = self.state();
+            self.set_state(0);
+            old
+        })
+    }
+
+    /// Whether the object is signalled; a synchronisation object is not any more. The
+    /// database is locked.
+    fn take(self, kind: ObjectType) -> bool {
+        let is_signalled = self.state() > 0;
+        if is_signalled && kind.is_synchronization() {
+            self.set_state(0);
+        }
+        is_signalled
+    }
+
+    /// The signal state.
+    pub(crate) fn read(self) -> LONG {
+        thread::locked(|_| self.state())
+    }
+
+    /// The signal state; the database is locked.
     fn state(self) -> LONG {
         // SAFETY: (Pointer) alive by the contract of `new`. (Aliasing) fact 1.
         unsafe { (*self.0).SignalState }
     }
 
-    fn is_signalled(self) -> bool {
-        STATES.with(|()| self.state() > 0)
+    /// Writes the signal state; the database is locked.
+    fn set_state(self, state: LONG) {
+        // SAFETY: (Pointer) alive by the contract of `new`. (Aliasing) fact 1.
+        unsafe { (*self.0).SignalState = state };
     }
-
-    /// Takes the signal if there is one; a synchronisation object loses it.
-    fn try_take(self, kind: ObjectType) -> bool {
-        STATES.with(|()| {
-            let signalled = self.state() > 0;
-            if signalled && kind.is_synchronization() {
-                // SAFETY: (Pointer) alive by the contract of `new`. (Aliasing) fact 1.
-                unsafe { (*self.0).SignalState = 0 };
-            }
-            signalled
-        })
-    }
-}
-
-/// KeInitializeEvent.
-pub(crate) unsafe extern "C" fn ke_initialize_event(
-    event: PKEVENT,
-    kind: EVENT_TYPE,
-    state: BOOLEAN,
-) {
-    Routine::KeInitializeEvent.enter();
-    let kind = if kind == 0 {
-        ObjectType::NotificationEvent
-    } else {
-        ObjectType::SynchronizationEvent
-    };
-    // SAFETY: The driver passes memory for an event that nobody uses yet.
-    unsafe { initialise_header(event.cast(), kind, LONG::from(state != 0)) };
-}
-
-/// KeSetEvent.
-pub(crate) unsafe extern "C" fn ke_set_event(
-    event: PKEVENT,
-    _increment: KPRIORITY,
-    wait: BOOLEAN,
-) -> LONG {
-    let routine = Routine::KeSetEvent;
-    routine.enter();
-    check!(
-        Irql05,
-        routine,
-        wait == 0 || cpu::irql() < DISPATCH_LEVEL,
-        "KeSetEvent was called with Wait set at IRQL {}.",
-        cpu::irql()
-    );
-    // SAFETY: The driver passes an event that it initialised.
-    let old = unsafe { Waitable::new(event.cast()) }.set_state(1);
-    wake_waiters();
-    old
 }
 
 /// KeWaitForSingleObject, for events and timers.
@@ -228,21 +187,21 @@ pub(crate) unsafe extern "C" fn ke_wait_for_single_object(
     };
     // SAFETY: As above.
     let waitable = unsafe { Waitable::new(object.cast()) };
-    if waitable.try_take(kind) {
-        return STATUS_SUCCESS;
+    if timeout == Some(0) {
+        return if thread::locked(|_| waitable.take(kind)) {
+            STATUS_SUCCESS
+        } else {
+            STATUS_TIMEOUT
+        };
     }
     let deadline = timeout.map(due_time);
-    if timeout == Some(0) {
-        return STATUS_TIMEOUT;
-    }
-    loop {
-        if !wait_until("KeWaitForSingleObject", deadline, || {
-            waitable.is_signalled()
-        }) {
-            return STATUS_TIMEOUT;
-        }
-        if waitable.try_take(kind) {
-            return STATUS_SUCCESS;
-        }
+    let ended = thread::block_at_work(routine.name(), waitable.key(), deadline, || {
+        waitable.take(kind)
+    });
+    match ended {
+        // Whoever signalled it has given the signal of a synchronisation object to
+        // this wait.
+        Ended::Unneeded | Ended::Signalled => STATUS_SUCCESS,
+        Ended::TimedOut => STATUS_TIMEOUT,
     }
 }

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::nt::violation::fatal;
-use crate::nt::{dispatcher, dpc, node, start_io, timer};
+use crate::nt::{dpc, node, start_io, thread, timer};
 
 /// What is not over after so long never will be.
 pub(crate) const HANG_100NS: u64 = 90 * 10_000_000;
@@ -15,6 +15,6 @@ pub(crate) fn hang(routine: &str, text: fmt::Arguments<'_>) -> ! {
     start_io::describe();
     timer::describe();
     dpc::describe();
-    dispatcher::describe();
+    thread::describe();
     fatal("HANG", routine, text)
 }

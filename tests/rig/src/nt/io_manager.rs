@@ -14,7 +14,7 @@ use wdk_sys::{
 
 use crate::machine::sync::IrqLock;
 use crate::nt::device::Device;
-use crate::nt::dispatcher::wait_until;
+use crate::nt::dispatcher::{wait_until, wake_waiters};
 use crate::nt::file::File;
 use crate::nt::irp::call::send;
 use crate::nt::irp::location::Location;
@@ -299,6 +299,8 @@ pub(crate) fn finish(irp: &Irp) {
     OUTSTANDING.with(|outstanding| outstanding.remove(number));
     server::reply(*number, reply);
     end_request(file);
+    // Whoever ends the run waits until none is outstanding.
+    wake_waiters();
 }
 
 /// A request on a file has ended; the last one on a closed file lets it go.

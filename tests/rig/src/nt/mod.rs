@@ -5,12 +5,13 @@
 //! object: devices, IRPs, interrupts, DPCs, timers, locks, pool. The PnP manager
 //! ([`pnp`]) and the I/O manager ([`io_manager`]) make the driver work; the command
 //! channel's [`server`] tells them what to do; [`work`] spreads that over the
-//! processors.
+//! threads, which [`thread`] runs on the processors.
 //!
 //! Every export checks the rules that bind its caller, and a broken rule ends the
 //! run ([`violation`]).
 
 mod address;
+mod affinity;
 mod bus;
 mod callout;
 mod cancel;
@@ -26,6 +27,7 @@ mod device_state;
 mod dispatcher;
 mod dpc;
 mod driver;
+mod event;
 mod file;
 mod format;
 mod hang;
@@ -58,6 +60,7 @@ mod spin_lock;
 mod start_io;
 mod status;
 mod system_buffer;
+mod thread;
 mod time;
 mod timer;
 mod unicode;
@@ -87,6 +90,7 @@ const HANG_CHECK_INTERVAL: u32 = 1024;
 pub(crate) const fn handlers() -> Handlers {
     Handlers {
         dispatch: dpc::dispatch,
+        preempt: thread::preempt,
         device: interrupt::device,
         clock,
         command_port: server::input_arrived,
@@ -98,6 +102,7 @@ pub(crate) const fn handlers() -> Handlers {
 fn clock() {
     static TICKS: core::sync::atomic::AtomicU32 = core::sync::atomic::AtomicU32::new(0);
     timer::clock();
+    thread::clock();
     if cpu::current_processor() == 0 {
         let tick = TICKS.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
         if tick.is_multiple_of(HANG_CHECK_INTERVAL) {
@@ -107,8 +112,14 @@ fn clock() {
     }
 }
 
-/// Brings the executive up on processor 0 and becomes its system thread.
+/// Begins the executive on processor 0, whose idle thread this becomes.
 pub(crate) fn start() -> ! {
+    thread::spawn("system", thread::NORMAL_PRIORITY, None, bring_up);
+    thread::become_idle()
+}
+
+/// Brings the executive up.
+fn bring_up() {
     if let Some(test) = options::read() {
         // Alone, so that each thing that happens has the test on its stack. The
         // other processors take interrupts and no work.
@@ -136,12 +147,12 @@ pub(crate) fn start() -> ! {
             IrqKind::Intx => "intx",
         }
     ));
-    work::run()
+    work::start();
 }
 
-/// The system thread of every other processor.
+/// Every other processor; this becomes its idle thread.
 pub(crate) fn processor_main(_index: usize) -> ! {
-    work::run()
+    thread::become_idle()
 }
 
 /// Makes the device node of a PCI function: a PDO and resources.

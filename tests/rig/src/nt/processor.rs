@@ -1,11 +1,15 @@
-//! What the executive knows about each processor: the spin locks that it holds
-//! and the driver's routines that it is in.
+//! What the executive knows about each processor: the spin locks that it holds; and
+//! about each thread: how often it raised its IRQL.
 //!
 //! Only the processor itself looks at its own entry, but interrupts on it do so
-//! too, hence the locks.
+//! too, hence the locks. A spin lock is held at DISPATCH_LEVEL and above, where the
+//! thread does not change; KeRaiseIrql can stop at APC_LEVEL, where it does.
+
+use x86_64::instructions::interrupts;
 
 use crate::machine::cpu::{self, MAX_PROCESSORS};
 use crate::machine::sync::IrqLock;
+use crate::nt::thread;
 
 /// Most spin locks that one processor may hold; real drivers hold two or three.
 const MAX_HELD: usize = 16;
@@ -43,27 +47,37 @@ pub(crate) struct Raise {
     pub(crate) new: u8,
 }
 
+/// The KeRaiseIrql calls of a thread that were not undone.
+pub(crate) struct Raises([Option<Raise>; MAX_HELD]);
+
+impl Raises {
+    /// None.
+    pub(crate) const fn new() -> Self {
+        Self([None; MAX_HELD])
+    }
+}
+
 /// One processor's entry.
 struct Processor {
     held: [Option<Held>; MAX_HELD],
-    raises: [Option<Raise>; MAX_HELD],
 }
 
 static PROCESSORS: [IrqLock<Processor>; MAX_PROCESSORS] = [const {
     IrqLock::new(Processor {
         held: [None; MAX_HELD],
-        raises: [None; MAX_HELD],
     })
 }; MAX_PROCESSORS];
 
 /// Runs `routine` on this processor's entry.
 fn with_own<R>(routine: impl FnOnce(&mut Processor) -> R) -> R {
-    let index = cpu::current_processor();
-    assert!(
-        index < MAX_PROCESSORS,
-        "more processors than the rig supports"
-    );
-    PROCESSORS[index].with(routine)
+    interrupts::without_interrupts(|| {
+        let index = cpu::current_processor();
+        assert!(
+            index < MAX_PROCESSORS,
+            "more processors than the rig supports"
+        );
+        PROCESSORS[index].with(routine)
+    })
 }
 
 /// Notes that this processor acquired a lock.
@@ -98,8 +112,9 @@ pub(crate) fn held_count() -> usize {
 
 /// Notes a KeRaiseIrql.
 pub(crate) fn push_raise(raise: Raise) {
-    let stored = with_own(|own| {
-        own.raises
+    let stored = thread::current().raises(|raises| {
+        raises
+            .0
             .iter_mut()
             .find(|slot| slot.is_none())
             .map(|slot| *slot = Some(raise))
@@ -112,8 +127,9 @@ pub(crate) fn push_raise(raise: Raise) {
 
 /// Takes back the last KeRaiseIrql, if any.
 pub(crate) fn take_raise() -> Option<Raise> {
-    with_own(|own| {
-        own.raises
+    thread::current().raises(|raises| {
+        raises
+            .0
             .iter_mut()
             .rev()
             .find(|slot| slot.is_some())

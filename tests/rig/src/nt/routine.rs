@@ -12,8 +12,9 @@ use crate::machine::cpu;
 use crate::nt::irql::{APC_LEVEL, DISPATCH_LEVEL, HIGH_LEVEL, PASSIVE_LEVEL};
 use crate::nt::violation::check;
 use crate::nt::{
-    cancel, cancel_storm, csq, debug, device, device_queue, dispatcher, dpc, interface, interrupt,
-    irp, irql, mmio, pool, power, property, remove_lock, rtl, spin_lock, start_io, time, timer,
+    affinity, cancel, cancel_storm, csq, debug, device, device_queue, dispatcher, dpc, event,
+    interface, interrupt, irp, irql, mmio, pool, power, property, remove_lock, rtl, spin_lock,
+    start_io, time, timer,
 };
 
 /// Defines [`Routine`] and the look-up by name from one line for each export.
@@ -97,11 +98,13 @@ exports! {
     KeDelayExecutionThread any time::ke_delay_execution_thread;
     KeFlushQueuedDpcs passive dpc::ke_flush_queued_dpcs;
     KeGetCurrentIrql any time::ke_get_current_irql;
+    KeGetProcessorNumberFromIndex any affinity::ke_get_processor_number_from_index;
     KeGetCurrentProcessorNumberEx any time::ke_get_current_processor_number_ex;
     KfRaiseIrql any irql::kf_raise_irql;
     KeInitializeDeviceQueue any device_queue::ke_initialize_device_queue;
     KeInitializeDpc any dpc::ke_initialize_dpc;
-    KeInitializeEvent any dispatcher::ke_initialize_event;
+    KeClearEvent up_to_dispatch event::ke_clear_event;
+    KeInitializeEvent any event::ke_initialize_event;
     KeInitializeSpinLock any spin_lock::ke_initialize_spin_lock;
     KeInitializeTimerEx up_to_dispatch timer::ke_initialize_timer_ex;
     KeInsertByKeyDeviceQueue dispatch device_queue::ke_insert_by_key_device_queue;
@@ -111,13 +114,17 @@ exports! {
     KeQueryActiveProcessorCountEx any time::ke_query_active_processor_count_ex;
     KeQueryInterruptTimePrecise any time::ke_query_interrupt_time_precise;
     KeQueryPerformanceCounter any time::ke_query_performance_counter;
+    KeReadStateEvent up_to_dispatch event::ke_read_state_event;
     KeReleaseSpinLock any spin_lock::ke_release_spin_lock;
     KeReleaseSpinLockFromDpcLevel any spin_lock::ke_release_spin_lock_from_dpc_level;
     KeRemoveByKeyDeviceQueue dispatch device_queue::ke_remove_by_key_device_queue;
     KeRemoveDeviceQueue dispatch device_queue::ke_remove_device_queue;
     KeRemoveEntryDeviceQueue up_to_dispatch device_queue::ke_remove_entry_device_queue;
     KeRemoveQueueDpc any dpc::ke_remove_queue_dpc;
-    KeSetEvent up_to_dispatch dispatcher::ke_set_event;
+    KeResetEvent up_to_dispatch event::ke_reset_event;
+    KeRevertToUserGroupAffinityThread up_to_dispatch affinity::ke_revert_to_user_group_affinity_thread;
+    KeSetEvent up_to_dispatch event::ke_set_event;
+    KeSetSystemGroupAffinityThread up_to_dispatch affinity::ke_set_system_group_affinity_thread;
     KeSetTimerEx up_to_dispatch timer::ke_set_timer_ex;
     KeSynchronizeExecution any interrupt::synchronize::ke_synchronize_execution;
     KeWaitForSingleObject any dispatcher::ke_wait_for_single_object;

@@ -27,12 +27,7 @@ static RECEIVER: IrqLock<Option<Deframer>> = IrqLock::new(None);
 /// The command port's interrupt handler: somebody is to look at what came.
 pub(crate) fn input_arrived() {
     HAS_INPUT.store(true, Ordering::Release);
-    work::wake_one();
-}
-
-/// Whether bytes have arrived that nobody has looked at.
-pub(crate) fn has_input() -> bool {
-    HAS_INPUT.load(Ordering::Acquire)
+    work::input_arrived();
 }
 
 /// Takes in what has arrived. PASSIVE_LEVEL.

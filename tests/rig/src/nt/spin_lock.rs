@@ -117,8 +117,9 @@ pub(crate) unsafe extern "C" fn ke_acquire_spin_lock_raise_to_dpc(lock: *mut KSP
     );
     // SAFETY: Fact 2: the driver passes a resident lock.
     let word = unsafe { LockWord::of_driver(lock) };
-    assert_not_mine(routine, word);
+    // From here on the thread stays on this processor.
     cpu::set_irql(DISPATCH_LEVEL);
+    assert_not_mine(routine, word);
     word.acquire(LockKind::Executive, old_irql);
     old_irql
 }

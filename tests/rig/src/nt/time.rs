@@ -7,11 +7,12 @@ use wdk_sys::{
 
 use crate::machine::cpu;
 use crate::machine::time::system_time_100ns;
-use crate::nt::dispatcher::{due_time, wait_until};
+use crate::nt::dispatcher::due_time;
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::routine::Routine;
 use crate::nt::status::STATUS_SUCCESS;
 use crate::nt::violation::check;
+use crate::nt::{address, thread};
 
 /// The performance counter counts 100 ns, as on current Windows.
 const TICKS_PER_SECOND: LONGLONG = 10_000_000;
@@ -63,8 +64,9 @@ pub(crate) unsafe extern "C" fn ke_delay_execution_thread(
     );
     // SAFETY: The driver passes its interval; every LARGE_INTEGER is an i64.
     let interval = unsafe { interval.cast::<LONGLONG>().read() };
-    // Nothing ends a delay early, so the answer is always that time has passed.
-    let _expired: bool = wait_until(routine.name(), Some(due_time(interval)), || false);
+    let own = address::of(core::ptr::from_ref(&interval));
+    // Nobody knows this key: nothing ends a delay early.
+    let _over = thread::block_at_work(routine.name(), own, Some(due_time(interval)), || false);
     STATUS_SUCCESS
 }
 

@@ -19,8 +19,8 @@ use crate::machine::cpu::{self, MAX_PROCESSORS};
 use crate::machine::log::log;
 use crate::machine::sync::IrqLock;
 use crate::machine::time::system_time_100ns;
-use crate::nt::dispatcher::{Waitable, due_time, wake_waiters};
-use crate::nt::object_type::{ObjectType, initialise_header};
+use crate::nt::dispatcher::{Waitable, due_time};
+use crate::nt::object_type::{ObjectType, initialise_header, object_type};
 use crate::nt::routine::Routine;
 use crate::nt::violation::{check, fatal};
 use crate::nt::{address, dpc};
@@ -84,7 +84,7 @@ pub(crate) unsafe extern "C" fn ke_set_timer_ex(
         dpc::remove(address::to_pointer(old.dpc));
     }
     // SAFETY: The driver passes an initialised timer: `replace` found it.
-    unsafe { Waitable::new(timer.cast()) }.set_state(0);
+    unsafe { Waitable::new(timer.cast()) }.clear();
     BOOLEAN::from(was_set)
 }
 
@@ -159,7 +159,6 @@ pub(crate) fn expire_due() {
         }
         update_next_due(timers);
     });
-    wake_waiters();
 }
 
 /// Signals a timer, queues its DPC, and sets its next expiration, or none.
@@ -170,9 +169,13 @@ fn expire(timer: usize, state: &mut State, now: u64) {
         // A period that passed unseen (a late clock) is not made up for.
         state.due.map(|due| (due + state.period).max(now))
     };
+    let header = address::to_pointer(timer);
     // SAFETY: The timer was set until a moment ago and the timers' lock is held,
     // so it is alive.
-    unsafe { Waitable::new(address::to_pointer(timer)) }.set_state(1);
+    let kind = unsafe { object_type(header) };
+    // SAFETY: As above.
+    let object = unsafe { Waitable::new(header) };
+    object.signal(kind.unwrap_or(ObjectType::NotificationTimer));
     if state.dpc != 0 {
         // A DPC that is still queued from the period before runs once for both.
         let _inserted: bool = dpc::insert(

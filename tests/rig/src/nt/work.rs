@@ -1,22 +1,28 @@
-//! What there is to do at PASSIVE_LEVEL, and who does it.
+//! What there is to do at PASSIVE_LEVEL, and which threads do it.
 //!
 //! # Model
-//! Three queues: requests, ends of requests, PnP actions. Any processor takes from
-//! the first two; of PnP actions one is done at a time, in order. A processor that
-//! finds nothing halts, and is woken by whoever adds something.
+//! Three queues: requests, ends of requests, PnP actions. One thread takes in what
+//! comes on the command channel, one does the PnP actions, in order. The rest is
+//! for the workers, which stand for a program's threads. As with an I/O completion
+//! port, as many of them are at work as there are processors, and one that waits
+//! does not count: another goes on meanwhile. So on one processor requests reach
+//! the driver in their order, unless one of them blocks.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-
 use rig_protocol::{Action, Frame, Request};
 
 use crate::machine::cpu;
 use crate::machine::sync::IrqLock;
+use crate::nt::dispatcher::wake_waiters;
 use crate::nt::file::File;
 use crate::nt::irp::Irp;
 use crate::nt::node::NodeRef;
+use crate::nt::thread::{self, ThreadRef, WaitQueue};
 use crate::nt::{io_manager, power, server};
+
+/// Priority of the threads that are not to wait for the workers.
+const AHEAD_OF_WORKERS: u8 = 12;
 
 /// Something to do.
 pub(crate) enum Work {
@@ -57,70 +63,77 @@ pub(crate) enum PnpWork {
     },
 }
 
+/// Threads that send power IRPs: one may be in a driver while the next is sent.
+const POWER_WORKERS: usize = 2;
+/// Workers that there are: more than requests that tests let wait at once.
+const WORKERS: usize = 16;
+
 /// The queues.
 struct Queues {
     requests: VecDeque<Frame<Request>>,
     ends: VecDeque<Irp>,
     pnp: VecDeque<PnpWork>,
-    is_pnp_busy: bool,
+    /// Workers that do something and do not wait.
+    at_work: usize,
 }
 
 static QUEUES: IrqLock<Queues> = IrqLock::new(Queues {
     requests: VecDeque::new(),
     ends: VecDeque::new(),
     pnp: VecDeque::new(),
-    is_pnp_busy: false,
+    at_work: 0,
 });
 
-/// One bit for each processor that has nothing to do.
-static IDLE: AtomicU64 = AtomicU64::new(0);
-/// The processor that was woken last: work is spread by waking the next.
-static LAST_WOKEN: AtomicUsize = AtomicUsize::new(0);
+/// Workers that have nothing to do.
+static WORKER_QUEUE: WaitQueue = WaitQueue::new();
+/// The PnP manager's thread, when it has nothing to do.
+static PNP_QUEUE: WaitQueue = WaitQueue::new();
+/// The command channel's thread, once it runs.
+static CHANNEL: spin::Once<ThreadRef> = spin::Once::new();
+
+/// Name of the workers, by which they are told from other threads.
+const WORKER: &str = "request worker";
 
 /// Adds something to do. Any IRQL.
 pub(crate) fn push(work: Work) {
+    let is_pnp = matches!(work, Work::Pnp(_));
     QUEUES.with(|queues| match work {
         Work::Request(frame) => queues.requests.push_back(frame),
         Work::Finish(irp) => queues.ends.push_back(irp),
         Work::Pnp(work) => queues.pnp.push_back(work),
     });
-    wake_one();
-}
-
-/// Wakes a processor that has nothing to do, if there is one. Any IRQL.
-pub(crate) fn wake_one() {
-    let idle = IDLE.load(Ordering::Acquire);
-    let count = cpu::processor_count();
-    let last = LAST_WOKEN.load(Ordering::Relaxed);
-    let next = (1..=count)
-        .map(|step| (last + step) % count)
-        .find(|processor| idle >> processor & 1 == 1);
-    if let Some(processor) = next {
-        IDLE.fetch_and(!(1 << processor), Ordering::AcqRel);
-        LAST_WOKEN.store(processor, Ordering::Relaxed);
-        if processor != cpu::current_processor() {
-            cpu::wake(processor);
-        }
+    if is_pnp {
+        PNP_QUEUE.tell_one();
+    } else {
+        WORKER_QUEUE.tell_one();
+        // Whoever waits for the ends of requests takes them from the same queue.
+        wake_waiters();
     }
 }
 
-/// Takes something to do.
+/// Bytes have come on the command channel. Any IRQL.
+pub(crate) fn input_arrived() {
+    if let Some(thread) = CHANNEL.get() {
+        thread.unpark();
+    }
+}
+
+/// Takes something to do, for a worker, if one more may be at work.
 fn take() -> Option<Work> {
     QUEUES.with(|queues| {
-        if let Some(irp) = queues.ends.pop_front() {
-            return Some(Work::Finish(irp));
+        if queues.at_work >= cpu::processor_count() {
+            return None;
         }
-        if !queues.is_pnp_busy
-            && let Some(work) = queues.pnp.pop_front()
-        {
-            queues.is_pnp_busy = true;
-            return Some(Work::Pnp(work));
-        }
-        queues.requests.pop_front().map(Work::Request)
+        let work = match queues.ends.pop_front() {
+            Some(irp) => Work::Finish(irp),
+            None => Work::Request(queues.requests.pop_front()?),
+        };
+        queues.at_work += 1;
+        Some(work)
     })
 }
 
-/// Takes the end of a request, for a processor that waits for those.
+/// Takes the end of a request, for a thread that waits for those.
 pub(crate) fn take_end() -> Option<Irp> {
     QUEUES.with(|queues| queues.ends.pop_front())
 }
@@ -135,37 +148,52 @@ pub(crate) fn has_ends() -> bool {
     QUEUES.with(|queues| !queues.ends.is_empty())
 }
 
-/// Whether there is something to take.
-fn is_waiting() -> bool {
-    QUEUES.with(|queues| {
-        !queues.ends.is_empty()
-            || !queues.requests.is_empty()
-            || (!queues.pnp.is_empty() && !queues.is_pnp_busy)
-    })
+/// Runs `wait`, in which the current thread waits; if it is a worker, another may be at
+/// work meanwhile. At most APC_LEVEL.
+pub(crate) fn while_waiting<R>(wait: impl FnOnce() -> R) -> R {
+    if thread::current().name() != WORKER {
+        return wait();
+    }
+    let is_needed = QUEUES.with(|queues| {
+        queues.at_work -= 1;
+        !queues.ends.is_empty() || !queues.requests.is_empty()
+    });
+    if is_needed {
+        WORKER_QUEUE.tell_one();
+    }
+    let result = wait();
+    QUEUES.with(|queues| queues.at_work += 1);
+    result
 }
 
-/// Does what there is to do, for good. PASSIVE_LEVEL; every processor ends here.
-pub(crate) fn run() -> ! {
-    let bit = 1 << cpu::current_processor();
-    loop {
-        server::receive();
-        if power::queue::run_one() {
-            continue;
+/// Begins the threads. PASSIVE_LEVEL, once.
+pub(crate) fn start() {
+    thread::spawn("command channel", AHEAD_OF_WORKERS, None, || {
+        // Before the first look, so that whoever comes after it is heard.
+        CHANNEL.call_once(thread::current);
+        loop {
+            server::receive();
+            thread::park("a request");
         }
-        match take() {
-            Some(Work::Request(frame)) => server::handle(frame),
-            Some(Work::Finish(irp)) => io_manager::finish(&irp),
-            Some(Work::Pnp(work)) => {
-                server::handle_pnp(&work);
-                QUEUES.with(|queues| queues.is_pnp_busy = false);
-            }
-            None => {
-                IDLE.fetch_or(bit, Ordering::AcqRel);
-                cpu::wait_for_interrupt_unless(|| {
-                    is_waiting() || server::has_input() || power::queue::has_work()
-                });
-                IDLE.fetch_and(!bit, Ordering::AcqRel);
-            }
+    });
+    thread::spawn("PnP manager", thread::NORMAL_PRIORITY, None, || {
+        loop {
+            server::handle_pnp(&PNP_QUEUE.wait_for("a PnP action", take_pnp));
         }
+    });
+    for _ in 0..POWER_WORKERS {
+        thread::spawn("power worker", AHEAD_OF_WORKERS, None, power::queue::run);
+    }
+    for _ in 0..WORKERS {
+        thread::spawn(WORKER, thread::NORMAL_PRIORITY, None, || {
+            loop {
+                match WORKER_QUEUE.wait_for("something to do", take) {
+                    Work::Request(frame) => server::handle(frame),
+                    Work::Finish(irp) => io_manager::finish(&irp),
+                    Work::Pnp(work) => server::handle_pnp(&work),
+                }
+                QUEUES.with(|queues| queues.at_work -= 1);
+            }
+        });
     }
 }

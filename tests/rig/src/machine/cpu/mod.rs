@@ -1,6 +1,7 @@
 //! Processors: who runs, at which IRQL, waiting, waking, stopping.
 
 mod block;
+mod context;
 mod descriptors;
 mod features;
 mod idle;
@@ -8,10 +9,14 @@ mod irql;
 mod startup;
 mod trampoline;
 
-pub(crate) use block::{MAX_PROCESSORS, current_processor, install_block, processor_count};
+pub(crate) use block::{
+    MAX_PROCESSORS, current_processor, current_thread, install_block, processor_count,
+    set_current_thread,
+};
+pub(crate) use context::Context;
 pub(crate) use descriptors::{DOUBLE_FAULT_STACK, MACHINE_CHECK_STACK, NMI_STACK};
 pub(crate) use features::{enable_features, has_five_levels};
-pub(crate) use idle::{wait_for_interrupt_unless, wake};
+pub(crate) use idle::wait_for_interrupt_unless;
 pub(crate) use irql::{irql, set_irql};
 pub(crate) use startup::{
     continue_on, initialize_this_processor, release_others, start_others, wait_until_released,

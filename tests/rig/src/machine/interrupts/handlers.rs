@@ -17,6 +17,9 @@ use crate::machine::{command_port, cpu, memory, stop};
 pub(crate) struct Handlers {
     /// Software interrupt at `DISPATCH_LEVEL`: drain this processor's DPC queue.
     pub(crate) dispatch: fn(),
+    /// After a dispatch interrupt, when the processor is about to go back below
+    /// `DISPATCH_LEVEL`, with interrupts disabled: run another thread, if one is due.
+    pub(crate) preempt: fn(),
     /// A device's interrupt.
     pub(crate) device: fn(vector: u8),
     /// The clock of this processor.
@@ -99,4 +102,7 @@ pub(super) extern "C" fn interrupt(vector: u32) {
     interrupts::disable();
     local_apic::end_of_interrupt();
     cpu::set_irql(interrupted);
+    if vector == DISPATCH_VECTOR {
+        (handlers.preempt)();
+    }
 }

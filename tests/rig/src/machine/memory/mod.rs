@@ -32,7 +32,9 @@ pub(crate) use ranges::{
     Place, allocate_guarded, close_device, free_guarded, map_device, map_driver_image, open_device,
     protect_driver_image, unmap_device, unmap_driver_image,
 };
-pub(crate) use stacks::{EXCEPTION_STACK, PROCESSOR_STACK, allocate_stack, stack_above};
+pub(crate) use stacks::{
+    EXCEPTION_STACK, PROCESSOR_STACK, THREAD_STACK, allocate_stack, stack_above,
+};
 pub(crate) use translation::acknowledge_translation_change;
 
 use crate::machine::boot::BootInformation;

@@ -14,11 +14,15 @@ pub(super) const BASE: u64 = 0xffff_9000_0000_0000;
 /// Distance between two stacks' tops; what a stack does not use is unmapped.
 pub(super) const SLOT: usize = 1 << 20;
 
-/// Stacks at most: each processor has its own and three for exceptions.
-pub(super) const SLOTS: usize = 64;
+/// Stacks at most: each processor has its own and three for exceptions, and each
+/// thread has one.
+pub(super) const SLOTS: usize = 256;
 
 /// Bytes of a processor's stack. Interrupts of all levels nest on it.
 pub(crate) const PROCESSOR_STACK: usize = 256 << 10;
+
+/// Bytes of a thread's stack. Interrupts of all levels nest on it.
+pub(crate) const THREAD_STACK: usize = 128 << 10;
 
 /// Bytes of a stack for an exception that cannot use the interrupted one.
 pub(crate) const EXCEPTION_STACK: usize = 32 << 10;
@@ -41,7 +45,7 @@ pub(crate) fn allocate_stack(size: usize) -> *mut u8 {
         });
     if !mapped {
         stop::refuse(format_args!(
-            "The machine has no memory left for a processor's stack: give QEMU -m 512 or more."
+            "The machine has no memory left for a stack: give QEMU -m 512 or more."
         ));
     }
     SIZES[slot].store(size, Ordering::Release);

@@ -38,14 +38,15 @@ pub(crate) unsafe extern "C" fn ke_synchronize_execution(
         connection.synchronize_irql
     );
     let lock = connection.lock();
-    check!(
-        Syn02,
-        routine,
-        !lock.is_mine(),
-        "This processor is inside a critical section or the ISR of the same interrupt: waiting for its lock would never end."
-    );
     counters::CRITICAL_SECTIONS.add();
     raised(connection.synchronize_irql, || {
+        // Up here the thread stays on this processor.
+        check!(
+            Syn02,
+            routine,
+            !lock.is_mine(),
+            "This processor is inside a critical section or the ISR of the same interrupt: waiting for its lock would never end."
+        );
         lock.acquire(LockKind::Interrupt, irql);
         // SAFETY: (Caller) the driver passes the routine to be called so, with
         // this context, at this IRQL, under this lock.

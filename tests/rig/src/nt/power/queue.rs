@@ -1,7 +1,7 @@
 //! Power IRPs that wait to be sent, and those that their bus driver completes later.
 //!
-//! Any processor that has nothing better to do takes from here, and so does the power
-//! manager while it waits for an IRP of its own: on one processor there is nobody else.
+//! Threads of their own take from here, and so does the power manager while it waits for
+//! an IRP of its own.
 
 use alloc::collections::VecDeque;
 
@@ -13,7 +13,7 @@ use crate::nt::dispatcher::{wait_until, wake_waiters};
 use crate::nt::irp::{Irp, call};
 use crate::nt::irql::{DISPATCH_LEVEL, raised};
 use crate::nt::power::bus;
-use crate::nt::work;
+use crate::nt::thread::WaitQueue;
 
 /// Something that the power manager has still to do.
 pub(super) enum Item {
@@ -24,29 +24,39 @@ pub(super) enum Item {
 }
 
 static QUEUE: IrqLock<VecDeque<Item>> = IrqLock::new(VecDeque::new());
+/// Threads that have nothing to do.
+static WORKERS: WaitQueue = WaitQueue::new();
 
 /// Adds something to do. Any IRQL.
 pub(super) fn push(item: Item) {
     QUEUE.with(|queue| queue.push_back(item));
-    work::wake_one();
+    WORKERS.tell_one();
     wake_waiters();
 }
 
 /// Whether there is something to do.
-pub(crate) fn has_work() -> bool {
+fn has_work() -> bool {
     QUEUE.with(|queue| !queue.is_empty())
 }
 
-/// Does one thing, if there is one. PASSIVE_LEVEL.
-pub(crate) fn run_one() -> bool {
-    let item = QUEUE.with(VecDeque::pop_front);
-    let did = item.is_some();
-    match item {
-        Some(Item::Send(device, irp)) => send(device, &irp),
-        Some(Item::Complete(irp)) => bus::complete(&irp),
-        None => {}
+/// Does what there is to do, for good. PASSIVE_LEVEL.
+pub(crate) fn run() {
+    loop {
+        act(WORKERS.wait_for("a power IRP", take));
     }
-    did
+}
+
+/// Takes something to do.
+fn take() -> Option<Item> {
+    QUEUE.with(VecDeque::pop_front)
+}
+
+/// Does one thing.
+fn act(item: Item) {
+    match item {
+        Item::Send(device, irp) => send(device, &irp),
+        Item::Complete(irp) => bus::complete(&irp),
+    }
 }
 
 /// Sends a power IRP to the top of a stack, at the IRQL that the stack asks for.
@@ -65,9 +75,12 @@ pub(super) fn send(device: Device, irp: &Irp) {
 /// Does what there is to do until `ready` says so. PASSIVE_LEVEL.
 pub(super) fn work_until(what: &'static str, ready: impl Fn() -> bool) {
     while !ready() {
-        if !run_one() {
-            // Without a deadline the wait ends in one way only.
-            let _ready: bool = wait_until(what, None, || ready() || has_work());
+        match take() {
+            Some(item) => act(item),
+            None => {
+                // Without a deadline the wait ends in one way only.
+                let _ready: bool = wait_until(what, None, || ready() || has_work());
+            }
         }
     }
 }

@@ -5,7 +5,8 @@ use core::ptr;
 use wdk_sys::{LARGE_INTEGER, NTSTATUS};
 
 use crate::nt::cancel;
-use crate::nt::dispatcher::{ke_initialize_event, ke_wait_for_single_object};
+use crate::nt::dispatcher::ke_wait_for_single_object;
+use crate::nt::event::ke_initialize_event;
 use crate::nt::irp::call::iof_call_driver;
 use crate::nt::irql::{DISPATCH_LEVEL, ke_lower_irql, kf_raise_irql};
 use crate::nt::rule::Rule;
