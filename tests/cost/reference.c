@@ -30,11 +30,12 @@ typedef struct _STATISTICS {
 } STATISTICS;
 
 typedef struct _DEVICE_EXTENSION {
+    /* First, where its address takes no instruction: the shortest code there is. */
+    KSPIN_LOCK Lock;
+    STATISTICS Statistics;
     PDEVICE_OBJECT DeviceObject;
     PKINTERRUPT InterruptObject;
     CONTROLLER Controller;
-    KSPIN_LOCK Lock;
-    STATISTICS Statistics;
     EX_RUNDOWN_REF Connected;
     ULONG DpcRuns;
     ULONG Drained;

@@ -32,7 +32,7 @@
 //! Facts 1 to 5 of the crate, and of this module:
 //!
 //! 16. **Handle.** A key's handle is a kernel handle, open while the closure runs that the
-//!    key is lent to, and known to nobody else.
+//!     key is lent to, and known to nobody else.
 //!
 //! # Not here
 //!

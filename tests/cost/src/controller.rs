@@ -3,7 +3,7 @@
 
 use dirql::{
     interrupt::{Claim, ServiceRoutine},
-    io_mem::IoMem,
+    io_mem::{IoMem, ReadOnly, Register, WriteOnly},
     irql::{Dirql, Passive},
     resources::MemoryResource,
     status::Result,
@@ -11,9 +11,9 @@ use dirql::{
 
 /// Bytes of the registers.
 const LENGTH: usize = 0x68;
-const CAUSES: usize = 0x24;
-const RAISE: usize = 0x60;
-const ACKNOWLEDGE: usize = 0x64;
+const CAUSES: Register<LENGTH, 0x24, u32, ReadOnly> = Register::new();
+const RAISE: Register<LENGTH, 0x60, u32, WriteOnly> = Register::new();
+const ACKNOWLEDGE: Register<LENGTH, 0x64, u32, WriteOnly> = Register::new();
 
 /// The registers, and what the ISR has seen.
 #[derive(Debug)]
@@ -35,13 +35,13 @@ impl Controller {
     /// Has the device interrupt.
     pub(crate) fn raise(&mut self, causes: u32) {
         self.last = causes;
-        self.registers.write32(RAISE, causes);
+        self.registers.write(RAISE, causes);
     }
 
     /// Has it stop.
     pub(crate) fn acknowledge(&mut self, causes: u32) {
         self.last = causes;
-        self.registers.write32(ACKNOWLEDGE, causes);
+        self.registers.write(ACKNOWLEDGE, causes);
     }
 
     /// Takes what the ISR has saved.
@@ -52,11 +52,11 @@ impl Controller {
 
 impl ServiceRoutine for Controller {
     fn service(&mut self, _irql: &mut Dirql) -> Claim {
-        let causes = self.registers.read32(CAUSES);
+        let causes = self.registers.read(CAUSES);
         if causes == 0 {
             return Claim::NotOurs;
         }
-        self.registers.write32(ACKNOWLEDGE, causes);
+        self.registers.write(ACKNOWLEDGE, causes);
         self.pending |= causes;
         Claim::OursRequestDpc
     }

@@ -37,9 +37,9 @@
 //! Facts 1 to 5 of the crate, and of this module:
 //!
 //! 19. **Mapped.** The first `LENGTH` bytes from `base` are mapped from `map` until the
-//!    drop of the one owner. Forgetting the owner leaves them mapped for good.
+//!     drop of the one owner. Forgetting the owner leaves them mapped for good.
 //! 20. **Inside.** A [`Register`] is made by [`Register::new`] alone, which does not compile
-//!    unless offset and width lie in `LENGTH` bytes and the offset is aligned.
+//!     unless offset and width lie in `LENGTH` bytes and the offset is aligned.
 //!
 //! # Not here
 //!

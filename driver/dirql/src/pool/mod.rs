@@ -26,10 +26,10 @@
 //! Facts 1 to 5 of the crate, and of this module:
 //!
 //! 17. **One owner.** A block is owned by the one `PoolBox` or `PoolVec` that allocated
-//!    it and freed by its drop alone. Forgetting the owner leaks the block, and nothing
-//!    else: nobody has its address.
+//!     it and freed by its drop alone. Forgetting the owner leaks the block, and nothing
+//!     else: nobody has its address.
 //! 18. **Room.** A block has the size of the layout that it was asked for, and the
-//!    alignment of pool, 16 bytes, which is checked at compile time to be enough.
+//!     alignment of pool, 16 bytes, which is checked at compile time to be enough.
 //!
 //! # Not here
 //!

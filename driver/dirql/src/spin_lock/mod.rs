@@ -32,10 +32,10 @@
 //! Fact 5 of the crate, and of this module:
 //!
 //! 13. **Exclusion.** A spin lock that is held is not acquired, by its holder neither:
-//!    whoever asks spins until it is released ("Preventing Errors and Deadlocks While Using
-//!    Spin Locks": a second acquisition by the holder is a deadlock). So whoever has come
-//!    past the acquisition is alone with the data. On x64 the word is taken on one processor
-//!    too.
+//!     whoever asks spins until it is released ("Preventing Errors and Deadlocks While Using
+//!     Spin Locks": a second acquisition by the holder is a deadlock). So whoever has come
+//!     past the acquisition is alone with the data. On x64 the word is taken on one processor
+//!     too.
 //!
 //! # Not here
 //!

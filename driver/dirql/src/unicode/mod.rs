@@ -16,9 +16,9 @@
 //! Facts 1 to 5 of the crate, and of this module:
 //!
 //! 14. **Length.** A string has at most [`UnicodeStr::LONGEST`] characters, so its length in
-//!    bytes fits into the kernel's 16 bits.
+//!     bytes fits into the kernel's 16 bits.
 //! 15. **Nobody writes.** The kernel takes strings by mutable pointers, but writes to none
-//!    of those that this crate passes: each is documented as input.
+//!     of those that this crate passes: each is documented as input.
 
 mod owned;
 
