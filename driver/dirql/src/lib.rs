@@ -96,6 +96,9 @@
 #[cfg(not(windows))]
 extern crate std;
 
+#[doc = include_str!("../GUIDE.md")]
+pub mod guide {}
+
 pub mod device;
 mod device_interface;
 pub mod device_property;

@@ -74,13 +74,15 @@ pub(crate) fn verdicts(workspace: &Workspace) -> anyhow::Result<Vec<Verdict>> {
     let made = build::unshipped_driver("cost")?;
     let rust = Code::read(&made.join("cost.dll"), &made.join("cost.pdb"))?;
     let c = reference::build(workspace)?;
-    Ok(PAIRS
-        .iter()
-        .map(|pair| Verdict {
-            name: pair.what.to_owned(),
-            result: compare(pair, &rust, &c),
-        })
-        .collect())
+    let guide = Verdict {
+        name: "the guide's C compiles".to_owned(),
+        result: reference::check_guide(workspace),
+    };
+    let pairs = PAIRS.iter().map(|pair| Verdict {
+        name: pair.what.to_owned(),
+        result: compare(pair, &rust, &c),
+    });
+    Ok(pairs.chain([guide]).collect())
 }
 
 fn compare(pair: &Pair, rust: &Code, c: &Code) -> anyhow::Result<String> {

@@ -1,7 +1,9 @@
 //! The C side: `tests/cost/reference.c`, compiled by clang for the target of the
 //! drivers and linked as one.
 
-use std::{path::Path, process::Command};
+use std::{ffi::OsString, path::Path, process::Command};
+
+use anyhow::{Context as _, ensure};
 
 use super::code::Code;
 use crate::{command, toolchain::Target, wdk_stand_in, workspace, workspace::Workspace};
@@ -21,6 +23,24 @@ pub(super) fn build(workspace: &Workspace) -> anyhow::Result<Code> {
     Code::read(&image, &image.with_extension("pdb"))
 }
 
+/// Fails unless the guide's driver in C compiles.
+pub(super) fn check_guide(workspace: &Workspace) -> anyhow::Result<String> {
+    let guide = workspace.root().join("driver/dirql/GUIDE.md");
+    let text = String::from_utf8(workspace::read(&guide)?).context("the guide is not UTF-8")?;
+    let blocks: Vec<&str> = text
+        .split("\n```c\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("\n```\n").next())
+        .collect();
+    ensure!(!blocks.is_empty(), "{} has no C", guide.display());
+    let source = workspace.target().join("cost/guide.c");
+    let code = blocks.join("\n") + "\n";
+    workspace::write_if_changed(&source, code.as_bytes())?;
+    let wdk = wdk_stand_in::content_root(workspace)?;
+    compile(&wdk, &source, &source.with_extension("obj"))?;
+    Ok(format!("{} lines", code.lines().count()))
+}
+
 fn compile(wdk: &Path, source: &Path, object: &Path) -> anyhow::Result<()> {
     let mut clang = Command::new("clang");
     clang.arg(format!("--target={}", Target::Kernel.triple()));
@@ -32,6 +52,9 @@ fn compile(wdk: &Path, source: &Path, object: &Path) -> anyhow::Result<()> {
         "-ffreestanding",
         "-Wall",
         "-Wextra",
+        "-Werror",
+        // An unused argument of a callback has no name in newer C only.
+        "-Wno-unused-parameter",
     ]);
     clang.args(DEFINITIONS.map(|name| format!("-D{name}")));
     for folder in wdk_stand_in::include_folders(wdk)? {
@@ -42,7 +65,7 @@ fn compile(wdk: &Path, source: &Path, object: &Path) -> anyhow::Result<()> {
 }
 
 fn link(wdk: &Path, object: &Path, image: &Path) -> anyhow::Result<()> {
-    let mut out = std::ffi::OsString::from("/OUT:");
+    let mut out = OsString::from("/OUT:");
     out.push(image);
     command::run(
         Command::new("lld-link")
