@@ -108,6 +108,9 @@ impl<E> Device<E> {
 
     /// The extension, pinned: it stays where it is until REMOVE drops it, fact 1. What
     /// the kernel keeps the address of is used through a projection of this.
+    ///
+    /// # IRQL
+    /// Any.
     pub fn pinned(&self) -> Pin<&E> {
         // SAFETY: (Pointer) never moved and dropped in place, fact 1.
         unsafe { Pin::new_unchecked(&self.extension) }

@@ -44,6 +44,9 @@ pub(crate) type IoTimerRoutine = unsafe extern "C" fn(*mut sys::DEVICE_OBJECT, s
 /// An IoTimer routine.
 pub trait IoTimer: Driver {
     /// About a second has passed. Runs on any processor.
+    ///
+    /// # IRQL
+    /// DISPATCH_LEVEL.
     fn io_timer(device: &Device<Self>, irql: &mut Dispatch);
 }
 

@@ -98,6 +98,9 @@ impl Dispatch {
 
 impl UpToDispatch {
     /// Looks at the level once; a [`Passive`] token if it is PASSIVE_LEVEL.
+    ///
+    /// # IRQL
+    /// Any.
     pub fn try_passive(&mut self) -> Option<PassiveGuard<'_>> {
         (current() == PASSIVE_LEVEL).then(|| PassiveGuard {
             // SAFETY: (IRQL) the level was read just now, and only a call that takes the
@@ -118,6 +121,9 @@ pub struct PassiveGuard<'a> {
 
 impl PassiveGuard<'_> {
     /// The token.
+    ///
+    /// # IRQL
+    /// Any.
     pub fn token(&mut self) -> &mut Passive {
         &mut self.token
     }
@@ -128,6 +134,9 @@ mod sealed {
 
     pub trait Level {
         /// The spin locks whose closures this token is inside of.
+        ///
+        /// # IRQL
+        /// Any.
         fn held(&self) -> Held {
             Held::NONE
         }
@@ -191,6 +200,9 @@ pub trait MayWait: sealed::Level {}
 impl MayWait for Passive {}
 
 /// Runs `f` at DISPATCH_LEVEL. Wraps `KeRaiseIrql`, `KeLowerIrql`.
+///
+/// # IRQL
+/// At most DISPATCH_LEVEL.
 pub fn at_dispatch<I: AtMostDispatch, R>(irql: &mut I, f: impl FnOnce(&mut Dispatch) -> R) -> R {
     // SAFETY: (IRQL) the token says that the level is at most DISPATCH_LEVEL, so this never
     // lowers it, facts 5 and 10.

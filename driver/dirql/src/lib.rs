@@ -33,6 +33,15 @@
 //! A driver implements [`driver::Driver`] for its device extension and names it in
 //! [`driver_entry!`]; see the `edu` crate beside this one for a complete one.
 //!
+//! # How to read these pages
+//!
+//! "Wraps `KeSetEvent`" names the routine that an item is in C, and with it the page of
+//! that name in the Windows driver reference, on which the item rests; "Is `IoRequestDpc`"
+//! says that the item does what that macro or inline function does. Titles in quotation
+//! marks are pages of the kernel-mode architecture guide. `# IRQL` says where an item may be
+//! called; where it takes a token, the compiler sees to it. No item returns with a lock
+//! held; a closure or a callback runs with the locks that its item names, and with no other.
+//!
 //! # Soundness
 //!
 //! The facts that `SAFETY` comments lean on, by number:

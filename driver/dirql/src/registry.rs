@@ -84,6 +84,9 @@ impl<'a> ServiceKey<'a> {
     }
 
     /// Its path.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn path(&self) -> UnicodeStr<'a> {
         self.path

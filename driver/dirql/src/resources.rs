@@ -25,12 +25,18 @@ pub struct MemoryResource<'a> {
 
 impl MemoryResource<'_> {
     /// Physical address of the first byte.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn start(&self) -> u64 {
         self.start
     }
 
     /// Length in bytes.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn length(&self) -> u64 {
         self.length
@@ -75,6 +81,9 @@ impl<'a> Resources<'a> {
 
     /// The `index`-th memory range, from zero.
     ///
+    /// # IRQL
+    /// Any.
+    ///
     /// # Errors
     /// STATUS_DEVICE_CONFIGURATION_ERROR if there is none.
     pub fn memory(&self, index: usize) -> Result<MemoryResource<'a>> {
@@ -85,6 +94,9 @@ impl<'a> Resources<'a> {
     }
 
     /// The first interrupt.
+    ///
+    /// # IRQL
+    /// Any.
     ///
     /// # Errors
     /// STATUS_DEVICE_CONFIGURATION_ERROR if there is none.

@@ -105,6 +105,9 @@ impl From<NtError> for NTSTATUS {
 impl NtError {
     /// The error with this status; `None` if the status does not say that something failed.
     ///
+    /// # IRQL
+    /// Any.
+    ///
     /// ```
     /// use dirql::status::NtError;
     ///
@@ -121,6 +124,9 @@ impl NtError {
     }
 
     /// The status as the kernel writes it.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn status(self) -> NTSTATUS {
         self.0

@@ -13,6 +13,9 @@ pub struct Ticks100ns(pub u64);
 
 impl Ticks100ns {
     /// So many milliseconds.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn from_ms(milliseconds: u32) -> Self {
         // Widening; the product of 32 and 14 bits fits.
@@ -41,6 +44,9 @@ impl SystemTime100ns {
     }
 
     /// This much later, or the end of time.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn later(self, span: Ticks100ns) -> Self {
         Self(self.0.saturating_add(span.0))
@@ -58,6 +64,9 @@ pub enum Due {
 
 impl Due {
     /// So many milliseconds from now.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn after_ms(milliseconds: u32) -> Self {
         Self::After(Ticks100ns::from_ms(milliseconds))

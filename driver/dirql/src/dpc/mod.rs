@@ -120,6 +120,9 @@ pub trait CustomDpc: 'static {
 
     /// Runs after one or more requests, maybe on two processors at once. Keep it below 100
     /// microseconds; see "Guidelines for Writing DPC Routines".
+    ///
+    /// # IRQL
+    /// DISPATCH_LEVEL.
     fn run(device: &Device<Self::Extension>, irql: &mut Dispatch);
 }
 
@@ -140,6 +143,9 @@ impl<R: CustomDpc> Default for Dpc<R> {
 
 impl<R: CustomDpc> Dpc<R> {
     /// A DPC that cannot be queued yet.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -209,6 +215,9 @@ impl<R: CustomDpc> Dpc<R> {
 
     /// Proof that it can be queued, for what does so on the driver's behalf; `None` if it
     /// cannot.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub fn ready(self: Pin<&Self>) -> Option<Ready<'_>> {
         let inner = &self.get_ref().inner;

@@ -46,6 +46,9 @@ impl Default for Placement {
 
 impl Placement {
     /// What KeInitializeDpc leaves: medium importance, the processor that queues it.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -56,6 +59,9 @@ impl Placement {
 
     /// With this importance. For a threaded DPC it decides between the two ends of the
     /// queue only.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn with_importance(mut self, importance: Importance) -> Self {
         self.importance = importance;
@@ -63,6 +69,9 @@ impl Placement {
     }
 
     /// On this processor.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn with_target(mut self, target: Target) -> Self {
         self.target = target;

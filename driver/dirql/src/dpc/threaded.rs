@@ -18,6 +18,9 @@ pub trait CustomThreadedDpc: 'static {
     /// Runs after one or more requests, at PASSIVE_LEVEL or DISPATCH_LEVEL, maybe on two
     /// processors at once. It is preempted by ordinary DPCs and by no thread, so it is to be
     /// as short as those.
+    ///
+    /// # IRQL
+    /// PASSIVE_LEVEL, or DISPATCH_LEVEL where threaded DPCs are turned off.
     fn run(device: &Device<Self::Extension>, irql: &mut irql::Threaded);
 }
 
@@ -39,6 +42,9 @@ impl<R: CustomThreadedDpc> Default for ThreadedDpc<R> {
 
 impl<R: CustomThreadedDpc> ThreadedDpc<R> {
     /// A threaded DPC that cannot be queued yet.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn new() -> Self {
         Self {

@@ -80,6 +80,9 @@ unsafe impl<const LENGTH: usize> Send for IoMem<LENGTH> {}
 impl<const LENGTH: usize> IoMem<LENGTH> {
     /// Maps the range.
     ///
+    /// # IRQL
+    /// PASSIVE_LEVEL.
+    ///
     /// # Errors
     /// STATUS_DEVICE_CONFIGURATION_ERROR if the device has less memory than `LENGTH`,
     /// STATUS_INSUFFICIENT_RESOURCES if the kernel cannot map it.
@@ -165,6 +168,9 @@ impl<const LENGTH: usize> IoMem<LENGTH> {
     }
 
     /// Reads a 32-bit register; see [`read_at`](Self::read_at).
+    ///
+    /// # IRQL
+    /// Any.
     #[inline]
     #[must_use]
     pub fn read32(&self, offset: usize) -> u32 {
@@ -172,6 +178,9 @@ impl<const LENGTH: usize> IoMem<LENGTH> {
     }
 
     /// Writes a 32-bit register; see [`write_at`](Self::write_at).
+    ///
+    /// # IRQL
+    /// Any.
     #[inline]
     pub fn write32(&mut self, offset: usize, value: u32) {
         self.write_at(offset, value);

@@ -12,6 +12,9 @@ pub struct Register<const LENGTH: usize, const OFFSET: usize, W, A> {
 
 impl<const LENGTH: usize, const OFFSET: usize, W: Width, A> Register<LENGTH, OFFSET, W, A> {
     /// The register; what is misaligned or past the end of the block does not compile.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn new() -> Self {
         const {

@@ -61,6 +61,9 @@ pub struct Tag(u32);
 impl Tag {
     /// The tag with these characters, in the order in which they are shown. Pool takes
     /// printable ASCII only; anything else becomes a question mark.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn new(name: [u8; 4]) -> Self {
         const fn printable(byte: u8) -> u8 {

@@ -38,6 +38,9 @@ unsafe impl<T: Sync> Sync for PoolVec<T> {}
 
 impl<T> PoolVec<T> {
     /// An array without room.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn new(tag: Tag) -> Self {
         const {
@@ -87,6 +90,9 @@ impl<T> PoolVec<T> {
     /// Appends a value if there is room for it, else hands it back. Allocates nothing,
     /// so a critical section may do it.
     ///
+    /// # IRQL
+    /// Any.
+    ///
     /// # Errors
     /// The value, if there is no room.
     pub fn push_within_capacity(&mut self, value: T) -> core::result::Result<(), T> {
@@ -102,6 +108,9 @@ impl<T> PoolVec<T> {
     }
 
     /// Takes the last value out.
+    ///
+    /// # IRQL
+    /// Any.
     pub fn pop(&mut self) -> Option<T> {
         let (Some(block), Some(last)) = (self.block, self.length.checked_sub(1)) else {
             return None;
@@ -115,6 +124,9 @@ impl<T> PoolVec<T> {
     }
 
     /// Drops all values but the first `length`.
+    ///
+    /// # IRQL
+    /// Any.
     pub fn truncate(&mut self, length: usize) {
         while self.length > length {
             drop(self.pop());
@@ -122,11 +134,17 @@ impl<T> PoolVec<T> {
     }
 
     /// Drops all values; the room stays.
+    ///
+    /// # IRQL
+    /// Any.
     pub fn clear(&mut self) {
         self.truncate(0);
     }
 
     /// How many values there is room for without another allocation.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn capacity(&self) -> usize {
         self.capacity

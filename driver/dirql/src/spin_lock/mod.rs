@@ -70,11 +70,17 @@ unsafe impl<T: Send> Sync for SpinLock<T> {}
 
 impl<T> SpinLock<T> {
     /// A free lock. A zeroed `KSPIN_LOCK` is what KeInitializeSpinLock makes.
+    ///
+    /// # IRQL
+    /// Any.
     pub const fn new(data: T) -> Self {
         Self::with_checks(Checks::new(None), data)
     }
 
     /// A free lock with a place in the order of acquisition, which debug builds check.
+    ///
+    /// # IRQL
+    /// Any.
     pub const fn ranked(rank: LockRank, data: T) -> Self {
         Self::with_checks(Checks::new(Some(rank)), data)
     }

@@ -24,11 +24,17 @@ unsafe impl<T: Send> Sync for QueuedSpinLock<T> {}
 
 impl<T> QueuedSpinLock<T> {
     /// A free lock. A zeroed `KSPIN_LOCK` is what KeInitializeSpinLock makes.
+    ///
+    /// # IRQL
+    /// Any.
     pub const fn new(data: T) -> Self {
         Self::with_checks(Checks::new(None), data)
     }
 
     /// A free lock with a place in the order of acquisition, which debug builds check.
+    ///
+    /// # IRQL
+    /// Any.
     pub const fn ranked(rank: LockRank, data: T) -> Self {
         Self::with_checks(Checks::new(Some(rank)), data)
     }

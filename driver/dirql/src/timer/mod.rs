@@ -95,6 +95,9 @@ pub trait CustomTimerDpc: 'static {
     type Extension: 'static;
 
     /// The timer has expired. Runs on any processor.
+    ///
+    /// # IRQL
+    /// DISPATCH_LEVEL.
     fn expired(device: &Device<Self::Extension>, irql: &mut Dispatch);
 }
 
@@ -137,6 +140,9 @@ impl<R: CustomTimerDpc> Default for Timer<R> {
 
 impl<R: CustomTimerDpc> Timer<R> {
     /// A timer that cannot be started yet.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn new() -> Self {
         Self {

@@ -64,6 +64,9 @@ impl<'a> UnicodeStr<'a> {
 
     /// A string of these characters.
     ///
+    /// # IRQL
+    /// Any.
+    ///
     /// # Errors
     /// STATUS_NAME_TOO_LONG if there are more than [`LONGEST`](Self::LONGEST).
     pub const fn new(units: &'a [u16]) -> Result<Self> {
@@ -84,18 +87,27 @@ impl<'a> UnicodeStr<'a> {
     }
 
     /// Its characters.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn units(self) -> &'a [u16] {
         self.units
     }
 
     /// How many characters it has, in units of 16 bits.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn len(self) -> usize {
         self.units.len()
     }
 
     /// Whether it has no characters.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.units.is_empty()

@@ -31,6 +31,9 @@ impl UnicodeString {
     }
 
     /// The string.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub fn as_str(&self) -> UnicodeStr<'_> {
         UnicodeStr::of_constant(&self.0)
@@ -56,6 +59,9 @@ impl UnicodeStrings {
     }
 
     /// The strings, in order.
+    ///
+    /// # IRQL
+    /// Any.
     pub fn iter(&self) -> impl Iterator<Item = UnicodeStr<'_>> {
         self.0
             .split(|unit| *unit == 0)
