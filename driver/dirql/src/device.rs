@@ -13,6 +13,7 @@ use crate::{
     irql::Passive,
     object_table::{ObjectTable, Registered},
     pnp::PnpState,
+    power::PowerRecord,
     remove_lock::RemoveLock,
     start_io::PacketQueue,
     status::Result,
@@ -44,6 +45,7 @@ pub(crate) struct Header {
     remove_lock: RemoveLock,
     state: PnpState,
     packets: PacketQueue,
+    power: PowerRecord,
     objects: ObjectTable,
     io_timer: IoTimerState,
     /// Registered in AddDevice, before any other routine runs; `None` if the driver
@@ -84,6 +86,7 @@ impl<E> Device<E> {
                 remove_lock: RemoveLock::new(),
                 state: PnpState::new(),
                 packets: PacketQueue::new(),
+                power: PowerRecord::new(),
                 objects: ObjectTable::new(),
                 io_timer: IoTimerState::new(),
                 interface: UnsafeCell::new(None),
@@ -166,6 +169,10 @@ impl Header {
 
     pub(crate) const fn packets(&self) -> &PacketQueue {
         &self.packets
+    }
+
+    pub(crate) const fn power(&self) -> &PowerRecord {
+        &self.power
     }
 
     pub(crate) const fn objects(&self) -> &ObjectTable {

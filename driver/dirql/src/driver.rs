@@ -7,6 +7,7 @@ use crate::{
     io_timer::{self, IoTimer, IoTimerRoutine},
     irp::{Dispatched, Irp},
     irql::{Dispatch, Passive, UpToDispatch},
+    power::{self, Power},
     registry::ServiceKey,
     resources::Resources,
     start_io::{Packet, StartIo},
@@ -19,8 +20,8 @@ use crate::{
 /// PnP and the plumbing of IRPs are done by this crate: a device is started after the
 /// drivers below have started it, packets are held while it is stopped, and its
 /// extension goes away only after the kernel has let go of everything. Power requests
-/// are passed down and nothing more: such a driver is not yet one for a machine that
-/// sleeps.
+/// are passed down and nothing more unless the driver implements [`Power`] and says so in
+/// its [`Routines`]: without it, it is no driver for a machine that sleeps.
 pub trait Driver: Sized + Send + Sync + 'static {
     /// The optional routines that this driver has.
     const ROUTINES: Routines<Self>;
@@ -101,6 +102,7 @@ pub struct Routines<E: Driver> {
     pub(crate) resume: Option<fn(&Device<E>, &mut Passive)>,
     pub(crate) dpc_for_isr: Option<thunks::DpcRoutine>,
     pub(crate) io_timer: Option<IoTimerRoutine>,
+    pub(crate) power: Option<thunks::DispatchRoutine>,
 }
 
 impl<E: Driver> Default for Routines<E> {
@@ -118,6 +120,7 @@ impl<E: Driver> Routines<E> {
             resume: None,
             dpc_for_isr: None,
             io_timer: None,
+            power: None,
         }
     }
 
@@ -154,6 +157,16 @@ impl<E: Driver> Routines<E> {
 
     pub(crate) const fn has_io_timer(&self) -> bool {
         self.io_timer.is_some()
+    }
+
+    /// The driver is the power policy owner of its device, which can sleep.
+    #[must_use]
+    pub const fn power(mut self) -> Self
+    where
+        E: Power,
+    {
+        self.power = Some(power::dispatch::<E>);
+        self
     }
 
     pub(crate) const fn has_dpc_for_isr(&self) -> bool {

@@ -25,7 +25,7 @@ use crate::{
 
 pub(crate) const SL_PENDING_RETURNED: u8 = 1;
 /// `STATUS_PENDING`.
-const STATUS_PENDING: sys::NTSTATUS = 0x103;
+pub(crate) const STATUS_PENDING: sys::NTSTATUS = 0x103;
 const METHOD_MASK: u32 = 3;
 const METHOD_BUFFERED: u32 = 0;
 const METHOD_NEITHER: u32 = 3;

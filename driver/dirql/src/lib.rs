@@ -121,6 +121,7 @@ pub mod irql;
 mod object_table;
 mod pnp;
 pub mod pool;
+pub mod power;
 pub mod processor;
 pub mod registry;
 mod remove_lock;

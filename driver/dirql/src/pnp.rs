@@ -21,6 +21,7 @@ use crate::{
     driver::{Driver, Stop},
     irp::Irp,
     irql::Passive,
+    power,
     resources::Resources,
     status::{NtError, Result, status_of},
     sys, thunks,
@@ -70,6 +71,16 @@ impl PnpState {
     fn recall(&self) {
         let before = self.before.load(Ordering::Relaxed);
         self.now.store(before, Ordering::Release);
+    }
+
+    /// Whether the driver has the device's hardware in its hands.
+    pub(crate) fn has_hardware(&self) -> bool {
+        self.is(State::Started) || self.is(State::StopPending) || self.is(State::RemovePending)
+    }
+
+    /// Whether packets go to a device that is in D0.
+    pub(crate) fn runs_packets(&self) -> bool {
+        self.is(State::Started) || self.is(State::RemovePending)
     }
 
     /// Whether a handle may be opened now.
@@ -153,20 +164,14 @@ fn change_state<E: Driver>(
                 header.packets().pause(irql);
             }
         }
-        sys::IRP_MN_STOP_DEVICE => {
-            stop(device, irql, Stop::Rebalance);
-            state.set(State::Stopped);
-        }
+        sys::IRP_MN_STOP_DEVICE => stop(device, irql, State::Stopped, Stop::Rebalance),
         sys::IRP_MN_QUERY_REMOVE_DEVICE => {
             if !state.is(State::RemovePending) {
                 state.remember();
                 state.set(State::RemovePending);
             }
         }
-        _ => {
-            state.set(State::Gone);
-            stop(device, irql, Stop::SurpriseRemoval);
-        }
+        _ => stop(device, irql, State::Gone, Stop::SurpriseRemoval),
     }
     succeed_and_forward(header, irp)
 }
@@ -180,17 +185,23 @@ fn start<E: Driver>(device: &Device<E>, irql: &mut Passive, irp: Irp) -> sys::NT
     }
     // Other resources for a device that runs: the old ones go first.
     if header.state().is(State::Started) {
-        stop(device, irql, Stop::Rebalance);
+        stop(device, irql, State::Stopped, Stop::Rebalance);
     }
-    let result = start_with(device, irql, &irp);
-    match result {
-        Ok(()) => {
-            header.state().set(State::Started);
-            if let Some(resume) = E::ROUTINES.resume {
-                resume(device, irql);
-            }
+    let result = header.power().exclusive(irql, |irql| {
+        start_with(device, irql, &irp)?;
+        header.state().set(State::Started);
+        if E::ROUTINES.power.is_some() {
+            power::started(header, irql);
         }
-        Err(_) => stop(device, irql, Stop::Remove),
+        if let Some(resume) = E::ROUTINES.resume {
+            resume(device, irql);
+        }
+        Ok(())
+    });
+    if result.is_err() {
+        header.power().exclusive(irql, |irql| {
+            take_out_of_service(device, irql, Stop::Remove);
+        });
     }
     complete(irql, irp, result)
 }
@@ -203,9 +214,17 @@ fn start_with<E: Driver>(device: &Device<E>, irql: &mut Passive, irp: &Irp) -> R
     device.header().show_interface(irql, true)
 }
 
-/// Takes the device out of service: packets are held or fail, the driver lets go of
-/// the hardware.
-fn stop<E: Driver>(device: &Device<E>, irql: &mut Passive, why: Stop) {
+/// Takes the device out of service, asleep or not: packets are held or fail, the driver
+/// lets go of the hardware.
+fn stop<E: Driver>(device: &Device<E>, irql: &mut Passive, state: State, why: Stop) {
+    let header = device.header();
+    header.power().exclusive(irql, |irql| {
+        header.state().set(state);
+        take_out_of_service(device, irql, why);
+    });
+}
+
+fn take_out_of_service<E: Driver>(device: &Device<E>, irql: &mut Passive, why: Stop) {
     let header = device.header();
     match why {
         Stop::Rebalance => header.packets().pause(irql),
@@ -216,6 +235,7 @@ fn stop<E: Driver>(device: &Device<E>, irql: &mut Passive, why: Stop) {
     if let Some(packet) = E::stop_device(device, irql, why) {
         header.hold_packet(irql, packet);
     }
+    header.power().stopped();
     if why != Stop::Rebalance {
         // A failure leaves the interface as it is: nothing more can be done about it
         // on the way out, and these requests may not fail.
@@ -226,12 +246,18 @@ fn stop<E: Driver>(device: &Device<E>, irql: &mut Passive, why: Stop) {
 fn cancel_stop<E: Driver>(device: &Device<E>, irql: &mut Passive, irp: Irp) -> sys::NTSTATUS {
     let header = device.header();
     let irp = forward_and_ignore(header, irql, irp);
-    if header.state().is(State::StopPending) {
+    header.power().exclusive(irql, |irql| {
+        if !header.state().is(State::StopPending) {
+            return;
+        }
         header.state().set(State::Started);
-        if let Some(resume) = E::ROUTINES.resume {
+        // The packets of a device that sleeps go on when it is awake.
+        if let Some(resume) = E::ROUTINES.resume
+            && !header.power().is_asleep()
+        {
             resume(device, irql);
         }
-    }
+    });
     complete(irql, irp, Ok(()))
 }
 
@@ -247,8 +273,7 @@ fn cancel_remove(header: &Header, irql: &mut Passive, irp: Irp) -> sys::NTSTATUS
 fn remove<E: Driver>(device: &Device<E>, irql: &mut Passive, irp: Irp) -> sys::NTSTATUS {
     let header = device.header();
     if !header.state().is(State::Gone) {
-        header.state().set(State::Gone);
-        stop(device, irql, Stop::Remove);
+        stop(device, irql, State::Gone, Stop::Remove);
     }
     let object = header.object();
     let irp = irp.into_raw();
@@ -266,7 +291,7 @@ fn remove<E: Driver>(device: &Device<E>, irql: &mut Passive, irp: Irp) -> sys::N
 /// # Safety
 /// The extension was written, no IRP is at the device, and no reference to the
 /// extension is used afterwards.
-pub(crate) unsafe fn delete<E>(irql: &mut Passive, object: *mut sys::DEVICE_OBJECT) {
+pub(crate) unsafe fn delete<E: Driver>(irql: &mut Passive, object: *mut sys::DEVICE_OBJECT) {
     // SAFETY: (Pointer) the contract.
     let device = unsafe { Device::<E>::of(object) };
     // SAFETY: (Pointer) the extension is alive until it is dropped below.
@@ -275,6 +300,10 @@ pub(crate) unsafe fn delete<E>(irql: &mut Passive, object: *mut sys::DEVICE_OBJE
     // SAFETY: (IRQL) the token says PASSIVE_LEVEL. Nothing queues a DPC of this device any
     // more: its interrupts and timers are gone.
     unsafe { sys::KeFlushQueuedDpcs() };
+    if E::ROUTINES.power.is_some() {
+        // SAFETY: (Caller) the contract: no IRP is at the device, fact 35.
+        unsafe { device.header().power().free(irql) };
+    }
     let lower = device.header().lower();
     if !lower.is_null() {
         // SAFETY: (IRQL) as above. (Caller) the device is attached to `lower`, once.
@@ -299,7 +328,7 @@ pub(crate) fn forward(header: &Header, irp: Irp) -> sys::NTSTATUS {
 }
 
 /// Passes a handled IRP down with STATUS_SUCCESS.
-fn succeed_and_forward(header: &Header, irp: Irp) -> sys::NTSTATUS {
+pub(crate) fn succeed_and_forward(header: &Header, irp: Irp) -> sys::NTSTATUS {
     let irp = irp.into_raw();
     // SAFETY: as in `forward`.
     let status = unsafe { call_below(header, irp, Some(0)) };

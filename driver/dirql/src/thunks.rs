@@ -20,6 +20,9 @@ pub(crate) type StartIoRoutine = unsafe extern "C" fn(*mut sys::DEVICE_OBJECT, *
 pub(crate) type DpcRoutine =
     unsafe extern "C" fn(*mut sys::KDPC, sys::PVOID, sys::PVOID, sys::PVOID);
 
+pub(crate) type DispatchRoutine =
+    unsafe extern "C" fn(*mut sys::DEVICE_OBJECT, *mut sys::IRP) -> sys::NTSTATUS;
+
 const FILE_DEVICE_UNKNOWN: u32 = 0x22;
 const FILE_DEVICE_SECURE_OPEN: u32 = 0x100;
 const DO_BUFFERED_IO: u32 = 0x4;
@@ -63,7 +66,7 @@ pub unsafe fn initialize<E: Driver>(
         (sys::IRP_MJ_CLOSE, Some(succeed)),
         (sys::IRP_MJ_DEVICE_CONTROL, Some(device_control::<E>)),
         (sys::IRP_MJ_PNP, Some(pnp::dispatch::<E>)),
-        (sys::IRP_MJ_POWER, Some(pass_down)),
+        (sys::IRP_MJ_POWER, E::ROUTINES.power.or(Some(pass_down))),
         (sys::IRP_MJ_SYSTEM_CONTROL, Some(pass_down)),
     ];
     for (major, routine) in routines {
@@ -112,6 +115,16 @@ fn add_device_at_passive<E: Driver>(
     // nobody knows the device object yet.
     unsafe { place.write(Device::new(object, physical, extension)) };
     let attached = attach::<E>(irql, object, place.cast());
+    let attached = attached.and_then(|()| {
+        if E::ROUTINES.power.is_none() {
+            return Ok(());
+        }
+        // SAFETY: (Pointer) the extension was written above; no IRP comes before the end of
+        // this routine, fact 1.
+        let header = unsafe { &*place.cast::<Header>() };
+        // SAFETY: (Caller) the device object of that header, which REMOVE deletes last, fact 3.
+        unsafe { header.power().allocate(irql, object) }
+    });
     // A class that cannot be registered fails AddDevice: user mode could not find
     // the device.
     let result = attached.and_then(|()| match &E::INTERFACE {
@@ -278,7 +291,7 @@ fn dispatch<E>(
     }
 }
 
-/// IRP_MJ_POWER, IRP_MJ_SYSTEM_CONTROL: not handled here, so the driver below gets
+/// IRP_MJ_SYSTEM_CONTROL, and IRP_MJ_POWER of a driver without power: not handled here, so the driver below gets
 /// them as they came.
 unsafe extern "C" fn pass_down(
     object: *mut sys::DEVICE_OBJECT,

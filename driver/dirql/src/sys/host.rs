@@ -22,6 +22,8 @@
 use core::ffi::c_void;
 use std::cell::Cell;
 
+use super::{CompletionRoutine, RequestPowerComplete};
+
 pub(crate) type BOOLEAN = u8;
 pub(crate) type CCHAR = i8;
 /// Of a bug check.
@@ -37,6 +39,11 @@ type ServiceRoutine = Option<unsafe extern "C" fn(*mut KINTERRUPT, PVOID) -> BOO
 type MessageServiceRoutine = Option<unsafe extern "C" fn(*mut KINTERRUPT, PVOID, u32) -> BOOLEAN>;
 type StartIoRoutine = Option<unsafe extern "C" fn(*mut DEVICE_OBJECT, *mut IRP)>;
 type DeferredRoutine = Option<unsafe extern "C" fn(*mut KDPC, PVOID, PVOID, PVOID)>;
+type WorkItemRoutine = Option<unsafe extern "C" fn(*mut DEVICE_OBJECT, PVOID)>;
+pub(crate) type DEVICE_POWER_STATE = i32;
+pub(crate) type SYSTEM_POWER_STATE = i32;
+pub(crate) type POWER_STATE_TYPE = i32;
+pub(crate) type WORK_QUEUE_TYPE = i32;
 type SynchronizeRoutine = Option<unsafe extern "C" fn(PVOID) -> BOOLEAN>;
 
 pub(crate) const KERNEL_MODE: CCHAR = 0;
@@ -132,7 +139,10 @@ structures! {
     pub(crate) struct IO_STACK_LOCATION {
         MajorFunction: u8, MinorFunction: u8, Control: u8, Parameters: Parameters,
         DeviceObject: *mut DEVICE_OBJECT, FileObject: *mut FILE_OBJECT,
+        CompletionRoutine: CompletionRoutine, Context: PVOID,
     }
+    pub(crate) struct IO_WORKITEM { reserved: usize, }
+    pub(crate) struct Power { Type: POWER_STATE_TYPE, State: POWER_STATE, }
     pub(crate) struct MemoryDescriptor { Start: LARGE_INTEGER, Length: u32, }
     pub(crate) struct InterruptDescriptor { Level: u32, Vector: u32, Affinity: u64, }
     pub(crate) struct CM_PARTIAL_RESOURCE_DESCRIPTOR {
@@ -180,7 +190,8 @@ unions! {
     AssociatedIrp { SystemBuffer: PVOID, }
     Tail { Overlay: Overlay, }
     OverlayLocation { CurrentStackLocation: *mut IO_STACK_LOCATION, }
-    Parameters { DeviceIoControl: DeviceIoControl, StartDevice: StartDevice, }
+    Parameters { DeviceIoControl: DeviceIoControl, StartDevice: StartDevice, Power: Power, }
+    POWER_STATE { SystemState: SYSTEM_POWER_STATE, DeviceState: DEVICE_POWER_STATE, }
     DescriptorUnion { Memory: MemoryDescriptor, Interrupt: InterruptDescriptor, }
     MessageConnectionContext { Generic: *mut PVOID, }
     DisconnectContext { Generic: PVOID, }
@@ -481,6 +492,11 @@ macro_rules! needs_a_device {
 }
 
 needs_a_device! {
+    IoAllocateWorkItem(*mut DEVICE_OBJECT) -> *mut IO_WORKITEM;
+    IoFreeWorkItem(*mut IO_WORKITEM);
+    IoQueueWorkItem(*mut IO_WORKITEM, WorkItemRoutine, WORK_QUEUE_TYPE, PVOID);
+    PoRequestPowerIrp(*mut DEVICE_OBJECT, u8, POWER_STATE, RequestPowerComplete, PVOID, *mut *mut IRP) -> NTSTATUS;
+    PoSetPowerState(*mut DEVICE_OBJECT, POWER_STATE_TYPE, POWER_STATE) -> POWER_STATE;
     IoAcquireRemoveLockEx(*mut IO_REMOVE_LOCK, PVOID, *const CCHAR, u32, u32) -> NTSTATUS;
     IoAttachDeviceToDeviceStack(*mut DEVICE_OBJECT, *mut DEVICE_OBJECT) -> *mut DEVICE_OBJECT;
     IoDeleteDevice(*mut DEVICE_OBJECT);

@@ -80,6 +80,48 @@ pub(crate) unsafe fn skip_current_location(irp: *mut IRP) {
     unsafe { place.write(above) };
 }
 
+/// A PowerCompletion routine.
+pub(crate) type RequestPowerComplete =
+    Option<unsafe extern "C" fn(*mut DEVICE_OBJECT, u8, POWER_STATE, PVOID, *mut IO_STATUS_BLOCK)>;
+
+/// `SystemPowerState`.
+pub(crate) const SYSTEM_POWER_STATE_TYPE: POWER_STATE_TYPE = 0;
+/// `DevicePowerState`.
+pub(crate) const DEVICE_POWER_STATE_TYPE: POWER_STATE_TYPE = 1;
+/// `DelayedWorkQueue`.
+pub(crate) const DELAYED_WORK_QUEUE: WORK_QUEUE_TYPE = 1;
+
+/// An IoCompletion routine.
+pub(crate) type CompletionRoutine =
+    Option<unsafe extern "C" fn(*mut DEVICE_OBJECT, *mut IRP, PVOID) -> NTSTATUS>;
+
+/// Prepares the stack location of the driver below as the driver's own, with a completion
+/// routine of the driver's or none. Is `IoCopyCurrentIrpStackLocationToNext` and
+/// `IoSetCompletionRoutine`.
+///
+/// # Safety
+/// `irp` is an IRP that the driver owns and forwards next. It has a location left, which
+/// holds for the IRPs that the driver's dispatch routines are given.
+pub(crate) unsafe fn copy_current_location(
+    irp: *mut IRP,
+    routine: CompletionRoutine,
+    context: PVOID,
+    control: u8,
+) {
+    // SAFETY: (Pointer) the contract, fact 4.
+    let current = unsafe { current_location(irp) };
+    // SAFETY: (Pointer) the locations are an array, and the contract says that this is not
+    // its first, fact 10.
+    let next = unsafe { current.sub(1) };
+    // SAFETY: (Ready) the I/O manager has filled it in, fact 10.
+    let mut location = unsafe { current.read() };
+    location.CompletionRoutine = routine;
+    location.Context = context;
+    location.Control = control;
+    // SAFETY: (Aliasing) the IRP is its owner's, fact 4.
+    unsafe { next.write(location) };
+}
+
 /// Where an IRP keeps the address of its current stack location.
 ///
 /// # Safety

@@ -76,6 +76,24 @@ pub(crate) use wdk_sys::{
     },
 };
 
+// Power, and the work item that goes on with it.
+#[rustfmt::skip]
+pub(crate) use wdk_sys::{
+    DEVICE_POWER_STATE,
+    POWER_STATE,
+    POWER_STATE_TYPE,
+    SYSTEM_POWER_STATE,
+    WORK_QUEUE_TYPE,
+    _IO_WORKITEM as IO_WORKITEM,
+    ntddk::{
+        IoAllocateWorkItem,
+        IoFreeWorkItem,
+        IoQueueWorkItem,
+        PoRequestPowerIrp,
+        PoSetPowerState,
+    },
+};
+
 // Pool, strings, the registry, device properties.
 pub(crate) use wdk_sys::{
     HANDLE, KEY_READ, OBJ_CASE_INSENSITIVE, OBJ_KERNEL_HANDLE, OBJECT_ATTRIBUTES,

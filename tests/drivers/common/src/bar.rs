@@ -84,6 +84,15 @@ impl EduBar {
         self.0.write(FACTORIAL, n);
     }
 
+    /// Whether a factorial is being computed; not if the device is gone.
+    #[inline]
+    #[must_use]
+    pub fn is_computing(&self) -> bool {
+        const COMPUTING: u32 = 0x01;
+        let status = self.0.read32(STATUS);
+        status != u32::MAX && status & COMPUTING != 0
+    }
+
     /// The factorial, once its interrupt has come.
     #[inline]
     #[must_use]
