@@ -164,6 +164,30 @@ PROBE VOID NTAPI DpcForIsr(PKDPC Dpc, PVOID DeferredContext, PVOID SystemArgumen
     Extension->DpcRuns += 1;
 }
 
+PROBE VOID NTAPI CustomDpc(PKDPC Dpc, PVOID DeferredContext, PVOID SystemArgument1,
+                           PVOID SystemArgument2)
+{
+    PDEVICE_EXTENSION Extension = (PDEVICE_EXTENSION)DeferredContext;
+
+    UNREFERENCED_PARAMETER(Dpc);
+    UNREFERENCED_PARAMETER(SystemArgument1);
+    UNREFERENCED_PARAMETER(SystemArgument2);
+
+    Extension->DpcRuns += 1;
+}
+
+PROBE VOID NTAPI CustomTimerDpc(PKDPC Dpc, PVOID DeferredContext, PVOID SystemArgument1,
+                                PVOID SystemArgument2)
+{
+    PDEVICE_EXTENSION Extension = (PDEVICE_EXTENSION)DeferredContext;
+
+    UNREFERENCED_PARAMETER(Dpc);
+    UNREFERENCED_PARAMETER(SystemArgument1);
+    UNREFERENCED_PARAMETER(SystemArgument2);
+
+    Extension->Drained = 0;
+}
+
 /* Data behind an executive spin lock. */
 
 PROBE VOID CountBelowDispatch(PDEVICE_EXTENSION Extension)
@@ -180,4 +204,22 @@ PROBE VOID CountAtDispatch(PDEVICE_EXTENSION Extension)
     KeAcquireSpinLockAtDpcLevel(&Extension->Lock);
     Extension->Statistics.Packets += 1;
     KeReleaseSpinLockFromDpcLevel(&Extension->Lock);
+}
+
+PROBE VOID CountQueued(PDEVICE_EXTENSION Extension)
+{
+    KLOCK_QUEUE_HANDLE LockHandle;
+
+    KeAcquireInStackQueuedSpinLock(&Extension->Lock, &LockHandle);
+    Extension->Statistics.Packets += 1;
+    KeReleaseInStackQueuedSpinLock(&LockHandle);
+}
+
+PROBE VOID CountQueuedAtDispatch(PDEVICE_EXTENSION Extension)
+{
+    KLOCK_QUEUE_HANDLE LockHandle;
+
+    KeAcquireInStackQueuedSpinLockAtDpcLevel(&Extension->Lock, &LockHandle);
+    Extension->Statistics.Packets += 1;
+    KeReleaseInStackQueuedSpinLockFromDpcLevel(&LockHandle);
 }

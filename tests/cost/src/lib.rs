@@ -33,14 +33,17 @@ use core::{
 
 use dirql::{
     device::Device,
+    dpc::{CustomDpc, Dpc, Placement},
     driver::{DpcForIsr, Driver, Routines, Stop},
     interrupt::Interrupt,
     irp::{Dispatched, Irp},
     irql::{Dispatch, Passive, UpToDispatch, at_dispatch},
     resources::Resources,
-    spin_lock::SpinLock,
+    spin_lock::{QueuedSpinLock, SpinLock},
     start_io::Packet,
     status::Result,
+    time::Due,
+    timer::{CustomTimerDpc, Timer},
 };
 use uuid::Uuid;
 
@@ -56,6 +59,11 @@ pin_project_lite::pin_project! {
         #[pin]
         interrupt: Interrupt<Controller>,
         statistics: SpinLock<Statistics>,
+        #[pin]
+        dpc: Dpc<Count>,
+        #[pin]
+        timer: Timer<Count>,
+        queued: QueuedSpinLock<Statistics>,
         // Written by the DPC alone, which the kernel runs once at a time for each
         // queueing; nothing depends on its value.
         dpc_runs: AtomicU32,
@@ -81,6 +89,9 @@ impl Driver for Cost {
         Ok(Self {
             interrupt: Interrupt::new(),
             statistics: SpinLock::new(Statistics { packets: 0 }),
+            dpc: Dpc::new(),
+            timer: Timer::new(),
+            queued: QueuedSpinLock::new(Statistics { packets: 0 }),
             dpc_runs: AtomicU32::new(0),
             drained: AtomicU32::new(0),
         })
@@ -93,8 +104,13 @@ impl Driver for Cost {
     ) -> Result<()> {
         let line = resources.interrupt()?;
         let controller = Controller::map(irql, &resources.memory(0)?)?;
-        let interrupt = device.pinned().project_ref().interrupt;
-        interrupt.connect(device, irql, &line, controller, |_, _| ())?;
+        let pinned = device.pinned().project_ref();
+        pinned.dpc.initialize(device, irql, Placement::new())?;
+        pinned.timer.initialize(device, irql)?;
+        pinned
+            .interrupt
+            .connect(device, irql, &line, controller, |_, _| ())?;
+        let _started_anew = device.timer.start_periodic(irql, Due::after_ms(10), 10)?;
         Ok(())
     }
 
@@ -108,9 +124,12 @@ impl Driver for Cost {
     fn device_control(device: &Device<Self>, irql: &mut UpToDispatch, irp: Irp) -> Dispatched {
         hidden(probes::acknowledge as fn(&Self, &mut UpToDispatch, u32))(device, irql, 1);
         hidden(probes::count_below_dispatch as fn(&Self, &mut UpToDispatch))(device, irql);
+        hidden(probes::count_queued as fn(&Self, &mut UpToDispatch))(device, irql);
+        let _already_is_as_good = device.dpc.queue();
         at_dispatch(irql, |irql| {
             hidden(probes::program as fn(&Self, &mut Dispatch, u32))(device, irql, 1);
             hidden(probes::count_at_dispatch as fn(&Self, &mut Dispatch))(device, irql);
+            hidden(probes::count_queued_at_dispatch as fn(&Self, &mut Dispatch))(device, irql);
             hidden(probes::drain as fn(&Self, &mut Dispatch))(device, irql);
         });
         irp.complete(irql, Ok(0))
@@ -122,11 +141,36 @@ fn hidden<F>(routine: F) -> F {
     black_box(routine)
 }
 
+impl Cost {
+    fn count_run(&self) {
+        let runs = self.dpc_runs.load(Ordering::Relaxed);
+        self.dpc_runs.store(runs.wrapping_add(1), Ordering::Relaxed);
+    }
+}
+
 impl DpcForIsr for Cost {
     fn dpc_for_isr(device: &Device<Self>, _irql: &mut Dispatch) {
-        let runs = device.dpc_runs.load(Ordering::Relaxed);
-        device
-            .dpc_runs
-            .store(runs.wrapping_add(1), Ordering::Relaxed);
+        device.count_run();
+    }
+}
+
+/// The driver's own DPC, and the timer's.
+#[derive(Debug)]
+struct Count;
+
+impl CustomDpc for Count {
+    type Extension = Cost;
+
+    fn run(device: &Device<Cost>, _irql: &mut Dispatch) {
+        device.count_run();
+    }
+}
+
+impl CustomTimerDpc for Count {
+    type Extension = Cost;
+
+    /// Not what the DPC does, or the two would be one routine.
+    fn expired(device: &Device<Cost>, _irql: &mut Dispatch) {
+        device.drained.store(0, Ordering::Relaxed);
     }
 }

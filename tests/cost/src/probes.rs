@@ -52,3 +52,19 @@ pub(crate) fn count_at_dispatch(cost: &Cost, irql: &mut Dispatch) {
         statistics.packets = statistics.packets.wrapping_add(1);
     });
 }
+
+/// An in-stack queued spin lock, raising and lowering.
+#[inline(never)]
+pub(crate) fn count_queued(cost: &Cost, irql: &mut UpToDispatch) {
+    cost.queued.with(irql, |_, statistics| {
+        statistics.packets = statistics.packets.wrapping_add(1);
+    });
+}
+
+/// An in-stack queued spin lock in its DISPATCH_LEVEL form.
+#[inline(never)]
+pub(crate) fn count_queued_at_dispatch(cost: &Cost, irql: &mut Dispatch) {
+    cost.queued.with(irql, |_, statistics| {
+        statistics.packets = statistics.packets.wrapping_add(1);
+    });
+}

@@ -46,9 +46,19 @@ const PAIRS: &[Pair] = &[
         c: "InterruptMessageService",
     },
     Pair {
-        what: "DPC thunk",
+        what: "thunk of DpcForIsr",
         rust: "dirql::thunks::dpc_for_isr<cost::Cost>",
         c: "DpcForIsr",
+    },
+    Pair {
+        what: "thunk of a driver's own DPC",
+        rust: "dirql::dpc::custom_dpc<cost::Count>",
+        c: "CustomDpc",
+    },
+    Pair {
+        what: "thunk of a timer's DPC",
+        rust: "dirql::timer::custom_timer_dpc<cost::Count>",
+        c: "CustomTimerDpc",
     },
     Pair {
         what: "spin lock, raising and lowering",
@@ -59,6 +69,16 @@ const PAIRS: &[Pair] = &[
         what: "spin lock, at DISPATCH_LEVEL",
         rust: "cost::probes::count_at_dispatch",
         c: "CountAtDispatch",
+    },
+    Pair {
+        what: "queued spin lock, raising and lowering",
+        rust: "cost::probes::count_queued",
+        c: "CountQueued",
+    },
+    Pair {
+        what: "queued spin lock, at DISPATCH_LEVEL",
+        rust: "cost::probes::count_queued_at_dispatch",
+        c: "CountQueuedAtDispatch",
     },
 ];
 
