@@ -1,6 +1,6 @@
 //! Processors of the system.
 
-use crate::sys;
+use crate::{irql::Passive, sys};
 
 /// Active processors in all groups. Wraps `KeQueryActiveProcessorCountEx`.
 ///
@@ -20,4 +20,34 @@ pub fn active_count() -> u32 {
 pub(crate) fn current() -> u32 {
     // SAFETY: callable at any IRQL; the optional out-parameter may be NULL, fact 10.
     unsafe { sys::KeGetCurrentProcessorNumberEx(core::ptr::null_mut()) }
+}
+
+/// Takes the calling thread to every active processor in turn. Wraps
+/// `KeSetSystemGroupAffinityThread`, `KeRevertToUserGroupAffinityThread`.
+///
+/// Below DISPATCH_LEVEL the change takes effect at once: the call returns on the processor
+/// that it names. So when this returns, whatever ran at DISPATCH_LEVEL or above on any
+/// processor when it was called has ended there. A processor that becomes active meanwhile
+/// was not running then.
+pub(crate) fn visit_all(_irql: &mut Passive) {
+    for index in 0..active_count() {
+        let mut number = sys::PROCESSOR_NUMBER::default();
+        // SAFETY: callable at any IRQL; the result lives across the call.
+        let status = unsafe { sys::KeGetProcessorNumberFromIndex(index, &raw mut number) };
+        if status < 0 {
+            // There is no such processor, so nothing runs on it.
+            continue;
+        }
+        let mut there = sys::GROUP_AFFINITY {
+            Mask: 1 << (number.Number % 64),
+            Group: number.Group,
+            ..Default::default()
+        };
+        let mut before = sys::GROUP_AFFINITY::default();
+        // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) both live across the call;
+        // the processor is one that is active.
+        unsafe { sys::KeSetSystemGroupAffinityThread(&raw mut there, &raw mut before) };
+        // SAFETY: (IRQL) as above. (Caller) undoes the line above, whose result this is.
+        unsafe { sys::KeRevertToUserGroupAffinityThread(&raw mut before) };
+    }
 }

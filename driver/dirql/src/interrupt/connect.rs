@@ -28,12 +28,19 @@ pub(super) struct Connection {
     context: sys::PVOID,
 }
 
+/// The routines that the kernel is to call, for a line and for messages.
+#[derive(Clone, Copy)]
+pub(super) struct Routines {
+    pub(super) line: unsafe extern "C" fn(*mut sys::KINTERRUPT, sys::PVOID) -> sys::BOOLEAN,
+    pub(super) message: unsafe extern "C" fn(*mut sys::KINTERRUPT, sys::PVOID, u32) -> sys::BOOLEAN,
+}
+
 /// All that the attempts have in common.
 pub(super) struct Attempts {
     pub(super) physical: *mut sys::DEVICE_OBJECT,
-    pub(super) line: unsafe extern "C" fn(*mut sys::KINTERRUPT, sys::PVOID) -> sys::BOOLEAN,
-    pub(super) message: unsafe extern "C" fn(*mut sys::KINTERRUPT, sys::PVOID, u32) -> sys::BOOLEAN,
+    pub(super) routines: Routines,
     pub(super) context: sys::PVOID,
+    /// The lock that all messages share; NULL for one that the system supplies to each.
     pub(super) lock: *mut sys::KSPIN_LOCK,
 }
 
@@ -46,7 +53,7 @@ impl Attempts {
     }
 
     /// Messages, or the device's lines if it was given no messages.
-    fn message_based(&self, resource: &InterruptResource<'_>) -> Result<Connection> {
+    pub(super) fn message_based(&self, resource: &InterruptResource<'_>) -> Result<Connection> {
         let mut context: sys::PVOID = null_mut();
         let mut parameters = sys::IO_CONNECT_INTERRUPT_PARAMETERS {
             Version: MESSAGE_BASED,
@@ -58,12 +65,12 @@ impl Attempts {
                 ConnectionContext: sys::MessageConnectionContext {
                     Generic: &raw mut context,
                 },
-                MessageServiceRoutine: Some(self.message),
+                MessageServiceRoutine: Some(self.routines.message),
                 ServiceContext: self.context,
                 SpinLock: self.lock,
                 SynchronizeIrql: 0,
                 FloatingSave: 0,
-                FallBackServiceRoutine: Some(self.line),
+                FallBackServiceRoutine: Some(self.routines.line),
             };
         call(&mut parameters)?;
         match parameters.Version {
@@ -85,7 +92,7 @@ impl Attempts {
         parameters.__bindgen_anon_1.LineBased = sys::IO_CONNECT_INTERRUPT_LINE_BASED_PARAMETERS {
             PhysicalDeviceObject: self.physical,
             InterruptObject: &raw mut object,
-            ServiceRoutine: Some(self.line),
+            ServiceRoutine: Some(self.routines.line),
             ServiceContext: self.context,
             // One lock for all lines, which the system supplies.
             SpinLock: null_mut(),
@@ -107,7 +114,7 @@ impl Attempts {
             sys::IO_CONNECT_INTERRUPT_FULLY_SPECIFIED_PARAMETERS {
                 PhysicalDeviceObject: self.physical,
                 InterruptObject: &raw mut object,
-                ServiceRoutine: Some(self.line),
+                ServiceRoutine: Some(self.routines.line),
                 ServiceContext: self.context,
                 SpinLock: null_mut(),
                 SynchronizeIrql: resource.level,
@@ -154,6 +161,7 @@ impl Connection {
                 kind,
                 vector: resource.vector,
                 synchronize_irql: resource.level,
+                messages: 0,
             },
             version: match kind {
                 Kind::FullySpecified => FULLY_SPECIFIED,
@@ -169,22 +177,62 @@ impl Connection {
         }
         // SAFETY: (Pointer) the kernel's table, which stands until the disconnect.
         let unified_irql = unsafe { (*table).UnifiedIrql };
+        // SAFETY: (Pointer) as above.
+        let messages = unsafe { (*table).MessageCount };
         // SAFETY: (Pointer) as above; a message connection has at least one message.
         let [message] = unsafe { (*table).MessageInfo };
-        if message.InterruptObject.is_null() {
-            disconnect(MESSAGE_BASED, table.cast());
-            return Err(NtError::STATUS_UNSUCCESSFUL);
-        }
-        Ok(Self {
+        let connection = Self {
             object: message.InterruptObject,
             info: Info {
                 kind: Kind::Message,
                 vector: message.Vector,
                 synchronize_irql: unified_irql,
+                messages,
             },
             version: MESSAGE_BASED,
             context: table.cast(),
-        })
+        };
+        if connection.object.is_null() || messages == 0 {
+            connection.disconnect();
+            return Err(NtError::STATUS_UNSUCCESSFUL);
+        }
+        Ok(connection)
+    }
+
+    /// The interrupt object of a message; `None` if there is no such message.
+    pub(super) fn message_object(&self, message: usize) -> Option<*mut sys::KINTERRUPT> {
+        let count = usize::try_from(self.info.messages).ok()?;
+        if message >= count {
+            return None;
+        }
+        let table = self.context.cast::<sys::IO_INTERRUPT_MESSAGE_INFO>();
+        // SAFETY: (Pointer) only a message connection counts messages, and its context is the
+        // kernel's table, which stands until the disconnect.
+        let entries = unsafe { &raw const (*table).MessageInfo };
+        let first = entries.cast::<sys::IO_INTERRUPT_MESSAGE_INFO_ENTRY>();
+        // SAFETY: (Pointer) the table has `MessageCount` entries, looked at above.
+        let entry = unsafe { first.add(message) };
+        // SAFETY: (Ready) the kernel has filled it in.
+        let object = unsafe { (*entry).InterruptObject };
+        (!object.is_null()).then_some(object)
+    }
+
+    /// Makes the ISR active or inactive, which it is or is not already without harm.
+    pub(super) fn set_active(&self, active: bool) {
+        let mut parameters = sys::IO_DISCONNECT_INTERRUPT_PARAMETERS {
+            Version: self.version,
+            ConnectionContext: sys::DisconnectContext {
+                Generic: self.context,
+            },
+        };
+        if active {
+            // SAFETY: (IRQL) `Interrupt::resume` has a `Passive` token. (Pointer) version and
+            // context are what the connect call left, in a structure of this layout.
+            unsafe { sys::IoReportInterruptActive(&raw mut parameters) };
+        } else {
+            // SAFETY: as above, for `Interrupt::suspend`.
+            unsafe { sys::IoReportInterruptInactive(&raw mut parameters) };
+        }
     }
 
     /// Takes the connection down; returns when no ISR of it runs any more.

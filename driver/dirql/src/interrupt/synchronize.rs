@@ -1,4 +1,5 @@
-//! Critical sections: `KeSynchronizeExecution` with a closure.
+//! Critical sections: `KeSynchronizeExecution` with a closure, and
+//! `KeAcquireInterruptSpinLock` with one.
 
 use core::mem::MaybeUninit;
 
@@ -15,50 +16,98 @@ struct Context<S, F, R> {
     result: MaybeUninit<R>,
 }
 
-impl<S: ServiceRoutine> Interrupt<S> {
+impl<S: ServiceRoutine, K> Interrupt<S, K> {
     /// Runs `routine` as a SynchCritSection routine: at the interrupt's
-    /// SynchronizeIrql, with its lock held, the ISR kept out on every processor.
+    /// SynchronizeIrql, with its lock held, the ISR kept out on every processor. Wraps
+    /// `KeSynchronizeExecution`.
     ///
-    /// `None`, and nothing is run, when the interrupt is not connected.
+    /// `None`, and nothing is run, when the interrupt is not connected or is suspended.
     ///
     /// Keep it to register accesses and the shared state: everyone who waits for
     /// the lock does nothing else. It may not allocate, and dropping an IRP in it
     /// is a bug check.
     ///
-    /// From a higher IRQL, from an ISR or from inside a critical section this cannot
-    /// be called, because neither has a token that fits.
+    /// # IRQL
+    /// At most DISPATCH_LEVEL; cheapest at DISPATCH_LEVEL. From an ISR or from inside a
+    /// critical section this cannot be called, because neither has a token that fits. See
+    /// "Using Critical Sections" and "KeSynchronizeExecution".
+    #[inline]
     pub fn synchronize<I: AtMostDispatch, R>(
         &self,
         _irql: &mut I,
         routine: impl FnOnce(&mut Dirql, &mut S) -> R,
     ) -> Option<R> {
-        let _pass = self.gate.enter()?;
-        // SAFETY: (Aliasing) behind the gate the cell is only read.
-        let connection = unsafe { &*self.connection.get() };
-        let object = connection.as_ref()?.object;
-        Some(self.run(object, routine))
+        if I::IS_DISPATCH {
+            let object = self.access.object_at_dispatch();
+            if object.is_null() {
+                return None;
+            }
+            // SAFETY: (IRQL) (Pointer) the token says DISPATCH_LEVEL, where the object that
+            // was read stays connected until the caller comes down, fact 7.
+            return Some(unsafe { run(object, self.state.get().cast(), routine) });
+        }
+        let pass = self.access.enter()?;
+        // SAFETY: (IRQL) the token says at most DISPATCH_LEVEL. (Pointer) the object stays
+        // connected while `pass` is held, fact 7.
+        Some(unsafe { run(pass.object(), self.state.get().cast(), routine) })
     }
 
-    fn run<F: FnOnce(&mut Dirql, &mut S) -> R, R>(
+    /// As [`synchronize`](Self::synchronize), but takes the interrupt spin lock itself.
+    /// Wraps `KeAcquireInterruptSpinLock`, `KeReleaseInterruptSpinLock`.
+    ///
+    /// The documentation prefers `synchronize`; this is for code that calls it from so many
+    /// places that one thunk for each would be too much.
+    ///
+    /// # IRQL
+    /// At most DISPATCH_LEVEL. See "KeAcquireInterruptSpinLock".
+    #[inline]
+    pub fn with_lock<I: AtMostDispatch, R>(
         &self,
-        object: *mut sys::KINTERRUPT,
-        routine: F,
-    ) -> R {
-        let mut context = Context {
-            state: self.state.get().cast::<S>(),
-            routine: MaybeUninit::new(routine),
-            result: MaybeUninit::uninit(),
+        _irql: &mut I,
+        routine: impl FnOnce(&mut Dirql, &mut S) -> R,
+    ) -> Option<R> {
+        let pass = self.access.enter()?;
+        // SAFETY: (IRQL) the token says at most DISPATCH_LEVEL. (Pointer) the object stays
+        // connected while `pass` is held, fact 7; passive-level interrupts, for which this
+        // is forbidden, are not of this type.
+        let old = unsafe { sys::KeAcquireInterruptSpinLock(pass.object()) };
+        let result = {
+            // SAFETY: (IRQL) the line above raised to the SynchronizeIrql.
+            let mut irql = unsafe { Dirql::assume() };
+            // SAFETY: (Aliasing) the interrupt lock is held, fact 6. (Ready) fact 7.
+            let state = unsafe { &mut *self.state.get().cast::<S>() };
+            routine(&mut irql, state)
         };
-        let thunk = synch_crit_section::<S, F, R>;
-        // SAFETY: (IRQL) `synchronize` has a token of at most DISPATCH_LEVEL, and the
-        // object's SynchronizeIrql is above that. (Pointer) the object is connected
-        // while its caller is behind the gate, and the context outlives the call.
-        let _routine_result =
-            unsafe { sys::KeSynchronizeExecution(object, Some(thunk), (&raw mut context).cast()) };
-        // SAFETY: (Ready) KeSynchronizeExecution returns after the routine has, which
-        // wrote the result as its last act.
-        unsafe { context.result.assume_init() }
+        // SAFETY: pairs with the acquisition above, whose level this is.
+        unsafe { sys::KeReleaseInterruptSpinLock(pass.object(), old) };
+        Some(result)
     }
+}
+
+/// Runs a critical section on `state`.
+///
+/// # Safety
+/// The IRQL is at most DISPATCH_LEVEL. `object` is connected until this returns, its lock
+/// guards `state` (fact 6), and `state` is initialised (fact 7).
+#[inline]
+pub(super) unsafe fn run<S, F: FnOnce(&mut Dirql, &mut S) -> R, R>(
+    object: *mut sys::KINTERRUPT,
+    state: *mut S,
+    routine: F,
+) -> R {
+    let mut context = Context {
+        state,
+        routine: MaybeUninit::new(routine),
+        result: MaybeUninit::uninit(),
+    };
+    let thunk = synch_crit_section::<S, F, R>;
+    // SAFETY: (IRQL) at most DISPATCH_LEVEL, which is below the object's SynchronizeIrql.
+    // (Pointer) the contract; the context outlives the call.
+    let _routine_result =
+        unsafe { sys::KeSynchronizeExecution(object, Some(thunk), (&raw mut context).cast()) };
+    // SAFETY: (Ready) KeSynchronizeExecution returns after the routine has, which
+    // wrote the result as its last act.
+    unsafe { context.result.assume_init() }
 }
 
 /// The kernel calls this with the interrupt lock held.
@@ -71,7 +120,7 @@ unsafe extern "C" fn synch_crit_section<S, F: FnOnce(&mut Dirql, &mut S) -> R, R
     // SAFETY: (IRQL) KeSynchronizeExecution raises to the SynchronizeIrql.
     let mut irql = unsafe { Dirql::assume() };
     // SAFETY: (Aliasing) the interrupt lock is held, fact 6 of the module. (Ready)
-    // `run`'s caller is behind the gate, fact 7.
+    // `run`'s contract, fact 7.
     let state = unsafe { &mut *context.state };
     // SAFETY: (Ready) written by `run`, and taken here only, once.
     let routine = unsafe { context.routine.assume_init_read() };

@@ -93,6 +93,22 @@ macro_rules! structures {
     };
 }
 
+/// Where a thread may run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct GROUP_AFFINITY {
+    pub(crate) Mask: u64,
+    pub(crate) Group: u16,
+    pub(crate) Reserved: [u16; 3],
+}
+
+/// A processor.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PROCESSOR_NUMBER {
+    pub(crate) Group: u16,
+    pub(crate) Number: u8,
+    pub(crate) Reserved: u8,
+}
+
 macro_rules! unions {
     ($($name:ident { $($field:ident: $kind:ty,)* })*) => {
         $(
@@ -157,7 +173,7 @@ structures! {
         InterruptObject: *mut KINTERRUPT, Vector: u32,
     }
     pub(crate) struct IO_INTERRUPT_MESSAGE_INFO {
-        UnifiedIrql: u8, MessageInfo: [IO_INTERRUPT_MESSAGE_INFO_ENTRY; 1],
+        UnifiedIrql: u8, MessageCount: u32, MessageInfo: [IO_INTERRUPT_MESSAGE_INFO_ENTRY; 1],
     }
     pub(crate) struct IO_CONNECT_INTERRUPT_FULLY_SPECIFIED_PARAMETERS {
         PhysicalDeviceObject: *mut DEVICE_OBJECT, InterruptObject: *mut *mut KINTERRUPT,
@@ -262,6 +278,24 @@ pub(crate) unsafe fn KeGetCurrentProcessorNumberEx(_: PVOID) -> u32 {
 pub(crate) unsafe fn KeQueryActiveProcessorCountEx(_: u16) -> u32 {
     1
 }
+
+pub(crate) unsafe fn KeGetProcessorNumberFromIndex(
+    _: u32,
+    number: *mut PROCESSOR_NUMBER,
+) -> NTSTATUS {
+    // SAFETY: the caller's variable.
+    unsafe { number.write(PROCESSOR_NUMBER::default()) };
+    STATUS_SUCCESS
+}
+
+/// There is one processor, so every thread is there.
+pub(crate) unsafe fn KeSetSystemGroupAffinityThread(
+    _: *mut GROUP_AFFINITY,
+    _: *mut GROUP_AFFINITY,
+) {
+}
+
+pub(crate) unsafe fn KeRevertToUserGroupAffinityThread(_: *mut GROUP_AFFINITY) {}
 
 pub(crate) unsafe fn KeAcquireSpinLockRaiseToDpc(lock: *mut KSPIN_LOCK) -> u8 {
     // SAFETY: DISPATCH_LEVEL is not below what an acquiring caller may be at, fact 10.
@@ -508,6 +542,8 @@ needs_a_device! {
     IoInitializeTimer(
         *mut DEVICE_OBJECT, Option<unsafe extern "C" fn(*mut DEVICE_OBJECT, PVOID)>, PVOID
     ) -> NTSTATUS;
+    IoReportInterruptActive(*mut IO_DISCONNECT_INTERRUPT_PARAMETERS);
+    IoReportInterruptInactive(*mut IO_DISCONNECT_INTERRUPT_PARAMETERS);
     IoReleaseRemoveLockAndWaitEx(*mut IO_REMOVE_LOCK, PVOID, u32);
     IoReleaseRemoveLockEx(*mut IO_REMOVE_LOCK, PVOID, u32);
     IoSetStartIoAttributes(*mut DEVICE_OBJECT, BOOLEAN, BOOLEAN);
@@ -517,6 +553,8 @@ needs_a_device! {
     IoStopTimer(*mut DEVICE_OBJECT);
     IofCallDriver(*mut DEVICE_OBJECT, *mut IRP) -> NTSTATUS;
     IofCompleteRequest(*mut IRP, CCHAR);
+    KeAcquireInterruptSpinLock(*mut KINTERRUPT) -> u8;
+    KeReleaseInterruptSpinLock(*mut KINTERRUPT, u8);
     KeCancelTimer(*mut KTIMER) -> BOOLEAN;
     KeFlushQueuedDpcs();
     KeInitializeDpc(*mut KDPC, DeferredRoutine, PVOID);

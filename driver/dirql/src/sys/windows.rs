@@ -8,6 +8,7 @@ pub(crate) use wdk_sys::{
     CM_PARTIAL_RESOURCE_DESCRIPTOR,
     CM_RESOURCE_LIST,
     DEVICE_OBJECT,
+    GROUP_AFFINITY,
     GUID,
     IO_CONNECT_INTERRUPT_FULLY_SPECIFIED_PARAMETERS,
     IO_CONNECT_INTERRUPT_LINE_BASED_PARAMETERS,
@@ -15,6 +16,7 @@ pub(crate) use wdk_sys::{
     IO_CONNECT_INTERRUPT_PARAMETERS,
     IO_DISCONNECT_INTERRUPT_PARAMETERS,
     IO_INTERRUPT_MESSAGE_INFO,
+    IO_INTERRUPT_MESSAGE_INFO_ENTRY,
     IO_REMOVE_LOCK,
     IO_STACK_LOCATION,
     IRP,
@@ -45,6 +47,7 @@ pub(crate) use wdk_sys::{
         IoStartPacket,
         IofCallDriver,
         IofCompleteRequest,
+        KeAcquireInterruptSpinLock,
         KeBugCheckEx,
         KeCancelTimer,
         KeDelayExecutionThread,
@@ -54,8 +57,11 @@ pub(crate) use wdk_sys::{
         KeInitializeThreadedDpc,
         KeInitializeTimerEx,
         KeQueryActiveProcessorCountEx,
+        KeReleaseInterruptSpinLock,
         KeRemoveQueueDpc,
+        KeRevertToUserGroupAffinityThread,
         KeSetImportanceDpc,
+        KeSetSystemGroupAffinityThread,
         KeSetTargetProcessorDpcEx,
         KeSetTimerEx,
         MmMapIoSpaceEx,
@@ -216,4 +222,11 @@ unsafe extern "C" {
     pub(crate) fn KeQuerySystemTimePrecise(time: *mut LARGE_INTEGER);
     #[cfg(debug_assertions)]
     pub(crate) fn KeGetCurrentProcessorNumberEx(number: *mut core::ffi::c_void) -> u32;
+}
+
+// Windows 8 and later; the headers of the stand-in are older. The parameters are those of a
+// disconnect: version and connection context.
+unsafe extern "C" {
+    pub(crate) fn IoReportInterruptActive(parameters: *mut IO_DISCONNECT_INTERRUPT_PARAMETERS);
+    pub(crate) fn IoReportInterruptInactive(parameters: *mut IO_DISCONNECT_INTERRUPT_PARAMETERS);
 }

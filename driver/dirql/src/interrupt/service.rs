@@ -1,0 +1,126 @@
+//! The ISR: what a driver implements, and what the kernel calls.
+
+use super::Interrupt;
+use crate::{device::Header, irql::Dirql, sys};
+
+/// What an ISR says to the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// Another device's interrupt; nothing was touched. The ISR returns FALSE.
+    NotOurs,
+    /// The source was quieted and there is nothing more to do.
+    Ours,
+    /// The source was quieted and DpcForIsr is to run. It is requested after the
+    /// service routine has returned, so that is always the ISR's last act.
+    OursRequestDpc,
+}
+
+/// State that an ISR shares.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the state of an interrupt",
+    label = "it has no service routine, or may not be used on another processor",
+    note = "implement `ServiceRoutine` for it: the ISR is a method of the state that it shares"
+)]
+pub trait ServiceRoutine: Send + 'static {
+    /// The ISR: tell whose interrupt it is, quiet the source, save what would be
+    /// lost, and leave. May not allocate, wait or touch an IRP.
+    ///
+    /// # IRQL
+    /// The interrupt's SynchronizeIrql, with the interrupt spin lock held. See "Writing an
+    /// ISR".
+    fn service(&mut self, irql: &mut Dirql) -> Claim;
+
+    /// The ISR for message `message` of the device, counted from zero; all messages share
+    /// this state and one lock. The system may merge messages, so the device must be asked
+    /// what happened anyway; hence a routine that does not care need not implement this.
+    ///
+    /// # IRQL
+    /// As [`service`](Self::service). See "InterruptMessageService".
+    #[inline]
+    fn service_message(&mut self, irql: &mut Dirql, message: u32) -> Claim {
+        let _device_knows_better = message;
+        self.service(irql)
+    }
+}
+
+/// What an ISR may request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Requests {
+    /// Whose DpcForIsr.
+    device: *mut sys::DEVICE_OBJECT,
+}
+
+impl Requests {
+    /// None yet: not connected.
+    pub(super) const NONE: Self = Self {
+        device: core::ptr::null_mut(),
+    };
+
+    /// Those of a device, which has a DpcForIsr routine.
+    pub(super) const fn of(device: &Header) -> Self {
+        Self {
+            device: device.object(),
+        }
+    }
+
+    /// Is `IoRequestDpc`. A DPC that is queued already is not queued again, and that
+    /// is no loss: the ISR has counted its result in `S`, and the DPC drains them all.
+    fn dpc_for_isr(self) {
+        // SAFETY: (Pointer) the device object outlives its interrupts, fact 3.
+        let dpc = unsafe { &raw mut (*self.device).Dpc };
+        // SAFETY: (Caller) callable at any IRQL; AddDevice initialised the DPC, for `connect`
+        // has seen that the driver has a routine for it.
+        let _already_queued =
+            unsafe { sys::KeInsertQueueDpc(dpc, core::ptr::null_mut(), core::ptr::null_mut()) };
+    }
+
+    /// Does what the ISR asked for, as its last act, and says what it returns.
+    pub(super) fn settle(self, claim: Claim) -> sys::BOOLEAN {
+        match claim {
+            Claim::NotOurs => 0,
+            Claim::Ours => 1,
+            Claim::OursRequestDpc => {
+                self.dpc_for_isr();
+                1
+            }
+        }
+    }
+}
+
+/// The kernel calls this for a line interrupt.
+pub(super) unsafe extern "C" fn isr_line<S: ServiceRoutine, K>(
+    _interrupt: *mut sys::KINTERRUPT,
+    context: sys::PVOID,
+) -> sys::BOOLEAN {
+    // SAFETY: (Caller) the kernel, and only `connect` hands this out. (Pointer)
+    // `context` is the `Interrupt<S, K>` that `connect` gave, alive by facts 2 and 3.
+    let interrupt = unsafe { &*context.cast::<Interrupt<S, K>>() };
+    interrupt.serve(|state, irql| state.service(irql))
+}
+
+/// The kernel calls this for a message.
+pub(super) unsafe extern "C" fn isr_message<S: ServiceRoutine, K>(
+    _interrupt: *mut sys::KINTERRUPT,
+    context: sys::PVOID,
+    message: u32,
+) -> sys::BOOLEAN {
+    // SAFETY: as in `isr_line`.
+    let interrupt = unsafe { &*context.cast::<Interrupt<S, K>>() };
+    interrupt.serve(|state, irql| state.service_message(irql, message))
+}
+
+impl<S: ServiceRoutine, K> Interrupt<S, K> {
+    /// The body of the ISR thunks; private, so nobody else can run it.
+    #[inline]
+    fn serve(&self, service: impl FnOnce(&mut S, &mut Dirql) -> Claim) -> sys::BOOLEAN {
+        // SAFETY: (IRQL) the kernel calls ISRs at the SynchronizeIrql of a connection
+        // that `connect` has seen to be above DISPATCH_LEVEL.
+        let mut irql = unsafe { Dirql::assume() };
+        // SAFETY: (Aliasing) the kernel holds the interrupt lock around the ISR, fact 6.
+        // (Ready) `connect` wrote the state before it registered the ISR, fact 7.
+        let state = unsafe { &mut *self.state.get().cast::<S>() };
+        let claim = service(state, &mut irql);
+        // SAFETY: (Ready) written before the ISR was registered, and not while it is.
+        unsafe { *self.requests.get() }.settle(claim)
+    }
+}

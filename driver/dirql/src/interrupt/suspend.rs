@@ -1,0 +1,103 @@
+//! An interrupt whose device sleeps. Wraps `IoReportInterruptInactive`,
+//! `IoReportInterruptActive`.
+//!
+//! See "Making an ISR Active or Inactive": the device is silenced, then its interrupt made
+//! inactive; the interrupt made active, then the device allowed to interrupt. Disconnecting
+//! instead would give up the vector, and connecting can fail.
+
+use super::{Interrupt, ServiceRoutine, stage::Stage, synchronize};
+use crate::irql::{Dirql, Passive};
+
+/// State of an interrupt whose device can sleep.
+pub trait Suspend: ServiceRoutine {
+    /// What the registers held. It has no registers, so nobody can touch any while the
+    /// device has no power.
+    type Saved: Send + 'static;
+
+    /// Silences the device and saves what it will forget. The last critical section before
+    /// the device loses its power.
+    ///
+    /// # IRQL
+    /// The interrupt's SynchronizeIrql, with the interrupt spin lock held.
+    fn save(&mut self, irql: &mut Dirql) -> Self::Saved;
+
+    /// Gives the device back what it has forgotten and lets it interrupt. The first critical
+    /// section after the device has its power again.
+    ///
+    /// # IRQL
+    /// The interrupt's SynchronizeIrql, with the interrupt spin lock held.
+    fn restore(&mut self, irql: &mut Dirql, saved: Self::Saved);
+}
+
+impl<S: Suspend> Interrupt<S, S::Saved> {
+    /// Shuts everybody out, has the device [saved](Suspend::save), and makes the interrupt
+    /// inactive; false, and nothing is done, if it was not connected. Wraps
+    /// `IoReportInterruptInactive`.
+    ///
+    /// # IRQL
+    /// PASSIVE_LEVEL.
+    pub fn suspend(&self, irql: &mut Passive) -> bool {
+        if !self.stage.begin(Stage::CONNECTED) {
+            return false;
+        }
+        self.access.close(irql);
+        // SAFETY: (Aliasing) the stage is this thread's, fact 8.
+        if let Some(connection) = unsafe { &*self.connection.get() } {
+            let save = |irql: &mut Dirql, state: &mut S| state.save(irql);
+            // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) connected, and the stage
+            // keeps everybody else from disconnecting it.
+            let saved =
+                unsafe { synchronize::run(connection.object, self.state.get().cast(), save) };
+            // SAFETY: (Aliasing) the stage is this thread's, fact 8.
+            unsafe { *self.saved.get() = Some(saved) };
+            connection.set_active(false);
+        }
+        self.stage.end(Stage::SUSPENDED);
+        true
+    }
+
+    /// Makes the interrupt active, has the device [restored](Suspend::restore) and lets
+    /// everybody in again; false, and nothing is done, if it was not suspended. Wraps
+    /// `IoReportInterruptActive`.
+    ///
+    /// # IRQL
+    /// PASSIVE_LEVEL.
+    pub fn resume(&self, _irql: &mut Passive) -> bool {
+        if !self.stage.begin(Stage::SUSPENDED) {
+            return false;
+        }
+        // SAFETY: (Aliasing) the stage is this thread's, fact 8.
+        let saved = unsafe { (*self.saved.get()).take() };
+        // SAFETY: (Aliasing) as above.
+        let connection = unsafe { &*self.connection.get() };
+        if let (Some(connection), Some(saved)) = (connection, saved) {
+            connection.set_active(true);
+            let restore = |irql: &mut Dirql, state: &mut S| state.restore(irql, saved);
+            // SAFETY: (IRQL) (Pointer) as in `suspend`.
+            unsafe { synchronize::run(connection.object, self.state.get().cast(), restore) };
+            self.access.open(connection.object);
+        }
+        self.stage.end(Stage::CONNECTED);
+        true
+    }
+
+    /// Lends what was saved, while the interrupt is suspended; `None`, and nothing is run,
+    /// while it is not. No lock is needed: nobody else can get at it, the ISR included.
+    ///
+    /// # IRQL
+    /// PASSIVE_LEVEL.
+    pub fn with_disconnected<R>(
+        &self,
+        irql: &mut Passive,
+        routine: impl FnOnce(&mut Passive, &mut S::Saved) -> R,
+    ) -> Option<R> {
+        if !self.stage.begin(Stage::SUSPENDED) {
+            return None;
+        }
+        // SAFETY: (Aliasing) the stage is this thread's, fact 8.
+        let saved = unsafe { &mut *self.saved.get() };
+        let result = saved.as_mut().map(|saved| routine(irql, saved));
+        self.stage.end(Stage::SUSPENDED);
+        result
+    }
+}
