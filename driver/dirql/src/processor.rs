@@ -1,6 +1,10 @@
 //! Processors of the system.
 
-use crate::{irql::Passive, sys};
+use crate::{
+    irql::Passive,
+    status::{NtError, Result},
+    sys,
+};
 
 /// Active processors in all groups. Wraps `KeQueryActiveProcessorCountEx`.
 ///
@@ -22,6 +26,18 @@ pub(crate) fn current() -> u32 {
     unsafe { sys::KeGetCurrentProcessorNumberEx(core::ptr::null_mut()) }
 }
 
+/// The group and number of the processor with this index over all groups. Wraps
+/// `KeGetProcessorNumberFromIndex`.
+///
+/// # Errors
+/// STATUS_INVALID_PARAMETER if there is no such processor.
+pub(crate) fn number_of(index: u32) -> Result<sys::PROCESSOR_NUMBER> {
+    let mut number = sys::PROCESSOR_NUMBER::default();
+    // SAFETY: callable at any IRQL; the result lives across the call.
+    let status = unsafe { sys::KeGetProcessorNumberFromIndex(index, &raw mut number) };
+    NtError::check(status).map(|_| number)
+}
+
 /// Takes the calling thread to every active processor in turn. Wraps
 /// `KeSetSystemGroupAffinityThread`, `KeRevertToUserGroupAffinityThread`.
 ///
@@ -31,13 +47,10 @@ pub(crate) fn current() -> u32 {
 /// was not running then.
 pub(crate) fn visit_all(_irql: &mut Passive) {
     for index in 0..active_count() {
-        let mut number = sys::PROCESSOR_NUMBER::default();
-        // SAFETY: callable at any IRQL; the result lives across the call.
-        let status = unsafe { sys::KeGetProcessorNumberFromIndex(index, &raw mut number) };
-        if status < 0 {
+        let Ok(number) = number_of(index) else {
             // There is no such processor, so nothing runs on it.
             continue;
-        }
+        };
         let mut there = sys::GROUP_AFFINITY {
             Mask: 1 << (number.Number % 64),
             Group: number.Group,

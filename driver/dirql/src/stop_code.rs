@@ -28,6 +28,8 @@ pub(crate) enum Reason {
     /// A spin lock was taken inside another that comes after it in their order.
     #[cfg(debug_assertions)]
     SpinLockOrder = 6,
+    /// An ISR asked for a DPC that its interrupt was not connected with.
+    NoSuchDpc = 6,
 }
 
 /// Stops the machine. Wraps `KeBugCheckEx`.

@@ -245,13 +245,11 @@ impl Ready<'_> {
     }
 
     /// Whether it lies in the extension of this device.
-    #[expect(dead_code, reason = "for the DPCs that an interrupt is connected with")]
     pub(crate) fn belongs_to(self, device: &Header) -> bool {
         self.inner.belongs_to(device)
     }
 
     /// The object, for whoever lies in the same extension and keeps it longer than `'a`.
-    #[expect(dead_code, reason = "for the DPCs that an interrupt is connected with")]
     pub(crate) const fn object(self) -> *const DpcObject {
         self.inner
     }
@@ -261,7 +259,6 @@ impl Ready<'_> {
     /// # Safety
     /// The device's extension is alive while the result is used: `belongs_to` was asked for
     /// it, so the object is too.
-    #[expect(dead_code, reason = "for the DPCs that an interrupt is connected with")]
     pub(crate) const unsafe fn from_object(object: *const DpcObject) -> Self {
         Self {
             // SAFETY: (Pointer) the contract.

@@ -1,6 +1,7 @@
 //! Where a DPC goes when it is queued: which processor's queue, and which end of it.
 
 use crate::{
+    processor,
     status::{NtError, Result},
     sys,
 };
@@ -96,10 +97,7 @@ impl Placement {
         let Target::Index(index) = self.target else {
             return Ok(());
         };
-        let mut number = sys::PROCESSOR_NUMBER::default();
-        // SAFETY: (IRQL) any. (Pointer) the number lives across the call.
-        let status = unsafe { sys::KeGetProcessorNumberFromIndex(index, &raw mut number) };
-        NtError::check(status)?;
+        let mut number = processor::number_of(index)?;
         // SAFETY: (IRQL) any. (Aliasing) the contract. (Pointer) the number lives across
         // the call.
         let status = unsafe { sys::KeSetTargetProcessorDpcEx(dpc, &raw mut number) };

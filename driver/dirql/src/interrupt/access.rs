@@ -52,12 +52,21 @@ impl Access {
 
     /// Lets nobody in any more, and returns when everybody has left.
     pub(super) fn close(&self, irql: &mut Passive) {
-        // Those that count themselves in do so before they look at the pointer: with both
-        // sides in one order, either they find NULL or they are counted below.
-        self.object.store(null_mut(), Ordering::SeqCst);
+        Self::close_all(core::slice::from_ref(self), irql);
+    }
+
+    /// As `close`, for several at once.
+    pub(super) fn close_all(accesses: &[Self], irql: &mut Passive) {
+        for access in accesses {
+            // Those that count themselves in do so before they look at the pointer: with
+            // both sides in one order, either they find NULL or they are counted below.
+            access.object.store(null_mut(), Ordering::SeqCst);
+        }
         processor::visit_all(irql);
-        while self.inside.load(Ordering::SeqCst) != 0 {
-            wait::delay(irql, 1);
+        for access in accesses {
+            while access.inside.load(Ordering::SeqCst) != 0 {
+                wait::delay(irql, 1);
+            }
         }
     }
 

@@ -61,6 +61,7 @@
 
 mod access;
 mod connect;
+pub mod messages;
 mod service;
 mod stage;
 mod suspend;
@@ -70,6 +71,7 @@ use core::{cell::UnsafeCell, marker::PhantomPinned, mem::MaybeUninit, pin::Pin};
 
 use crate::{
     device::Device,
+    dpc,
     driver::Driver,
     irql::{Dirql, Passive},
     object_table::Registered,
@@ -80,7 +82,7 @@ use crate::{
 use access::Access;
 use connect::{Attempts, Connection, Routines};
 use service::Requests;
-pub use service::{Claim, ServiceRoutine};
+pub use service::{Claim, DpcSet, MOST_DPCS, ServiceRoutine};
 use stage::Stage;
 pub use suspend::Suspend;
 
@@ -182,25 +184,34 @@ impl<S: ServiceRoutine, K: Send + 'static> Interrupt<S, K> {
         state: S,
         arm: impl FnOnce(&mut Dirql, &mut S),
     ) -> Result<Info> {
+        self.connect_with_dpcs(device, irql, resource, &[], state, arm)
+    }
+
+    /// As [`connect`](Self::connect), for an ISR that queues DPCs of the driver's own too: it
+    /// names them by their place in `dpcs`, see [`DpcSet`].
+    ///
+    /// # IRQL
+    /// PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    /// As `connect`; STATUS_INVALID_PARAMETER also for more than [`MOST_DPCS`] and for a DPC of
+    /// another device.
+    pub fn connect_with_dpcs<E: Driver>(
+        self: Pin<&Self>,
+        device: &Device<E>,
+        irql: &mut Passive,
+        resource: &InterruptResource<'_>,
+        dpcs: &[dpc::Ready<'_>],
+        state: S,
+        arm: impl FnOnce(&mut Dirql, &mut S),
+    ) -> Result<Info> {
         const {
             assert!(
                 E::ROUTINES.has_dpc_for_isr(),
                 "`Driver::ROUTINES` lacks `.dpc_for_isr()`, which the ISR may request"
             );
         }
-        let requests = Requests::of(device.header());
-        self.connect_with(device, irql, resource, requests, state, arm)
-    }
-
-    fn connect_with<E: Driver>(
-        self: Pin<&Self>,
-        device: &Device<E>,
-        irql: &mut Passive,
-        resource: &InterruptResource<'_>,
-        requests: Requests,
-        state: S,
-        arm: impl FnOnce(&mut Dirql, &mut S),
-    ) -> Result<Info> {
+        let requests = Requests::of(device.header(), dpcs)?;
         if resource.level <= crate::irql::DISPATCH_LEVEL {
             return Err(NtError::STATUS_NOT_SUPPORTED);
         }

@@ -1,7 +1,16 @@
 //! The ISR: what a driver implements, and what the kernel calls.
 
+use core::ptr::{null, null_mut};
+
 use super::Interrupt;
-use crate::{device::Header, irql::Dirql, sys};
+use crate::{
+    device::Header,
+    dpc::{self, DpcObject},
+    irql::Dirql,
+    status::{NtError, Result},
+    stop_code::{Reason, stop},
+    sys,
+};
 
 /// What an ISR says to the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +22,46 @@ pub enum Claim {
     /// The source was quieted and DpcForIsr is to run. It is requested after the
     /// service routine has returned, so that is always the ISR's last act.
     OursRequestDpc,
+    /// The source was quieted and these DPCs are to run; as above.
+    OursQueue(DpcSet),
 }
+
+/// DPCs that an ISR asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DpcSet(u8);
+
+impl DpcSet {
+    /// DpcForIsr.
+    pub const FOR_ISR: Self = Self(1);
+
+    /// The DPC at this place in the list that the interrupt was connected with.
+    ///
+    /// # Panics
+    /// At compile time, or when a test runs: places end at [`MOST_DPCS`].
+    #[must_use]
+    pub const fn custom<const PLACE: usize>() -> Self {
+        const {
+            assert!(
+                PLACE < MOST_DPCS,
+                "an interrupt has at most four DPCs of the driver's"
+            );
+        }
+        Self(2 << PLACE)
+    }
+
+    /// These and those.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    const fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// How many DPCs of its own a driver can have its ISR queue.
+pub const MOST_DPCS: usize = 4;
 
 /// State that an ISR shares.
 #[diagnostic::on_unimplemented(
@@ -48,41 +96,75 @@ pub trait ServiceRoutine: Send + 'static {
 pub(super) struct Requests {
     /// Whose DpcForIsr.
     device: *mut sys::DEVICE_OBJECT,
+    /// By place; NULL where the driver gave none.
+    custom: [*const DpcObject; MOST_DPCS],
 }
 
 impl Requests {
     /// None yet: not connected.
     pub(super) const NONE: Self = Self {
-        device: core::ptr::null_mut(),
+        device: null_mut(),
+        custom: [null(); MOST_DPCS],
     };
 
     /// Those of a device, which has a DpcForIsr routine.
-    pub(super) const fn of(device: &Header) -> Self {
-        Self {
-            device: device.object(),
+    ///
+    /// # Errors
+    /// STATUS_INVALID_PARAMETER for more than [`MOST_DPCS`], or one of another device.
+    pub(super) fn of(device: &Header, dpcs: &[dpc::Ready<'_>]) -> Result<Self> {
+        if dpcs.len() > MOST_DPCS || dpcs.iter().any(|dpc| !dpc.belongs_to(device)) {
+            return Err(NtError::STATUS_INVALID_PARAMETER);
         }
+        let mut custom = [null(); MOST_DPCS];
+        for (place, dpc) in custom.iter_mut().zip(dpcs) {
+            *place = dpc.object();
+        }
+        Ok(Self {
+            device: device.object(),
+            custom,
+        })
+    }
+
+    /// Does what the ISR asked for, as its last act, and says what it returns.
+    #[inline]
+    pub(super) fn settle(&self, claim: Claim) -> sys::BOOLEAN {
+        match claim {
+            Claim::NotOurs => return 0,
+            Claim::Ours => {}
+            Claim::OursRequestDpc => self.dpc_for_isr(),
+            Claim::OursQueue(set) => self.queue(set),
+        }
+        1
     }
 
     /// Is `IoRequestDpc`. A DPC that is queued already is not queued again, and that
     /// is no loss: the ISR has counted its result in `S`, and the DPC drains them all.
-    fn dpc_for_isr(self) {
+    #[inline]
+    fn dpc_for_isr(&self) {
         // SAFETY: (Pointer) the device object outlives its interrupts, fact 3.
         let dpc = unsafe { &raw mut (*self.device).Dpc };
         // SAFETY: (Caller) callable at any IRQL; AddDevice initialised the DPC, for `connect`
         // has seen that the driver has a routine for it.
-        let _already_queued =
-            unsafe { sys::KeInsertQueueDpc(dpc, core::ptr::null_mut(), core::ptr::null_mut()) };
+        let _already_queued = unsafe { sys::KeInsertQueueDpc(dpc, null_mut(), null_mut()) };
     }
 
-    /// Does what the ISR asked for, as its last act, and says what it returns.
-    pub(super) fn settle(self, claim: Claim) -> sys::BOOLEAN {
-        match claim {
-            Claim::NotOurs => 0,
-            Claim::Ours => 1,
-            Claim::OursRequestDpc => {
-                self.dpc_for_isr();
-                1
+    fn queue(&self, set: DpcSet) {
+        if set.has(DpcSet::FOR_ISR) {
+            self.dpc_for_isr();
+        }
+        for (place, object) in self.custom.iter().enumerate() {
+            if !set.has(DpcSet(2 << place)) {
+                continue;
             }
+            if object.is_null() {
+                stop(Reason::NoSuchDpc, place);
+            }
+            // SAFETY: (Pointer) it lies in the extension of the interrupt's own device, which
+            // outlives the interrupt, fact 3.
+            let dpc = unsafe { dpc::Ready::from_object(*object) };
+            // Queued already is no loss, as above; one that the driver has stopped is not
+            // wanted any more.
+            let _queued = dpc.queue();
         }
     }
 }
@@ -120,7 +202,8 @@ impl<S: ServiceRoutine, K> Interrupt<S, K> {
         // (Ready) `connect` wrote the state before it registered the ISR, fact 7.
         let state = unsafe { &mut *self.state.get().cast::<S>() };
         let claim = service(state, &mut irql);
-        // SAFETY: (Ready) written before the ISR was registered, and not while it is.
-        unsafe { *self.requests.get() }.settle(claim)
+        // SAFETY: (Aliasing) written before the ISR was registered, and not while it is.
+        let requests = unsafe { &*self.requests.get() };
+        requests.settle(claim)
     }
 }

@@ -3,7 +3,7 @@
 
 use core::mem::MaybeUninit;
 
-use super::{Interrupt, ServiceRoutine};
+use super::{Interrupt, ServiceRoutine, access::Access};
 use crate::{
     irql::{AtMostDispatch, Dirql},
     sys,
@@ -37,19 +37,9 @@ impl<S: ServiceRoutine, K> Interrupt<S, K> {
         _irql: &mut I,
         routine: impl FnOnce(&mut Dirql, &mut S) -> R,
     ) -> Option<R> {
-        if I::IS_DISPATCH {
-            let object = self.access.object_at_dispatch();
-            if object.is_null() {
-                return None;
-            }
-            // SAFETY: (IRQL) (Pointer) the token says DISPATCH_LEVEL, where the object that
-            // was read stays connected until the caller comes down, fact 7.
-            return Some(unsafe { run(object, self.state.get().cast(), routine) });
-        }
-        let pass = self.access.enter()?;
-        // SAFETY: (IRQL) the token says at most DISPATCH_LEVEL. (Pointer) the object stays
-        // connected while `pass` is held, fact 7.
-        Some(unsafe { run(pass.object(), self.state.get().cast(), routine) })
+        // SAFETY: (IRQL) the token says at most DISPATCH_LEVEL, and which. (Aliasing) (Ready)
+        // facts 6 and 7.
+        unsafe { enter_and_run::<I, _, _, _>(&self.access, self.state.get().cast(), routine) }
     }
 
     /// As [`synchronize`](Self::synchronize), but takes the interrupt spin lock itself.
@@ -82,6 +72,36 @@ impl<S: ServiceRoutine, K> Interrupt<S, K> {
         unsafe { sys::KeReleaseInterruptSpinLock(pass.object(), old) };
         Some(result)
     }
+}
+
+/// Runs a critical section on `state`, if `access` lets it in.
+///
+/// # Safety
+/// The caller has a token `I`. While `access` is open, the lock of its object guards `state`,
+/// and `state` is initialised (facts 6 and 7).
+#[inline]
+pub(super) unsafe fn enter_and_run<I, S, F, R>(
+    access: &Access,
+    state: *mut S,
+    routine: F,
+) -> Option<R>
+where
+    I: AtMostDispatch,
+    F: FnOnce(&mut Dirql, &mut S) -> R,
+{
+    if I::IS_DISPATCH {
+        let object = access.object_at_dispatch();
+        if object.is_null() {
+            return None;
+        }
+        // SAFETY: (IRQL) (Pointer) the caller is at DISPATCH_LEVEL, and the object that was
+        // read stays connected until it comes down, fact 7.
+        return Some(unsafe { run(object, state, routine) });
+    }
+    let pass = access.enter()?;
+    // SAFETY: (IRQL) at most DISPATCH_LEVEL. (Pointer) the object stays connected while
+    // `pass` is held, fact 7.
+    Some(unsafe { run(pass.object(), state, routine) })
 }
 
 /// Runs a critical section on `state`.

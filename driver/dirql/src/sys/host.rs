@@ -94,6 +94,7 @@ macro_rules! structures {
 }
 
 /// Where a thread may run.
+#[expect(dead_code, reason = "only a kernel with several processors reads it")]
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct GROUP_AFFINITY {
     pub(crate) Mask: u64,
@@ -106,7 +107,6 @@ pub(crate) struct GROUP_AFFINITY {
 pub(crate) struct PROCESSOR_NUMBER {
     pub(crate) Group: u16,
     pub(crate) Number: u8,
-    pub(crate) Reserved: u8,
 }
 
 macro_rules! unions {
@@ -558,7 +558,6 @@ needs_a_device! {
     KeCancelTimer(*mut KTIMER) -> BOOLEAN;
     KeFlushQueuedDpcs();
     KeInitializeDpc(*mut KDPC, DeferredRoutine, PVOID);
-    KeGetProcessorNumberFromIndex(u32, *mut PROCESSOR_NUMBER) -> NTSTATUS;
     KeInitializeThreadedDpc(*mut KDPC, DeferredRoutine, PVOID);
     KeInitializeTimerEx(*mut KTIMER, i32);
     KeInsertQueueDpc(*mut KDPC, PVOID, PVOID) -> BOOLEAN;
