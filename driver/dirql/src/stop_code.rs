@@ -29,7 +29,7 @@ pub(crate) enum Reason {
     #[cfg(debug_assertions)]
     SpinLockOrder = 6,
     /// An ISR asked for a DPC that its interrupt was not connected with.
-    NoSuchDpc = 6,
+    NoSuchDpc = 7,
 }
 
 /// Stops the machine. Wraps `KeBugCheckEx`.

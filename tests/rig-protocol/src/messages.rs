@@ -58,6 +58,13 @@ pub enum Request {
         /// What to do to it.
         action: Action,
     },
+    /// Sends one of a device's messages, as the device would.
+    Message {
+        /// Which of the devices, from zero.
+        device: u32,
+        /// Which of its messages, from zero.
+        message: u32,
+    },
     /// What has the rig counted so far? Answered by [`Reply::Report`].
     Report,
     /// Removes the devices, unloads the driver, checks that nothing is left, and

@@ -67,7 +67,10 @@ mod stage;
 mod suspend;
 mod synchronize;
 
-use core::{cell::UnsafeCell, marker::PhantomPinned, mem::MaybeUninit, pin::Pin};
+use core::{
+    cell::UnsafeCell, marker::PhantomPinned, mem::MaybeUninit, pin::Pin, sync::atomic::AtomicBool,
+    sync::atomic::Ordering,
+};
 
 use crate::{
     device::Device,
@@ -126,6 +129,9 @@ pub struct Interrupt<S, K = ()> {
     requests: UnsafeCell<Requests>,
     /// Initialised while connected, fact 7.
     state: UnsafeCell<MaybeUninit<S>>,
+    /// The ISR is not to touch `S`: the device has no power. Read and written under the
+    /// interrupt lock, since an ISR can wait for the lock while the device is put to sleep.
+    asleep: AtomicBool,
     /// What was saved, while suspended. Fact 8.
     saved: UnsafeCell<Option<K>>,
     /// The kernel has its address while connected.
@@ -156,6 +162,7 @@ impl<S: ServiceRoutine, K: Send + 'static> Interrupt<S, K> {
             connection: UnsafeCell::new(None),
             requests: UnsafeCell::new(Requests::NONE),
             state: UnsafeCell::new(MaybeUninit::uninit()),
+            asleep: AtomicBool::new(false),
             saved: UnsafeCell::new(None),
             _pinned: PhantomPinned,
         }
@@ -274,6 +281,7 @@ impl<S: ServiceRoutine, K: Send + 'static> Interrupt<S, K> {
         // SAFETY: (Aliasing) as above.
         drop(unsafe { (*self.saved.get()).take() });
         let state = self.take_state();
+        self.asleep.store(false, Ordering::Relaxed);
         self.stage.end(Stage::DISCONNECTED);
         Some(state)
     }

@@ -1,6 +1,9 @@
 //! The ISR: what a driver implements, and what the kernel calls.
 
-use core::ptr::{null, null_mut};
+use core::{
+    ptr::{null, null_mut},
+    sync::atomic::Ordering,
+};
 
 use super::Interrupt;
 use crate::{
@@ -198,6 +201,11 @@ impl<S: ServiceRoutine, K> Interrupt<S, K> {
         // SAFETY: (IRQL) the kernel calls ISRs at the SynchronizeIrql of a connection
         // that `connect` has seen to be above DISPATCH_LEVEL.
         let mut irql = unsafe { Dirql::assume() };
+        if self.asleep.load(Ordering::Relaxed) {
+            // On a shared line another device's; otherwise one that was on its way when the
+            // device was silenced.
+            return 0;
+        }
         // SAFETY: (Aliasing) the kernel holds the interrupt lock around the ISR, fact 6.
         // (Ready) `connect` wrote the state before it registered the ISR, fact 7.
         let state = unsafe { &mut *self.state.get().cast::<S>() };

@@ -5,6 +5,8 @@
 //! inactive; the interrupt made active, then the device allowed to interrupt. Disconnecting
 //! instead would give up the vector, and connecting can fail.
 
+use core::sync::atomic::Ordering;
+
 use super::{Interrupt, ServiceRoutine, stage::Stage, synchronize};
 use crate::irql::{Dirql, Passive};
 
@@ -43,7 +45,11 @@ impl<S: Suspend> Interrupt<S, S::Saved> {
         self.access.close(irql);
         // SAFETY: (Aliasing) the stage is this thread's, fact 8.
         if let Some(connection) = unsafe { &*self.connection.get() } {
-            let save = |irql: &mut Dirql, state: &mut S| state.save(irql);
+            let save = |irql: &mut Dirql, state: &mut S| {
+                let saved = state.save(irql);
+                self.asleep.store(true, Ordering::Relaxed);
+                saved
+            };
             // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) connected, and the stage
             // keeps everybody else from disconnecting it.
             let saved =
@@ -72,7 +78,10 @@ impl<S: Suspend> Interrupt<S, S::Saved> {
         let connection = unsafe { &*self.connection.get() };
         if let (Some(connection), Some(saved)) = (connection, saved) {
             connection.set_active(true);
-            let restore = |irql: &mut Dirql, state: &mut S| state.restore(irql, saved);
+            let restore = |irql: &mut Dirql, state: &mut S| {
+                self.asleep.store(false, Ordering::Relaxed);
+                state.restore(irql, saved);
+            };
             // SAFETY: (IRQL) (Pointer) as in `suspend`.
             unsafe { synchronize::run(connection.object, self.state.get().cast(), restore) };
             self.access.open(connection.object);

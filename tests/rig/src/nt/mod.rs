@@ -75,7 +75,7 @@ use crate::machine::log::{self, log};
 use crate::machine::pci::{self, PciFunction};
 use crate::machine::stop::refuse;
 use crate::nt::driver::Driver;
-use crate::nt::node::{InterruptResource, NodeRef};
+use crate::nt::node::{InterruptResource, MAX_MESSAGES, NodeRef};
 use crate::nt::status::is_success;
 
 /// QEMU's `edu` device.
@@ -212,9 +212,25 @@ fn assign_interrupt(index: usize, function: PciFunction) -> InterruptResource {
     InterruptResource {
         kind,
         vector,
+        more: more_messages(index, kind),
         line,
         processor,
     }
+}
+
+/// Vectors for the messages after a device's first, as many as the run asks for.
+fn more_messages(index: usize, kind: IrqKind) -> [u8; MAX_MESSAGES - 1] {
+    let mut vectors = [0; MAX_MESSAGES - 1];
+    if kind == IrqKind::Msi {
+        for vector in vectors.iter_mut().take(options::get().messages - 1) {
+            *vector = allocate_vector().unwrap_or_else(|| {
+                refuse(format_args!(
+                    "The rig has no interrupt level left for the messages of the edu device {index}."
+                ))
+            });
+        }
+    }
+    vectors
 }
 
 /// Adds and starts a device; refuses to run when the driver does not take it.

@@ -16,12 +16,17 @@ use crate::nt::device_state::Registers;
 use crate::nt::pnp::State;
 use crate::nt::power::record::Record;
 
+/// Most messages that a device is granted.
+pub(crate) const MAX_MESSAGES: usize = 8;
+
 /// The interrupt that a device was assigned.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InterruptResource {
     pub(crate) kind: IrqKind,
-    /// The processors' vector; its class is the IRQL.
+    /// The processors' vector; its class is the IRQL. Of several messages, the first's.
     pub(crate) vector: u8,
+    /// The vectors of the messages after the first, and zeros.
+    pub(crate) more: [u8; MAX_MESSAGES - 1],
     /// The interrupt controller's input, for a line.
     pub(crate) line: Option<u32>,
     /// The processor that takes it.
@@ -29,9 +34,15 @@ pub(crate) struct InterruptResource {
 }
 
 impl InterruptResource {
-    /// The IRQL at which its ISR runs.
-    pub(crate) const fn irql(&self) -> u8 {
-        self.vector >> 4
+    /// The vectors of its messages, or that of its line.
+    pub(crate) fn vectors(&self) -> impl Iterator<Item = u8> {
+        let more = self.more.into_iter().take_while(|vector| *vector != 0);
+        core::iter::once(self.vector).chain(more)
+    }
+
+    /// The IRQL at which its ISRs run: the highest of its vectors'.
+    pub(crate) fn irql(&self) -> u8 {
+        self.vectors().map(|vector| vector >> 4).max().unwrap_or(0)
     }
 
     /// The processors that take it, as a mask.

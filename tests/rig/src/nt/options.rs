@@ -9,6 +9,7 @@ use crate::machine::stop::refuse;
 use crate::machine::sync::IrqLock;
 use crate::nt::cancel_storm;
 use crate::nt::registry;
+use crate::nt::node::MAX_MESSAGES;
 
 /// The file's name.
 const FILE: &str = "opt/dirql/options";
@@ -44,6 +45,8 @@ pub(crate) struct Options {
     pub(crate) power_irql: PowerIrql,
     /// Which call of PoRequestPowerIrp, from 1, finds no memory; 0 for none.
     pub(crate) fail_power_request: u32,
+    /// How many messages a device is granted.
+    pub(crate) messages: usize,
 }
 
 static OPTIONS: IrqLock<Options> = IrqLock::new(Options {
@@ -52,6 +55,7 @@ static OPTIONS: IrqLock<Options> = IrqLock::new(Options {
     early_isr: false,
     power_irql: PowerIrql::Passive,
     fail_power_request: 0,
+    messages: 1,
 });
 
 /// The options of this run.
@@ -81,6 +85,7 @@ pub(crate) fn read() -> Option<String> {
             Some(("connect", "fully-specified")) => {
                 options.connect = ConnectForms::FullySpecifiedOnly;
             }
+            Some(("messages", count)) => options.messages = messages(count),
             Some(("early-isr", "on")) => options.early_isr = true,
             Some(("early-isr", "off")) => options.early_isr = false,
             Some(("cancel-storm", seed)) => match seed.parse() {
@@ -105,4 +110,14 @@ pub(crate) fn read() -> Option<String> {
     }
     set(options);
     self_test
+}
+
+/// A number of messages.
+fn messages(text: &str) -> usize {
+    match text.parse() {
+        Ok(count) if (1..=MAX_MESSAGES).contains(&count) => count,
+        _ => refuse(format_args!(
+            "A device is granted 1 to {MAX_MESSAGES} messages, and the options ask for '{text}'."
+        )),
+    }
 }

@@ -23,6 +23,8 @@ pub(crate) enum LockKind {
     ExecutiveAtDispatch,
     /// The interrupt's, around the ISR and in KeSynchronizeExecution.
     Interrupt,
+    /// KeAcquireInterruptSpinLock and KeReleaseInterruptSpinLock.
+    InterruptByHand,
     /// IoAcquireCancelSpinLock and IoReleaseCancelSpinLock.
     Cancel,
 }

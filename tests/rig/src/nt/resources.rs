@@ -136,7 +136,7 @@ fn interrupt(resource: &InterruptResource, form: Form) -> CM_PARTIAL_RESOURCE_DE
                 .MessageInterrupt
                 .__bindgen_anon_1
                 .Raw
-                .MessageCount = 1;
+                .MessageCount = USHORT::try_from(resource.vectors().count()).unwrap_or(USHORT::MAX);
             descriptor.u.MessageInterrupt.__bindgen_anon_1.Raw.Vector = vector;
             descriptor.u.MessageInterrupt.__bindgen_anon_1.Raw.Affinity = affinity;
             descriptor

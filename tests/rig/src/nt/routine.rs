@@ -91,6 +91,7 @@ exports! {
     IoStartPacket up_to_dispatch start_io::io_start_packet;
     IofCallDriver any irp::call::iof_call_driver;
     IofCompleteRequest any irp::complete::iof_complete_request;
+    KeAcquireInterruptSpinLock any interrupt::lock::ke_acquire_interrupt_spin_lock;
     KeAcquireSpinLockAtDpcLevel any spin_lock::ke_acquire_spin_lock_at_dpc_level;
     KeAcquireSpinLockRaiseToDpc any spin_lock::ke_acquire_spin_lock_raise_to_dpc;
     KeBugCheckEx any debug::ke_bug_check_ex;
@@ -115,6 +116,7 @@ exports! {
     KeQueryInterruptTimePrecise any time::ke_query_interrupt_time_precise;
     KeQueryPerformanceCounter any time::ke_query_performance_counter;
     KeReadStateEvent up_to_dispatch event::ke_read_state_event;
+    KeReleaseInterruptSpinLock any interrupt::lock::ke_release_interrupt_spin_lock;
     KeReleaseSpinLock any spin_lock::ke_release_spin_lock;
     KeReleaseSpinLockFromDpcLevel any spin_lock::ke_release_spin_lock_from_dpc_level;
     KeRemoveByKeyDeviceQueue dispatch device_queue::ke_remove_by_key_device_queue;

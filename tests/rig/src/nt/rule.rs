@@ -37,9 +37,11 @@ rules! {
     Int06 "INT-06" "A disconnect names what the connect call returned, once.";
     Int07 "INT-07" "No interrupt stays connected after stop or removal.";
     Int09 "INT-09" "The ISR quiets its device before it returns.";
+    Int11 "INT-11" "The ISR does not claim a message that the device does not have.";
     Int12 "INT-12" "A connection follows the translated interrupt descriptor.";
     Syn01 "SYN-01" "KeSynchronizeExecution is called at or below the interrupt's SynchronizeIrql.";
     Syn02 "SYN-02" "An interrupt's spin lock is not taken twice by one processor.";
+    Syn06 "SYN-06" "An interrupt's spin lock is released by whoever acquired it, to the IRQL from before.";
     Dpc01 "DPC-01" "A DPC is initialised before it is queued.";
     Dpc08 "DPC-08" "No DPC is queued or running when its memory goes away.";
     Tmr03 "TMR-03" "No timer is set when its memory goes away.";

@@ -10,8 +10,9 @@ use crate::machine::log::log;
 use crate::machine::sync::IrqLock;
 use crate::machine::{command_port, cpu};
 use crate::nt::io_manager::{self, completed, refused};
+use crate::nt::status::STATUS_SUCCESS;
 use crate::nt::work::{self, PnpWork, Work};
-use crate::nt::{counters, node, options, pnp, shutdown};
+use crate::nt::{counters, interrupt, node, options, pnp, shutdown};
 
 /// Bytes that are taken from the port at once.
 const CHUNK: usize = 256;
@@ -116,9 +117,20 @@ fn answer(number: u32, request: Request) -> Option<Reply> {
             output_length,
         } => io_manager::device_control(number, handle, code, &input, output_length),
         Request::Cancel { number } => Some(io_manager::cancel_request(number)),
+        Request::Message { device, message } => Some(send_message(device, message)),
         Request::Report => Some(Reply::Report(counters::report())),
         // `sort` gave these to the PnP manager.
         Request::Close { .. } | Request::Pnp { .. } | Request::Shutdown => None,
+    }
+}
+
+/// Sends a message of a device.
+fn send_message(device: u32, message: u32) -> Reply {
+    let sent = node::by_index(device).is_some_and(|node| interrupt::send_message(&node, message));
+    if sent {
+        completed(STATUS_SUCCESS)
+    } else {
+        refused("the device has no such message")
     }
 }
 

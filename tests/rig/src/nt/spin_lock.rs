@@ -72,7 +72,7 @@ impl LockWord {
             waited = true;
             limit.spin();
         }
-        if waited && kind == LockKind::Interrupt {
+        if waited && matches!(kind, LockKind::Interrupt | LockKind::InterruptByHand) {
             counters::LOCK_WAITS.add();
         }
         processor::push_held(Held {

@@ -20,10 +20,10 @@ const RULES: &[&str] = &[
     "IRP-09", "IRP-10", "IRP-11", "IRP-12", "PWR-01", "PWR-02", "PWR-03", "PWR-04", "PWR-05",
     "PWR-06", "PWR-07", "PWR-08", "IRP-13", "IRP-14", "CAN-01", "CAN-04", "SIO-01", "SIO-02",
     "SIO-06", "IRQL-01", "IRQL-02", "IRQL-04", "INT-03", "INT-04", "INT-05", "INT-06", "INT-07",
-    "INT-09", "INT-12", "SYN-01", "SYN-02", "DPC-01", "SPL-01", "SPL-02", "SPL-04", "SPL-05",
-    "POOL-01", "POOL-02", "POOL-03", "PNP-16", "MMIO-01", "DPC-08", "TMR-03", "PNP-01", "PNP-04",
-    "PNP-05", "PNP-06", "PNP-07", "PNP-11", "PNP-12", "PNP-13", "RML-01", "RML-02", "RML-03",
-    "SEC-01", "HND-01", "HND-02",
+    "INT-09", "INT-11", "INT-12", "SYN-01", "SYN-02", "SYN-06", "DPC-01", "SPL-01", "SPL-02",
+    "SPL-04", "SPL-05", "POOL-01", "POOL-02", "POOL-03", "PNP-16", "MMIO-01", "DPC-08", "TMR-03",
+    "PNP-01", "PNP-04", "PNP-05", "PNP-06", "PNP-07", "PNP-11", "PNP-12", "PNP-13", "RML-01",
+    "RML-02", "RML-03", "SEC-01", "HND-01", "HND-02",
 ];
 
 /// Rules that the rig checks after the driver has returned, or on another

@@ -11,7 +11,7 @@ use wdk_sys::IO_DISCONNECT_INTERRUPT_PARAMETERS;
 
 use crate::nt::device_state::{assert_not_enabled_yet, assert_silenced};
 use crate::nt::interrupt::disconnect::named_by;
-use crate::nt::interrupt::{Connection, is_connected};
+use crate::nt::interrupt::{Connection, family, is_connected};
 use crate::nt::routine::Routine;
 use crate::nt::violation::check;
 
@@ -30,7 +30,7 @@ pub(crate) unsafe extern "C" fn io_report_interrupt_active(parameters: *const Ac
     };
     if !connection.is_active.load(Ordering::Acquire) {
         assert_not_enabled_yet(routine.name(), &connection.node);
-        connection.is_active.store(true, Ordering::Release);
+        set_active(&connection, true);
     }
 }
 
@@ -44,7 +44,14 @@ pub(crate) unsafe extern "C" fn io_report_interrupt_inactive(parameters: *const 
     };
     if connection.is_active.load(Ordering::Acquire) {
         assert_silenced(routine.name(), &connection.node);
-        connection.is_active.store(false, Ordering::Release);
+        set_active(&connection, false);
+    }
+}
+
+/// Lets the ISRs of a connect call be found, or hides them.
+fn set_active(connection: &Arc<Connection>, active: bool) {
+    for connection in family(connection) {
+        connection.is_active.store(active, Ordering::Release);
     }
 }
 

@@ -1,8 +1,10 @@
 //! IoConnectInterruptEx: three ways to ask, and what is answered to each.
 
+use core::mem::offset_of;
 use core::sync::atomic::Ordering;
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use rig_protocol::IrqKind;
 use wdk_sys::{
     CONNECT_FULLY_SPECIFIED, CONNECT_FULLY_SPECIFIED_GROUP, CONNECT_LINE_BASED,
@@ -17,7 +19,7 @@ use crate::nt::address;
 use crate::nt::interrupt::{Connection, Plan, Service, attach};
 use crate::nt::irql::raised;
 use crate::nt::kernel_memory::allocate_object;
-use crate::nt::node::{self, Node, NodeRef};
+use crate::nt::node::{self, MAX_MESSAGES, Node, NodeRef};
 use crate::nt::options::{self, ConnectForms};
 use crate::nt::routine::Routine;
 use crate::nt::status::{
@@ -94,6 +96,8 @@ unsafe fn connect_line(line: &IO_CONNECT_INTERRUPT_LINE_BASED_PARAMETERS) -> NTS
     }
     let connection = attach(Plan {
         synchronize_irql: synchronize_irql(&node, line.SynchronizeIrql),
+        vector: node.interrupt().vector,
+        message: 0,
         node,
         service: Service::Line(routine),
         context: line.ServiceContext,
@@ -138,53 +142,95 @@ unsafe fn connect_message(
     let Some(routine) = message.MessageServiceRoutine else {
         return STATUS_INVALID_PARAMETER;
     };
-    let connection = attach(Plan {
+    let connections = attach_messages(&Plan {
         synchronize_irql: synchronize_irql(&node, message.SynchronizeIrql),
+        vector: node.interrupt().vector,
+        message: 0,
         node,
         service: Service::Message(routine),
         context: message.ServiceContext,
         lock: message.SpinLock,
         version: CONNECT_MESSAGE_BASED,
     });
-    let table = message_table(&connection);
+    let table = message_table(&connections);
     // SAFETY: As above.
     let result = unsafe { message.ConnectionContext.InterruptMessageTable };
     // SAFETY: By the contract: a variable of the driver's for the result.
     unsafe { result.write(table) };
-    run_early(&connection);
+    for connection in &connections {
+        run_early(connection);
+    }
     STATUS_SUCCESS
 }
 
-/// The message table of a connection: one message.
-fn message_table(connection: &Connection) -> *mut IO_INTERRUPT_MESSAGE_INFO {
+/// Attaches one connection for each message of a device.
+fn attach_messages(plan: &Plan) -> Vec<Arc<Connection>> {
+    (0..)
+        .zip(plan.node.interrupt().vectors())
+        .map(|(message, vector)| {
+            attach(Plan {
+                message,
+                vector,
+                ..plan.clone()
+            })
+        })
+        .collect()
+}
+
+/// An `IO_INTERRUPT_MESSAGE_INFO` with room for all messages, where the headers have one.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(super) struct MessageTable {
+    unified_irql: KIRQL,
+    message_count: ULONG,
+    messages: [IO_INTERRUPT_MESSAGE_INFO_ENTRY; MAX_MESSAGES],
+}
+
+const _: () = assert!(
+    offset_of!(MessageTable, messages) == offset_of!(IO_INTERRUPT_MESSAGE_INFO, MessageInfo)
+        && offset_of!(MessageTable, message_count)
+            == offset_of!(IO_INTERRUPT_MESSAGE_INFO, MessageCount),
+    "the messages are where the headers have them"
+);
+
+/// The message table of connections.
+fn message_table(connections: &[Arc<Connection>]) -> *mut IO_INTERRUPT_MESSAGE_INFO {
+    let table = allocate_object::<MessageTable>().as_ptr();
+    let mut contents = MessageTable {
+        unified_irql: 0,
+        message_count: 0,
+        messages: [IO_INTERRUPT_MESSAGE_INFO_ENTRY::default(); MAX_MESSAGES],
+    };
+    for (entry, connection) in contents.messages.iter_mut().zip(connections) {
+        contents.unified_irql = connection.synchronize_irql;
+        contents.message_count += 1;
+        *entry = message_entry(connection);
+        connection
+            .message_table
+            .store(address::of(table), Ordering::Release);
+    }
+    // SAFETY: `allocate_object` just gave the memory, which nobody else knows.
+    unsafe { table.write(contents) };
+    table.cast()
+}
+
+/// A message's entry in the table.
+fn message_entry(connection: &Connection) -> IO_INTERRUPT_MESSAGE_INFO_ENTRY {
     let interrupt = connection.node.interrupt();
-    let message = message_for(interrupt.vector, interrupt.processor);
-    let table = allocate_object::<IO_INTERRUPT_MESSAGE_INFO>().as_ptr();
-    let entry = IO_INTERRUPT_MESSAGE_INFO_ENTRY {
+    let message = message_for(connection.vector, interrupt.processor);
+    IO_INTERRUPT_MESSAGE_INFO_ENTRY {
         MessageAddress: LARGE_INTEGER {
             QuadPart: message.address.cast_signed(),
         },
         TargetProcessorSet: interrupt.affinity(),
         InterruptObject: connection.pointer(),
         MessageData: message.data,
-        Vector: ULONG::from(interrupt.vector),
-        Irql: interrupt.irql(),
+        Vector: ULONG::from(connection.vector),
+        Irql: connection.vector >> 4,
         Mode: LATCHED,
         // InterruptPolarityUnknown: messages have none.
         Polarity: 0,
-    };
-    // SAFETY: `allocate_object` just gave the memory, which nobody else knows.
-    unsafe {
-        table.write(IO_INTERRUPT_MESSAGE_INFO {
-            UnifiedIrql: connection.synchronize_irql,
-            MessageCount: 1,
-            MessageInfo: [entry],
-        });
-    };
-    connection
-        .message_table
-        .store(address::of(table), Ordering::Release);
-    table
+    }
 }
 
 /// CONNECT_FULLY_SPECIFIED: the driver repeats its translated descriptor.
@@ -209,6 +255,8 @@ unsafe fn connect_fully_specified(
     assert_follows_descriptor(&node, full);
     let connection = attach(Plan {
         synchronize_irql: full.SynchronizeIrql,
+        vector: node.interrupt().vector,
+        message: 0,
         node,
         service: Service::Line(routine),
         context: full.ServiceContext,
@@ -259,5 +307,15 @@ fn run_early(connection: &Arc<Connection>) {
         Routine::IoConnectInterruptEx,
         !claimed,
         "The ISR claimed an interrupt while its device was not to interrupt yet."
+    );
+    let beyond = ULONG::try_from(connection.node.interrupt().vectors().count()).unwrap_or(0);
+    let claimed = raised(connection.synchronize_irql, || {
+        connection.serve_message(beyond)
+    });
+    check!(
+        Int11,
+        Routine::IoConnectInterruptEx,
+        !claimed,
+        "The ISR claimed message {beyond}, which the device does not have."
     );
 }

@@ -3,13 +3,12 @@
 use core::sync::atomic::Ordering;
 
 use alloc::sync::Arc;
-use wdk_sys::{
-    CONNECT_MESSAGE_BASED, IO_DISCONNECT_INTERRUPT_PARAMETERS, IO_INTERRUPT_MESSAGE_INFO,
-};
+use wdk_sys::{CONNECT_MESSAGE_BASED, IO_DISCONNECT_INTERRUPT_PARAMETERS};
 
 use crate::nt::address;
 use crate::nt::device_state::assert_silenced;
-use crate::nt::interrupt::{CONNECTIONS, Connection, detach};
+use crate::nt::interrupt::connect::MessageTable;
+use crate::nt::interrupt::{CONNECTIONS, Connection, detach, family};
 use crate::nt::kernel_memory::DELETED_BYTE;
 use crate::nt::routine::Routine;
 use crate::nt::violation::check;
@@ -36,7 +35,9 @@ pub(crate) unsafe extern "C" fn io_disconnect_interrupt_ex(
     );
     let Some(connection) = connection else { return };
     assert_silenced(routine.name(), &connection.node);
-    let was_connected = detach(&connection);
+    let was_connected = family(&connection)
+        .iter()
+        .fold(true, |all, connection| detach(connection) && all);
     check!(
         Int06,
         routine,
@@ -80,13 +81,13 @@ fn find<'a>(
 fn forget_message_table(connection: &Connection) {
     let table = connection.message_table.load(Ordering::Acquire);
     if table != 0 {
-        let table: *mut IO_INTERRUPT_MESSAGE_INFO = address::to_pointer(table);
+        let table: *mut MessageTable = address::to_pointer(table);
         // SAFETY: The table is memory of `kernel_memory`, never freed, and the
         // driver gave it up with this call.
         unsafe {
             table
                 .cast::<u8>()
-                .write_bytes(DELETED_BYTE, size_of::<IO_INTERRUPT_MESSAGE_INFO>());
+                .write_bytes(DELETED_BYTE, size_of::<MessageTable>());
         };
     }
 }

@@ -13,6 +13,7 @@
 pub(crate) mod activity;
 pub(crate) mod connect;
 pub(crate) mod disconnect;
+pub(crate) mod lock;
 pub(crate) mod synchronize;
 
 use alloc::collections::BTreeMap;
@@ -23,7 +24,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use rig_protocol::IrqKind;
 use wdk_sys::{KSPIN_LOCK, PKINTERRUPT, PVOID, ULONG};
 
-use crate::machine::interrupts::{mask_line, message_for, route_line};
+use crate::machine::interrupts::{mask_line, message_for, route_line, send_interrupt};
 use crate::machine::sync::IrqLock;
 use crate::machine::time::SpinLimit;
 use crate::nt::callout::{Callback, call_out};
@@ -48,8 +49,12 @@ enum Service {
 }
 
 /// What a connection is made of.
+#[derive(Clone)]
 struct Plan {
     node: NodeRef,
+    /// Which of the device's messages; zero for a line.
+    message: ULONG,
+    vector: u8,
     service: Service,
     context: PVOID,
     /// The driver's lock, or null for the connection's own.
@@ -59,9 +64,11 @@ struct Plan {
     version: ULONG,
 }
 
-/// A connected interrupt.
+/// A connected interrupt: a line, or one message.
 struct Connection {
     node: NodeRef,
+    message: ULONG,
+    vector: u8,
     service: Service,
     context: usize,
     driver_lock: usize,
@@ -104,6 +111,11 @@ impl Connection {
 
     /// Calls the ISR at the interrupt's IRQL with its lock held.
     fn serve(&self) -> bool {
+        self.serve_message(self.message)
+    }
+
+    /// As [`serve`](Self::serve), with the number of another message.
+    fn serve_message(&self, message: ULONG) -> bool {
         raised(self.synchronize_irql, || {
             let lock = self.lock();
             check!(
@@ -113,14 +125,14 @@ impl Connection {
                 "An interrupt came in while its spin lock was held by the same processor."
             );
             lock.acquire(LockKind::Interrupt, self.synchronize_irql);
-            let claimed = call_out(Callback::Isr, || self.call());
+            let claimed = call_out(Callback::Isr, || self.call(message));
             self.release(lock);
             claimed
         })
     }
 
     /// Calls the ISR; its lock is held.
-    fn call(&self) -> bool {
+    fn call(&self, message: ULONG) -> bool {
         let context = address::to_pointer(self.context);
         counters::ISR_CALLS.add();
         let claimed = match self.service {
@@ -128,8 +140,8 @@ impl Connection {
             // to be called so, with this context, at this IRQL, under this lock;
             // it is connected (fact 2).
             Service::Line(routine) => unsafe { routine(self.pointer(), context) },
-            // SAFETY: As above; the device has one message, number zero.
-            Service::Message(routine) => unsafe { routine(self.pointer(), context, 0) },
+            // SAFETY: As above.
+            Service::Message(routine) => unsafe { routine(self.pointer(), context, message) },
         };
         if claimed != 0 {
             counters::ISR_CLAIMED.add();
@@ -146,6 +158,31 @@ impl Connection {
             "The spin lock of the interrupt at {:p} was released by somebody else.",
             self.pointer()
         );
+    }
+}
+
+/// All connections that one connect call made: a device's messages, or its line.
+fn family(connection: &Arc<Connection>) -> Vec<Arc<Connection>> {
+    let table = connection.message_table.load(Ordering::Acquire);
+    if table == 0 {
+        return alloc::vec![connection.clone()];
+    }
+    CONNECTIONS.with(|connections| {
+        let same = |other: &&Arc<Connection>| other.message_table.load(Ordering::Acquire) == table;
+        connections.values().filter(same).cloned().collect()
+    })
+}
+
+/// Has a device's message sent, as the device would; `false` when it has no such message.
+pub(crate) fn send_message(node: &NodeRef, message: ULONG) -> bool {
+    let interrupt = node.interrupt();
+    let index = usize::try_from(message).unwrap_or(usize::MAX);
+    match (interrupt.kind, interrupt.vectors().nth(index)) {
+        (IrqKind::Msi, Some(vector)) => {
+            send_interrupt(interrupt.processor, vector);
+            true
+        }
+        _ => false,
     }
 }
 
@@ -196,6 +233,8 @@ fn attach(plan: Plan) -> Arc<Connection> {
     assert_not_enabled_yet(Routine::IoConnectInterruptEx.name(), &plan.node);
     let connection = Arc::new(Connection {
         node: plan.node,
+        message: plan.message,
+        vector: plan.vector,
         service: plan.service,
         context: address::of(plan.context),
         driver_lock: address::of(plan.lock),
@@ -211,13 +250,16 @@ fn attach(plan: Plan) -> Arc<Connection> {
     });
     let interrupt = *connection.node.interrupt();
     let is_first = CHAINS.with(|chains| {
-        let chain = chains.entry(interrupt.vector).or_default();
+        let chain = chains.entry(connection.vector).or_default();
         chain.push(connection.clone());
         chain.len() == 1
     });
     match interrupt.line {
         Some(line) if is_first => route_line(line, interrupt.vector, interrupt.processor),
         Some(_) => {}
+        // The device has one message in hardware, which is the first. The others come from
+        // the host.
+        None if connection.message > 0 => {}
         None => {
             let message = message_for(interrupt.vector, interrupt.processor);
             assert!(
@@ -234,7 +276,7 @@ fn attach(plan: Plan) -> Arc<Connection> {
 fn detach(connection: &Arc<Connection>) -> bool {
     let interrupt = *connection.node.interrupt();
     let (was_connected, is_last) = CHAINS.with(|chains| {
-        let chain = chains.entry(interrupt.vector).or_default();
+        let chain = chains.entry(connection.vector).or_default();
         let before = chain.len();
         chain.retain(|other| !Arc::ptr_eq(other, connection));
         (chain.len() != before, chain.is_empty())
@@ -245,6 +287,7 @@ fn detach(connection: &Arc<Connection>) -> bool {
     match interrupt.line {
         Some(line) if is_last => mask_line(line),
         Some(_) => {}
+        None if connection.message > 0 => {}
         None => connection.node.function().disable_msi(),
     }
     let mut limit = SpinLimit::new("the end of an ISR that is being disconnected");
@@ -258,7 +301,7 @@ fn detach(connection: &Arc<Connection>) -> bool {
 fn is_connected(connection: &Arc<Connection>) -> bool {
     CHAINS.with(|chains| {
         chains
-            .get(&connection.node.interrupt().vector)
+            .get(&connection.vector)
             .is_some_and(|chain| chain.iter().any(|other| Arc::ptr_eq(other, connection)))
     })
 }

@@ -246,8 +246,13 @@ unsafe extern "C" fn service(_interrupt: PKINTERRUPT, device: PVOID) -> BOOLEAN 
 unsafe extern "C" fn service_message(
     interrupt: PKINTERRUPT,
     device: PVOID,
-    _message: ULONG,
+    message: ULONG,
 ) -> BOOLEAN {
+    // The self tests' device has one message.
+    if message > 0 {
+        let status = happen(Hook::Message, device.cast(), ptr::null_mut());
+        return BOOLEAN::from(status.is_some_and(is_success));
+    }
     // SAFETY: Fact 1.
     unsafe { service(interrupt, device) }
 }

@@ -30,6 +30,8 @@ pub(super) enum Hook {
     Critical,
     /// The ISR, in place of looking at the device.
     Isr,
+    /// The ISR for a message that the device does not have, in place of refusing it.
+    Message,
     /// A PnP IRP that the driver does not know, before it is forwarded.
     Unknown,
     /// QUERY_STOP_DEVICE, in place of setting STATUS_SUCCESS.

@@ -9,6 +9,9 @@ use wdk_sys::{
 
 use crate::nt::dpc::{ke_flush_queued_dpcs, ke_insert_queue_dpc};
 use crate::nt::interrupt::connect::io_connect_interrupt_ex;
+use crate::nt::interrupt::lock::{
+    ke_acquire_interrupt_spin_lock, ke_release_interrupt_spin_lock,
+};
 use crate::nt::interrupt::synchronize::ke_synchronize_execution;
 use crate::nt::irql::{DISPATCH_LEVEL, ke_lower_irql, kf_raise_irql};
 use crate::nt::node;
@@ -73,6 +76,11 @@ pub(super) const FAULTS: &[Fault] = &[
         act: disown,
     },
     Fault {
+        rule: Rule::Int11,
+        hook: Hook::Message,
+        act: claim,
+    },
+    Fault {
         rule: Rule::Int12,
         hook: Hook::Connect,
         act: connect_at_other_irql,
@@ -86,6 +94,11 @@ pub(super) const FAULTS: &[Fault] = &[
         rule: Rule::Syn02,
         hook: Hook::Critical,
         act: synchronize_again,
+    },
+    Fault {
+        rule: Rule::Syn06,
+        hook: Hook::Connected,
+        act: release_interrupt_lock_to_other_irql,
     },
     Fault {
         rule: Rule::Dpc01,
@@ -132,6 +145,15 @@ fn stay_raised(_place: Place) -> NTSTATUS {
 }
 
 fn claim(_place: Place) -> NTSTATUS {
+    STATUS_SUCCESS
+}
+
+fn release_interrupt_lock_to_other_irql(place: Place) -> NTSTATUS {
+    let interrupt = own(place.device).interrupt();
+    // SAFETY: The module's faults vouch for it: the interrupt is connected at this place.
+    let old = unsafe { ke_acquire_interrupt_spin_lock(interrupt) };
+    // SAFETY: As above.
+    unsafe { ke_release_interrupt_spin_lock(interrupt, old + 1) };
     STATUS_SUCCESS
 }
 

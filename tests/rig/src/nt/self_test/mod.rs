@@ -101,7 +101,7 @@ fn prepare(fault: &'static Fault) {
     faults::arm(fault);
     let mut options = options::get();
     match fault.rule {
-        Rule::Int03 => options.early_isr = true,
+        Rule::Int03 | Rule::Int11 => options.early_isr = true,
         // Only a line can storm: a message is sent once.
         Rule::Int09 => options.irq = IrqKind::Intx,
         _ => {}
