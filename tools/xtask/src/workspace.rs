@@ -11,7 +11,12 @@ use anyhow::Context as _;
 
 /// The drivers under `tests/drivers`: each is a package `test-NAME`, and becomes
 /// `NAME.sys`.
-pub(crate) const TEST_DRIVERS: &[&str] = &["basics", "interrupt"];
+#[rustfmt::skip]
+pub(crate) const TEST_DRIVERS: &[&str] = &[
+    "basics",
+    "interrupt",
+    "messages",
+];
 
 /// The package of the test driver `name`.
 #[must_use]

@@ -88,8 +88,7 @@ pub trait ServiceRoutine: Send + 'static {
     /// # IRQL
     /// As [`service`](Self::service). See "InterruptMessageService".
     #[inline]
-    fn service_message(&mut self, irql: &mut Dirql, message: u32) -> Claim {
-        let _device_knows_better = message;
+    fn service_message(&mut self, irql: &mut Dirql, _message: u32) -> Claim {
         self.service(irql)
     }
 }
@@ -180,7 +179,7 @@ pub(super) unsafe extern "C" fn isr_line<S: ServiceRoutine, K>(
     // SAFETY: (Caller) the kernel, and only `connect` hands this out. (Pointer)
     // `context` is the `Interrupt<S, K>` that `connect` gave, alive by facts 2 and 3.
     let interrupt = unsafe { &*context.cast::<Interrupt<S, K>>() };
-    interrupt.serve(|state, irql| state.service(irql))
+    interrupt.serve(S::service)
 }
 
 /// The kernel calls this for a message.

@@ -79,6 +79,8 @@ struct Connection {
     is_active: AtomicBool,
     /// ISR calls being made.
     in_service: AtomicU32,
+    /// ISR calls that have ended; it wraps.
+    served: AtomicU32,
     /// Address of the message table that the driver was given, or zero.
     message_table: AtomicUsize,
 }
@@ -173,17 +175,25 @@ fn family(connection: &Arc<Connection>) -> Vec<Arc<Connection>> {
     })
 }
 
-/// Has a device's message sent, as the device would; `false` when it has no such message.
+/// Has a device's message sent, as the device would, and waits until its ISR was called;
+/// `false` when the device has no such message or it is not connected. PASSIVE_LEVEL.
 pub(crate) fn send_message(node: &NodeRef, message: ULONG) -> bool {
     let interrupt = node.interrupt();
     let index = usize::try_from(message).unwrap_or(usize::MAX);
-    match (interrupt.kind, interrupt.vectors().nth(index)) {
-        (IrqKind::Msi, Some(vector)) => {
-            send_interrupt(interrupt.processor, vector);
-            true
-        }
-        _ => false,
+    let Some(vector) = interrupt.vectors().nth(index) else {
+        return false;
+    };
+    let connection = CHAINS.with(|chains| chains.get(&vector)?.first().cloned());
+    let Some(connection) = connection.filter(|_| interrupt.kind == IrqKind::Msi) else {
+        return false;
+    };
+    let before = connection.served.load(Ordering::Acquire);
+    send_interrupt(interrupt.processor, vector);
+    let mut limit = SpinLimit::new("the ISR of a message that was sent");
+    while connection.served.load(Ordering::Acquire) == before {
+        limit.spin();
     }
+    true
 }
 
 /// The connection that a `PKINTERRUPT` names, if it is one.
@@ -198,6 +208,7 @@ pub(crate) fn device(vector: u8) {
     while let Some(connection) = begin_service(vector, index) {
         claimed = connection.is_active.load(Ordering::Acquire) && connection.serve();
         let is_line = connection.node.interrupt().kind == IrqKind::Intx;
+        connection.served.fetch_add(1, Ordering::AcqRel);
         connection.in_service.fetch_sub(1, Ordering::AcqRel);
         if claimed && is_line {
             // A line that somebody else holds too comes in again at once.
@@ -243,6 +254,7 @@ fn attach(plan: Plan) -> Arc<Connection> {
         version: plan.version,
         is_active: AtomicBool::new(true),
         in_service: AtomicU32::new(0),
+        served: AtomicU32::new(0),
         message_table: AtomicUsize::new(0),
     });
     CONNECTIONS.with(|connections| {

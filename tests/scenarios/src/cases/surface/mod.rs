@@ -6,6 +6,7 @@
 
 mod basics;
 mod interrupt;
+mod messages;
 
 use anyhow::{Context as _, bail, ensure};
 use eductl::{
@@ -24,6 +25,7 @@ const PROCESSORS: [u32; 2] = [1, 4];
 pub(super) fn add(list: &mut List) {
     basics::add(list);
     interrupt::add(list);
+    messages::add(list);
 }
 
 /// Adds the scenario `surface/NAME` for one and for four processors.
