@@ -232,9 +232,6 @@ impl core::fmt::Debug for KDPC {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct PROCESSOR_NUMBER {}
-
 pub(crate) const fn zeroed_timer() -> KTIMER {
     KTIMER { reserved: 0 }
 }

@@ -8,8 +8,8 @@ use crate::machine::fw_cfg;
 use crate::machine::stop::refuse;
 use crate::machine::sync::IrqLock;
 use crate::nt::cancel_storm;
-use crate::nt::registry;
 use crate::nt::node::MAX_MESSAGES;
+use crate::nt::registry;
 
 /// The file's name.
 const FILE: &str = "opt/dirql/options";

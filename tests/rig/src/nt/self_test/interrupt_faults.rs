@@ -9,9 +9,7 @@ use wdk_sys::{
 
 use crate::nt::dpc::{ke_flush_queued_dpcs, ke_insert_queue_dpc};
 use crate::nt::interrupt::connect::io_connect_interrupt_ex;
-use crate::nt::interrupt::lock::{
-    ke_acquire_interrupt_spin_lock, ke_release_interrupt_spin_lock,
-};
+use crate::nt::interrupt::lock::{ke_acquire_interrupt_spin_lock, ke_release_interrupt_spin_lock};
 use crate::nt::interrupt::synchronize::ke_synchronize_execution;
 use crate::nt::irql::{DISPATCH_LEVEL, ke_lower_irql, kf_raise_irql};
 use crate::nt::node;
