@@ -89,7 +89,7 @@ impl EduBar {
     #[must_use]
     pub fn is_computing(&self) -> bool {
         const COMPUTING: u32 = 0x01;
-        let status = self.0.read32(STATUS);
+        let status = self.0.read(STATUS);
         status != u32::MAX && status & COMPUTING != 0
     }
 
