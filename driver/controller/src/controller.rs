@@ -49,8 +49,8 @@ impl<T> Iterator for Results<T> {
 #[derive(Debug)]
 pub struct Controller<R, T> {
     registers: R,
-    /// Written by StartIo (`arm`), the ISR (`service`), the watchdog (`tick`) and
-    /// stop (`silence`), always under the interrupt lock.
+    /// Written by StartIo (`arm`), the ISR (`service`), the watchdog (`tick`),
+    /// cancellation (`take_back`) and stop (`silence`), always under the interrupt lock.
     engine: Engine<T>,
     /// Written by the ISR, emptied by the DPC.
     results: Ring<Ended<T>, RESULTS>,
@@ -187,6 +187,24 @@ impl<R: Registers, T> Controller<R, T> {
             return None;
         }
         count(&mut self.counters.operations_timed_out);
+        self.abandon()
+    }
+
+    /// Hands back the operation under way, if `is_it` says so of its owner; the device
+    /// is left as after a deadline that has passed.
+    pub fn take_back(&mut self, is_it: impl FnOnce(&T) -> bool) -> Option<T> {
+        let (Engine::Armed(armed) | Engine::Waiting(armed, _)) = &self.engine else {
+            return None;
+        };
+        if !is_it(&armed.owner) {
+            return None;
+        }
+        count(&mut self.counters.operations_aborted);
+        self.abandon()
+    }
+
+    /// Lets go of the operation under way.
+    fn abandon(&mut self) -> Option<T> {
         match core::mem::replace(&mut self.engine, Engine::Idle) {
             Engine::Armed(armed) => {
                 match armed.operation {

@@ -19,7 +19,8 @@ pub struct Counters {
     pub operations_completed: u64,
     /// Operations that passed their deadline.
     pub operations_timed_out: u64,
-    /// Operations taken back by [`Controller::silence`](crate::Controller::silence).
+    /// Operations taken back by [`Controller::silence`](crate::Controller::silence) and
+    /// [`Controller::take_back`](crate::Controller::take_back).
     pub operations_aborted: u64,
     /// Drains that found at least one result.
     pub drains: u64,

@@ -17,9 +17,9 @@
 //!            enable                    arm
 //!  Silent ------------> Idle ------------------------> Armed
 //!    ^                   ^ ^                          | |  |
-//!    |      interrupt    | |    interrupt: result     | |  | tick: past its
-//!    |   .---------------' '----- into the ring ------' |  | deadline, device
-//!    |   |                                              |  v still computing
+//!    |      interrupt    | |    interrupt: result     | |  | tick: past its deadline,
+//!    |   .---------------' '----- into the ring ------' |  | or take_back: cancelled,
+//!    |   |                                              |  v device still computing
 //!    |  Draining <-------------------------------------- --'
 //!    |   |   ^  \ arm
 //!    |   |   |   v

@@ -354,3 +354,28 @@ fn liveness_and_reset() {
     assert_eq!(controller.reset_counters().liveness_checks, 1);
     assert_eq!(controller.counters(), Counters::default());
 }
+
+#[test]
+fn an_operation_is_taken_back_once_and_only_by_its_owner() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.take_back(|_| true), None);
+    assert_eq!(controller.arm_factorial(1, 5, 10), Ok(()));
+    assert_eq!(controller.take_back(|owner| *owner == 2), None);
+    assert_eq!(controller.take_back(|owner| *owner == 1), Some(1));
+    assert_eq!(controller.take_back(|_| true), None);
+
+    // One that waits for the abandoned factorial can be taken back too.
+    assert_eq!(controller.arm_raise(2, 0x10, 10), Ok(()));
+    assert_eq!(controller.take_back(|owner| *owner == 2), Some(2));
+    assert_eq!(controller.arm_raise(3, 0x20, 10), Ok(()));
+    controller.device().end_factorial();
+    assert_eq!(controller.service(), Service::Claimed);
+    assert_eq!(controller.service(), Service::ResultReady);
+    // A result is the DPC's: there is nothing to take back.
+    assert_eq!(controller.take_back(|_| true), None);
+    assert_eq!(controller.drain().next().map(|ended| ended.owner), Some(3));
+    let counters = controller.counters();
+    assert_eq!(counters.operations_aborted, 2);
+    assert_eq!(counters.operations_completed, 1);
+}

@@ -10,13 +10,14 @@ use core::{
 use crate::{
     device_interface::DeviceInterface,
     io_timer::IoTimerState,
+    irp_holders::IrpHolders,
     irql::Passive,
     object_table::{ObjectTable, Registered},
     pnp::PnpState,
     power::PowerRecord,
     remove_lock::RemoveLock,
     start_io::PacketQueue,
-    status::Result,
+    status::{NtError, Result},
     sys,
 };
 
@@ -48,6 +49,7 @@ pub(crate) struct Header {
     power: PowerRecord,
     objects: ObjectTable,
     io_timer: IoTimerState,
+    irp_holders: IrpHolders,
     /// Registered in AddDevice, before any other routine runs; `None` if the driver
     /// has none.
     interface: UnsafeCell<Option<DeviceInterface>>,
@@ -89,6 +91,7 @@ impl<E> Device<E> {
                 power: PowerRecord::new(),
                 objects: ObjectTable::new(),
                 io_timer: IoTimerState::new(),
+                irp_holders: IrpHolders::new(),
                 interface: UnsafeCell::new(None),
                 interface_enabled: AtomicBool::new(false),
             },
@@ -121,6 +124,11 @@ impl<E> Device<E> {
 
     pub(crate) const fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// See [`Header::expect_within`].
+    pub(crate) fn expect_within<T>(&self, object: &T) -> Result<()> {
+        self.header.expect_within(object)
     }
 
     /// Enters an object of this device's extension that the kernel is about to keep
@@ -173,6 +181,28 @@ impl Header {
 
     pub(crate) const fn power(&self) -> &PowerRecord {
         &self.power
+    }
+
+    pub(crate) const fn irp_holders(&self) -> &IrpHolders {
+        &self.irp_holders
+    }
+
+    /// The queue of the packets that wait for StartIo.
+    pub(crate) fn device_queue(&self) -> *mut sys::KDEVICE_QUEUE {
+        // SAFETY: (Pointer) the device object outlives its extension.
+        unsafe { &raw mut (*self.object).DeviceQueue }
+    }
+
+    /// Fails unless an object lies in this device's extension, where it stays (fact 2).
+    pub(crate) fn expect_within<T>(&self, object: &T) -> Result<()> {
+        let start = core::ptr::from_ref(self).addr();
+        let offset = core::ptr::from_ref(object).addr().checked_sub(start);
+        let end = offset.and_then(|offset| offset.checked_add(size_of::<T>()));
+        if end.is_some_and(|end| end <= self.length) {
+            Ok(())
+        } else {
+            Err(NtError::STATUS_INVALID_PARAMETER)
+        }
     }
 
     pub(crate) const fn objects(&self) -> &ObjectTable {

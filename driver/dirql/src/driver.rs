@@ -4,13 +4,14 @@ use uuid::Uuid;
 
 use crate::{
     device::Device,
+    file::FileObject,
     io_timer::{self, IoTimer, IoTimerRoutine},
     irp::{Dispatched, Irp},
     irql::{Dispatch, Passive, UpToDispatch},
     power::{self, Power},
     registry::ServiceKey,
     resources::Resources,
-    start_io::{Packet, StartIo},
+    start_io::{Packet, PacketId, StartIo, TakeBack},
     status::{NtError, Result},
     thunks,
 };
@@ -73,6 +74,12 @@ pub trait Driver: Sized + Send + Sync + 'static {
         irp.complete(irql, result)
     }
 
+    /// IRP_MJ_CLEANUP: the last handle to a file was closed. Its requests in the device
+    /// queue and in [`IrpQueue`](crate::irp_queue::IrpQueue)s were completed with
+    /// STATUS_CANCELLED, and what StartIo has begun was taken back if the driver can
+    /// ([`TakeBack`]); what the driver keeps elsewhere it completes here.
+    fn cleanup(_device: &Device<Self>, _irql: &mut UpToDispatch, _file: FileObject) {}
+
     /// IRP_MJ_DEVICE_CONTROL.
     fn device_control(device: &Device<Self>, irql: &mut UpToDispatch, irp: Irp) -> Dispatched;
 }
@@ -103,7 +110,11 @@ pub struct Routines<E: Driver> {
     pub(crate) dpc_for_isr: Option<thunks::DpcRoutine>,
     pub(crate) io_timer: Option<IoTimerRoutine>,
     pub(crate) power: Option<thunks::DispatchRoutine>,
+    pub(crate) take_back: Option<TakeBackRoutine<E>>,
 }
+
+/// [`TakeBack::take_back`].
+type TakeBackRoutine<E> = fn(&Device<E>, &mut UpToDispatch, PacketId) -> Option<Packet>;
 
 impl<E: Driver> Default for Routines<E> {
     fn default() -> Self {
@@ -121,6 +132,7 @@ impl<E: Driver> Routines<E> {
             dpc_for_isr: None,
             io_timer: None,
             power: None,
+            take_back: None,
         }
     }
 
@@ -132,6 +144,16 @@ impl<E: Driver> Routines<E> {
     {
         self.start_io = Some(thunks::start_io::<E>);
         self.resume = Some(Device::<E>::resume_packets);
+        self
+    }
+
+    /// The driver can take back what StartIo has begun.
+    #[must_use]
+    pub const fn take_back(mut self) -> Self
+    where
+        E: TakeBack,
+    {
+        self.take_back = Some(E::take_back);
         self
     }
 

@@ -16,6 +16,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::{
     device::{Device, Header},
+    file::FileObject,
     irql::{self, AtMostDispatch},
     pnp,
     status::{NtError, Result, status_of},
@@ -87,6 +88,9 @@ pub trait Buffers {
 
     /// Length of the output buffer in bytes.
     fn output_length(&self) -> usize;
+
+    /// The file that the request was sent on; `None` for one that no file is open for.
+    fn file(&self) -> Option<FileObject>;
 }
 
 impl Buffers for Owned {
@@ -126,6 +130,11 @@ impl Buffers for Owned {
     fn output_length(&self) -> usize {
         self.control().map_or(0, |control| control.output_length)
     }
+
+    fn file(&self) -> Option<FileObject> {
+        // SAFETY: (Pointer) an owned IRP is alive, fact 4.
+        FileObject::new(unsafe { sys::file_object(self.0) })
+    }
 }
 
 /// Passes [`Buffers`] on to the owner of the IRP inside.
@@ -146,6 +155,10 @@ macro_rules! buffers_of {
 
             fn output_length(&self) -> usize {
                 self.0.output_length()
+            }
+
+            fn file(&self) -> Option<$crate::file::FileObject> {
+                self.0.file()
             }
         })*
     };
@@ -260,6 +273,11 @@ impl Irp {
 }
 
 impl PendingIrp {
+    /// The IRP, which stays this owner's.
+    pub(crate) const fn as_raw(&self) -> *mut sys::IRP {
+        self.0.0
+    }
+
     /// The device object whose stack location this is.
     pub(crate) fn device_object(&self) -> *mut sys::DEVICE_OBJECT {
         self.0.device_object()

@@ -59,8 +59,9 @@
 //!    behind a run-down that lets nobody start it again, and then flushed the DPC queues
 //!    of all processors.
 //! 4. **Ownership of IRPs.** An [`irp::Irp`], [`irp::PendingIrp`] or
-//!    [`start_io::Packet`] is the only owner of its IRP. It holds the remove lock of
-//!    its device until it is completed.
+//!    [`start_io::Packet`] is the only owner of its IRP; while it waits, the device queue
+//!    or an [`irp_queue::IrpQueue`] is. It holds the remove lock of its device until it is
+//!    completed.
 //! 5. **Tokens.** A token exists only while the processor is at the level (or in the
 //!    range) that its type names.
 //!
@@ -108,15 +109,20 @@ extern crate std;
 #[doc = include_str!("../GUIDE.md")]
 pub mod guide {}
 
+mod cancel_lock;
 pub mod device;
 mod device_interface;
 pub mod device_property;
 pub mod dpc;
 pub mod driver;
+pub mod file;
 pub mod interrupt;
 pub mod io_mem;
 pub mod io_timer;
 pub mod irp;
+mod irp_holders;
+mod irp_list;
+pub mod irp_queue;
 pub mod irql;
 mod object_table;
 mod pnp;

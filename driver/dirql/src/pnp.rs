@@ -189,6 +189,7 @@ fn start<E: Driver>(device: &Device<E>, irql: &mut Passive, irp: Irp) -> sys::NT
     }
     let result = header.power().exclusive(irql, |irql| {
         start_with(device, irql, &irp)?;
+        header.irp_holders().open(irql);
         header.state().set(State::Started);
         if E::ROUTINES.power.is_some() {
             power::started(header, irql);
@@ -230,10 +231,13 @@ fn take_out_of_service<E: Driver>(device: &Device<E>, irql: &mut Passive, why: S
         Stop::Rebalance => header.packets().pause(irql),
         Stop::Remove | Stop::SurpriseRemoval => {
             header.packets().fail(irql, NtError::STATUS_DELETE_PENDING);
+            header
+                .irp_holders()
+                .close(irql, NtError::STATUS_DELETE_PENDING);
         }
     }
     if let Some(packet) = E::stop_device(device, irql, why) {
-        header.hold_packet(irql, packet);
+        device.hold_packet(irql, packet);
     }
     header.power().stopped();
     if why != Stop::Rebalance {

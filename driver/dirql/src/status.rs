@@ -46,6 +46,8 @@ codes! {
     STATUS_BUFFER_OVERFLOW = 0x8000_0005;
     /// The driver gave up the request without an answer.
     STATUS_REQUEST_ABORTED = 0xC000_0240;
+    /// The request was cancelled, or its file closed.
+    STATUS_CANCELLED = 0xC000_0120;
     /// The object is about to be deleted: the device was removed.
     STATUS_DELETE_PENDING = 0xC000_0056;
     /// Another use of the device is in the way.

@@ -30,6 +30,8 @@ pub(crate) enum Reason {
     SpinLockOrder = 6,
     /// An ISR asked for a DPC that its interrupt was not connected with.
     NoSuchDpc = 7,
+    /// The links of a list of IRPs do not fit together.
+    ListCorrupt = 8,
 }
 
 /// Stops the machine. Wraps `KeBugCheckEx`.

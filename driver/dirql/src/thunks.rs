@@ -7,11 +7,12 @@ use crate::{
     device::{Device, Header},
     device_interface::DeviceInterface,
     driver::{DpcForIsr, Driver},
-    irp::{Dispatched, Irp},
+    file::FileObject,
+    irp::{Buffers, Dispatched, Irp},
     irql::{Dispatch, Passive, UpToDispatch},
     pnp,
     registry::ServiceKey,
-    start_io::{Packet, StartIo},
+    start_io::{self, Beginning, StartIo},
     status::{NtError, Result, status_of},
     sys,
 };
@@ -29,6 +30,7 @@ const DO_BUFFERED_IO: u32 = 0x4;
 const DO_DEVICE_INITIALIZING: u32 = 0x80;
 const DO_POWER_PAGABLE: u32 = 0x2000;
 const TRUE: u8 = 1;
+const FALSE: u8 = 0;
 
 /// DriverEntry: tells the kernel the driver's routines.
 ///
@@ -62,7 +64,7 @@ pub unsafe fn initialize<E: Driver>(
     driver.DriverStartIo = E::ROUTINES.start_io;
     let routines: [(u32, sys::PDRIVER_DISPATCH); 7] = [
         (sys::IRP_MJ_CREATE, Some(create::<E>)),
-        (sys::IRP_MJ_CLEANUP, Some(succeed)),
+        (sys::IRP_MJ_CLEANUP, Some(cleanup::<E>)),
         (sys::IRP_MJ_CLOSE, Some(succeed)),
         (sys::IRP_MJ_DEVICE_CONTROL, Some(device_control::<E>)),
         (sys::IRP_MJ_PNP, Some(pnp::dispatch::<E>)),
@@ -174,9 +176,9 @@ fn attach<E: Driver>(
         unsafe { header.io_timer().initialize(irql, object, routine) }?;
     }
     // SAFETY: (Pointer) alive. A StartIo routine that ends its packet at once starts the
-    // next from inside, so it must not be re-entered; packets are not cancellable once
-    // dequeued.
-    unsafe { sys::IoSetStartIoAttributes(object, TRUE, TRUE) };
+    // next from inside, so it must not be re-entered; packets stay cancellable when they
+    // are dequeued, and `start_io` deals with that.
+    unsafe { sys::IoSetStartIoAttributes(object, TRUE, FALSE) };
     // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) the PDO that AddDevice was
     // given.
     let lower = unsafe { sys::IoAttachDeviceToDeviceStack(object, header.physical()) };
@@ -272,8 +274,37 @@ unsafe extern "C" fn device_control<E: Driver>(
     })
 }
 
-/// IRP_MJ_CLEANUP, IRP_MJ_CLOSE: this crate keeps nothing for a handle. A device that
-/// has gone succeeds too; REMOVE comes after the last handle is closed.
+/// IRP_MJ_CLEANUP: the requests of a file that wait are wanted no more. A device that has
+/// gone succeeds too; REMOVE comes after the last handle is closed.
+unsafe extern "C" fn cleanup<E: Driver>(
+    object: *mut sys::DEVICE_OBJECT,
+    irp: *mut sys::IRP,
+) -> sys::NTSTATUS {
+    // SAFETY: as in `create`.
+    let arrived = unsafe { Arrived::<E>::new(object, irp) };
+    dispatch(irp, arrived, |device, irql, irp| {
+        if let Some(file) = irp.file() {
+            device.clean_up(irql, file);
+        }
+        irp.complete(irql, Ok(0))
+    })
+}
+
+impl<E: Driver> Device<E> {
+    /// Ends the requests of a file, wherever they are.
+    fn clean_up(&self, irql: &mut UpToDispatch, file: FileObject) {
+        let header = self.header();
+        header.irp_holders().clean_up(irql, file);
+        let waiting = header.packets().waiting();
+        waiting.clean_up(header, irql, file);
+        if let Some(packet) = waiting.started_of(irql, file) {
+            self.give_up_packet(irql, packet);
+        }
+        E::cleanup(self, irql, file);
+    }
+}
+
+/// IRP_MJ_CLOSE: this crate keeps nothing for a file.
 unsafe extern "C" fn succeed(object: *mut sys::DEVICE_OBJECT, irp: *mut sys::IRP) -> sys::NTSTATUS {
     // SAFETY: as in `create`; whatever the extension is, it begins with a header.
     let arrived = unsafe { Arrived::<()>::new(object, irp) };
@@ -315,9 +346,16 @@ pub(crate) unsafe extern "C" fn start_io<E: StartIo>(
     let device = unsafe { Device::<E>::of(object) };
     // SAFETY: (IRQL) StartIo is called at DISPATCH_LEVEL.
     let mut irql = unsafe { Dispatch::assume() };
+    let cancel_routine = E::ROUTINES
+        .take_back
+        .map(|_| start_io::cancel_started::<E> as sys::CancelRoutine);
     // SAFETY: (Caller) as above: `start_packet` gave the IRP to the queue.
-    let packet = unsafe { Packet::from_raw(irp) };
-    device.offer(&mut irql, packet);
+    let beginning = unsafe { start_io::begin(device.header(), &mut irql, irp, cancel_routine) };
+    match beginning {
+        Beginning::Gone => {}
+        Beginning::Packet(packet) => device.offer(&mut irql, packet),
+        Beginning::Cancelled(packet) => packet.fail(&mut irql, NtError::STATUS_CANCELLED),
+    }
 }
 
 /// DpcForIsr.

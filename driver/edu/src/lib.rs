@@ -9,7 +9,8 @@
 //! 3. `bar`: the ISR acknowledges and saves the result with its operation.
 //! 4. `operations`: DpcForIsr takes all results out in one critical section and
 //!    completes their IRPs.
-//! 5. `watchdog`: a timer takes away an operation that passes its deadline.
+//! 5. `watchdog`: a timer takes away an operation that passes its deadline, and
+//!    `operations` one that is cancelled.
 //!
 //! `lifetime` starts and stops the device.
 

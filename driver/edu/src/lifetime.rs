@@ -35,7 +35,7 @@ const QUIET_POLL_MS: u32 = 5;
 const QUIET_POLLS: u32 = 4;
 
 impl Driver for Edu {
-    const ROUTINES: Routines<Self> = Routines::new().start_io().dpc_for_isr();
+    const ROUTINES: Routines<Self> = Routines::new().start_io().take_back().dpc_for_isr();
 
     const INTERFACE: Option<Uuid> = Some(DEVICE_INTERFACE);
 

@@ -4,8 +4,8 @@ use dirql::{
     device::Device,
     driver::DpcForIsr,
     irp::Buffers,
-    irql::{AtMostDispatch, Dispatch},
-    start_io::{Packet, Start, StartIo},
+    irql::{AtMostDispatch, Dispatch, UpToDispatch},
+    start_io::{Packet, PacketId, Start, StartIo, TakeBack},
     status::{NtError, Result},
 };
 use edu_controller::{Ended, Outcome, Refused};
@@ -76,6 +76,20 @@ pub(crate) fn check_liveness<I: AtMostDispatch>(
         .interrupt
         .synchronize(irql, |_, shared| shared.0.check_liveness(value));
     answer.flatten().map(|answer| Liveness { answer })
+}
+
+/// A request that is cancelled, or whose handle is closed, while the device works on it.
+impl TakeBack for Edu {
+    fn take_back(
+        device: &Device<Self>,
+        irql: &mut UpToDispatch,
+        packet: PacketId,
+    ) -> Option<Packet> {
+        let taken = device.interrupt.synchronize(irql, |_, shared| {
+            shared.0.take_back(|owner| owner.id() == packet)
+        });
+        taken.flatten()
+    }
 }
 
 impl DpcForIsr for Edu {

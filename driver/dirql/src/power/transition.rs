@@ -15,7 +15,7 @@ pub(super) fn power_down<E: Power>(device: &Device<E>, irql: &mut Passive, to: D
             header.packets().pause(irql);
             header.power().set_asleep(true);
             if let Some(packet) = E::power_down(device, irql, to) {
-                header.hold_packet(irql, packet);
+                device.hold_packet(irql, packet);
             }
         }
         report_at_passive(header, irql, to);

@@ -38,6 +38,12 @@ pub(crate) type PDRIVER_DISPATCH =
 type ServiceRoutine = Option<unsafe extern "C" fn(*mut KINTERRUPT, PVOID) -> BOOLEAN>;
 type MessageServiceRoutine = Option<unsafe extern "C" fn(*mut KINTERRUPT, PVOID, u32) -> BOOLEAN>;
 type StartIoRoutine = Option<unsafe extern "C" fn(*mut DEVICE_OBJECT, *mut IRP)>;
+type CancelSlot = Option<unsafe extern "C" fn(*mut DEVICE_OBJECT, *mut IRP)>;
+type CsqInsert = Option<unsafe extern "C" fn(*mut IO_CSQ, *mut IRP, PVOID) -> NTSTATUS>;
+type CsqRemove = Option<unsafe extern "C" fn(*mut IO_CSQ, *mut IRP)>;
+type CsqPeek = Option<unsafe extern "C" fn(*mut IO_CSQ, *mut IRP, PVOID) -> *mut IRP>;
+type CsqAcquire = Option<unsafe extern "C" fn(*mut IO_CSQ, *mut u8)>;
+type CsqRelease = Option<unsafe extern "C" fn(*mut IO_CSQ, u8)>;
 type DeferredRoutine = Option<unsafe extern "C" fn(*mut KDPC, PVOID, PVOID, PVOID)>;
 type WorkItemRoutine = Option<unsafe extern "C" fn(*mut DEVICE_OBJECT, PVOID)>;
 pub(crate) type DEVICE_POWER_STATE = i32;
@@ -134,7 +140,15 @@ structures! {
         DriverUnload: Option<unsafe extern "C" fn(*mut DRIVER_OBJECT)>,
         MajorFunction: [PDRIVER_DISPATCH; 28],
     }
-    pub(crate) struct DEVICE_OBJECT { Flags: u32, DeviceExtension: PVOID, Dpc: KDPC, }
+    pub(crate) struct DEVICE_OBJECT {
+        Flags: u32, DeviceExtension: PVOID, Dpc: KDPC, CurrentIrp: *mut IRP,
+        DeviceQueue: KDEVICE_QUEUE,
+    }
+    pub(crate) struct KDEVICE_QUEUE { reserved: usize, }
+    pub(crate) struct KDEVICE_QUEUE_ENTRY { reserved: [usize; 3], }
+    pub(crate) struct LIST_ENTRY { Flink: *mut LIST_ENTRY, Blink: *mut LIST_ENTRY, }
+    pub(crate) struct IO_CSQ { reserved: [usize; 8], }
+    pub(crate) struct IO_CSQ_IRP_CONTEXT { reserved: [usize; 3], }
     pub(crate) struct FILE_OBJECT { FileName: UNICODE_STRING, }
     pub(crate) struct GUID { Data1: u32, Data2: u16, Data3: u16, Data4: [u8; 8], }
     pub(crate) struct KINTERRUPT { reserved: usize, }
@@ -143,10 +157,14 @@ structures! {
     pub(crate) struct KLOCK_QUEUE_HANDLE { lock: *mut KSPIN_LOCK, old_irql: u8, }
     pub(crate) struct IO_REMOVE_LOCK { reserved: usize, }
     pub(crate) struct IO_STATUS_BLOCK { __bindgen_anon_1: StatusOrPointer, Information: u64, }
-    pub(crate) struct Overlay { __bindgen_anon_2: OverlayQueue, }
-    pub(crate) struct OverlayQueue { __bindgen_anon_1: OverlayLocation, }
+    pub(crate) struct Overlay {
+        __bindgen_anon_1: OverlayContext, __bindgen_anon_2: OverlayQueue,
+    }
+    pub(crate) struct OverlayWords { DriverContext: [PVOID; 4], }
+    pub(crate) struct OverlayQueue { ListEntry: LIST_ENTRY, __bindgen_anon_1: OverlayLocation, }
     pub(crate) struct IRP {
-        AssociatedIrp: AssociatedIrp, IoStatus: IO_STATUS_BLOCK, CurrentLocation: CCHAR, Tail: Tail,
+        AssociatedIrp: AssociatedIrp, IoStatus: IO_STATUS_BLOCK, CurrentLocation: CCHAR,
+        Cancel: BOOLEAN, CancelIrql: u8, CancelRoutine: CancelSlot, Tail: Tail,
     }
     pub(crate) struct DeviceIoControl {
         OutputBufferLength: u32, InputBufferLength: u32, IoControlCode: u32,
@@ -205,6 +223,9 @@ unions! {
     StatusOrPointer { Status: NTSTATUS, }
     AssociatedIrp { SystemBuffer: PVOID, }
     Tail { Overlay: Overlay, }
+    OverlayContext {
+        DeviceQueueEntry: KDEVICE_QUEUE_ENTRY, __bindgen_anon_1: OverlayWords,
+    }
     OverlayLocation { CurrentStackLocation: *mut IO_STACK_LOCATION, }
     Parameters { DeviceIoControl: DeviceIoControl, StartDevice: StartDevice, Power: Power, }
     POWER_STATE { SystemState: SYSTEM_POWER_STATE, DeviceState: DEVICE_POWER_STATE, }
@@ -230,6 +251,21 @@ impl core::fmt::Debug for KDPC {
     fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(formatter, "KDPC({})", self.reserved)
     }
+}
+
+/// An IRP for a test that links some.
+#[cfg(test)]
+pub(crate) fn zeroed_irp() -> IRP {
+    // SAFETY: integers, pointers and optional functions; zero is valid for all.
+    unsafe { core::mem::zeroed() }
+}
+
+pub(crate) const fn zeroed_csq() -> IO_CSQ {
+    IO_CSQ { reserved: [0; 8] }
+}
+
+pub(crate) const fn zeroed_csq_context() -> IO_CSQ_IRP_CONTEXT {
+    IO_CSQ_IRP_CONTEXT { reserved: [0; 3] }
 }
 
 pub(crate) const fn zeroed_timer() -> KTIMER {
@@ -528,8 +564,15 @@ needs_a_device! {
     IoQueueWorkItem(*mut IO_WORKITEM, WorkItemRoutine, WORK_QUEUE_TYPE, PVOID);
     PoRequestPowerIrp(*mut DEVICE_OBJECT, u8, POWER_STATE, RequestPowerComplete, PVOID, *mut *mut IRP) -> NTSTATUS;
     PoSetPowerState(*mut DEVICE_OBJECT, POWER_STATE_TYPE, POWER_STATE) -> POWER_STATE;
+    IoAcquireCancelSpinLock(*mut u8);
     IoAcquireRemoveLockEx(*mut IO_REMOVE_LOCK, PVOID, *const CCHAR, u32, u32) -> NTSTATUS;
     IoAttachDeviceToDeviceStack(*mut DEVICE_OBJECT, *mut DEVICE_OBJECT) -> *mut DEVICE_OBJECT;
+    IoCsqInitializeEx(
+        *mut IO_CSQ, CsqInsert, CsqRemove, CsqPeek, CsqAcquire, CsqRelease, CsqRemove
+    ) -> NTSTATUS;
+    IoCsqInsertIrpEx(*mut IO_CSQ, *mut IRP, *mut IO_CSQ_IRP_CONTEXT, PVOID) -> NTSTATUS;
+    IoCsqRemoveIrp(*mut IO_CSQ, *mut IO_CSQ_IRP_CONTEXT) -> *mut IRP;
+    IoCsqRemoveNextIrp(*mut IO_CSQ, PVOID) -> *mut IRP;
     IoDeleteDevice(*mut DEVICE_OBJECT);
     IoDetachDevice(*mut DEVICE_OBJECT);
     IoDisconnectInterruptEx(*mut IO_DISCONNECT_INTERRUPT_PARAMETERS);
@@ -541,13 +584,15 @@ needs_a_device! {
     ) -> NTSTATUS;
     IoReportInterruptActive(*mut IO_DISCONNECT_INTERRUPT_PARAMETERS);
     IoReportInterruptInactive(*mut IO_DISCONNECT_INTERRUPT_PARAMETERS);
+    IoReleaseCancelSpinLock(u8);
     IoReleaseRemoveLockAndWaitEx(*mut IO_REMOVE_LOCK, PVOID, u32);
     IoReleaseRemoveLockEx(*mut IO_REMOVE_LOCK, PVOID, u32);
     IoSetStartIoAttributes(*mut DEVICE_OBJECT, BOOLEAN, BOOLEAN);
+    IoStartNextPacketByKey(*mut DEVICE_OBJECT, BOOLEAN, u32);
     IoStartNextPacket(*mut DEVICE_OBJECT, BOOLEAN);
-    IoStartPacket(*mut DEVICE_OBJECT, *mut IRP, *mut u32, Option<unsafe extern "C" fn()>);
     IoStartTimer(*mut DEVICE_OBJECT);
     IoStopTimer(*mut DEVICE_OBJECT);
+    IoStartPacket(*mut DEVICE_OBJECT, *mut IRP, *mut u32, CancelSlot);
     IofCallDriver(*mut DEVICE_OBJECT, *mut IRP) -> NTSTATUS;
     IofCompleteRequest(*mut IRP, CCHAR);
     KeAcquireInterruptSpinLock(*mut KINTERRUPT) -> u8;
@@ -562,6 +607,7 @@ needs_a_device! {
     KeSetCoalescableTimer(*mut KTIMER, LARGE_INTEGER, u32, u32, *mut KDPC) -> BOOLEAN;
     KeSetImportanceDpc(*mut KDPC, i32);
     KeSetTargetProcessorDpcEx(*mut KDPC, *mut PROCESSOR_NUMBER) -> NTSTATUS;
+    KeRemoveEntryDeviceQueue(*mut KDEVICE_QUEUE, *mut KDEVICE_QUEUE_ENTRY) -> BOOLEAN;
     KeSetTimerEx(*mut KTIMER, LARGE_INTEGER, i32, *mut KDPC) -> BOOLEAN;
     MmUnmapIoSpace(PVOID, u64);
     RtlFreeUnicodeString(*mut UNICODE_STRING);

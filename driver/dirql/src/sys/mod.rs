@@ -5,6 +5,7 @@
 
 #[cfg(not(windows))]
 mod host;
+mod irp_fields;
 #[cfg(windows)]
 mod windows;
 
@@ -12,6 +13,11 @@ mod windows;
 pub(crate) use host::*;
 #[cfg(windows)]
 pub(crate) use windows::*;
+
+pub(crate) use irp_fields::{
+    CancelRoutine, cancel_irql, device_queue_entry, file_object, is_cancelled, links,
+    set_cancel_routine, set_links, set_next, set_previous, set_word, word,
+};
 
 // What the driver-entry macro names, so it must be nameable from outside.
 #[cfg(not(windows))]

@@ -109,6 +109,17 @@ pub(crate) use wdk_sys::{
     },
 };
 
+// Queues of IRPs, and cancellation.
+pub(crate) use wdk_sys::{
+    _IO_CSQ as IO_CSQ, FILE_OBJECT, IO_CSQ_IRP_CONTEXT, KDEVICE_QUEUE, KDEVICE_QUEUE_ENTRY,
+    LIST_ENTRY,
+    ntddk::{
+        IoAcquireCancelSpinLock, IoCsqInitializeEx, IoCsqInsertIrpEx, IoCsqRemoveIrp,
+        IoCsqRemoveNextIrp, IoReleaseCancelSpinLock, IoStartNextPacketByKey,
+        KeRemoveEntryDeviceQueue,
+    },
+};
+
 pub(crate) use wdk_sys::{
     _IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS__bindgen_ty_1 as MessageConnectionContext,
     _IO_DISCONNECT_INTERRUPT_PARAMETERS__bindgen_ty_1 as DisconnectContext,
@@ -151,6 +162,18 @@ pub(crate) const fn zeroed_timer() -> KTIMER {
 /// A DPC that was never initialised.
 pub(crate) const fn zeroed_dpc() -> KDPC {
     // SAFETY: as in `zeroed_timer`, fact 12.
+    unsafe { core::mem::zeroed() }
+}
+
+/// A cancel-safe queue that was never initialised.
+pub(crate) const fn zeroed_csq() -> IO_CSQ {
+    // SAFETY: integers, pointers and optional functions; zero is valid for all.
+    unsafe { core::mem::zeroed() }
+}
+
+/// A context of a cancel-safe queue that was never used.
+pub(crate) const fn zeroed_csq_context() -> IO_CSQ_IRP_CONTEXT {
+    // SAFETY: as in `zeroed_csq`.
     unsafe { core::mem::zeroed() }
 }
 

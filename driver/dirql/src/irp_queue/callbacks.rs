@@ -1,0 +1,163 @@
+//! The callbacks that the system runs a queue by. Each links, unlinks or looks; the
+//! two for the lock lock, and nothing else does.
+
+use core::ptr::null_mut;
+
+use super::{Content, IrpContext, IrpQueue};
+use crate::{file::FileObject, irql::UpToDispatch, status::NtError, sys};
+
+/// How an IRP is to be inserted: the insert context.
+pub(super) struct Insertion<'a> {
+    context: Option<&'a IrpContext>,
+    /// Only if the queue is empty.
+    alone: bool,
+}
+
+impl<'a> Insertion<'a> {
+    /// Behind all others.
+    pub(super) const PLAIN: Self = Self {
+        context: None,
+        alone: false,
+    };
+    /// If there is no other.
+    pub(super) const ALONE: Self = Self {
+        context: None,
+        alone: true,
+    };
+
+    /// Behind all others, with a context.
+    pub(super) const fn with(context: &'a IrpContext) -> Self {
+        Self {
+            context: Some(context),
+            alone: false,
+        }
+    }
+
+    /// The context's own structure; NULL if there is none.
+    pub(super) fn context_object(&self) -> *mut sys::IO_CSQ_IRP_CONTEXT {
+        self.context.map_or(null_mut(), IrpContext::object)
+    }
+
+    /// The context, for the IRP; NULL if there is none.
+    pub(super) fn context_pointer(&self) -> sys::PVOID {
+        self.context.map_or(null_mut(), |context| {
+            core::ptr::from_ref(context).cast_mut().cast()
+        })
+    }
+}
+
+/// The queue that a callback is called for.
+///
+/// # Safety
+/// `csq` is what the system gives to a callback of [`IrpQueue::initialize`]'s.
+unsafe fn queue_of<'a>(csq: *mut sys::IO_CSQ) -> &'a IrpQueue {
+    // SAFETY: (Pointer) `IrpQueue::csq`, which is the queue's own address; it outlives
+    // the IRP that this is about, fact 61.
+    unsafe { &*csq.cast::<IrpQueue>() }
+}
+
+/// The list, inside the lock.
+///
+/// # Safety
+/// As [`queue_of`], in a callback that is called with the lock held.
+#[expect(
+    clippy::mut_from_ref,
+    reason = "the queue lock makes it exclusive, not the reference"
+)]
+unsafe fn content_of<'a>(csq: *mut sys::IO_CSQ) -> &'a mut Content {
+    // SAFETY: (Pointer) the contract.
+    let queue = unsafe { queue_of(csq) };
+    // SAFETY: (Aliasing) the lock is held, fact 33.
+    unsafe { &mut *queue.content.get() }
+}
+
+/// CsqInsertIrpEx.
+pub(super) unsafe extern "C" fn insert(
+    csq: *mut sys::IO_CSQ,
+    irp: *mut sys::IRP,
+    insert_context: sys::PVOID,
+) -> sys::NTSTATUS {
+    // SAFETY: (Caller) IoCsqInsertIrpEx, which has called `acquire_lock`.
+    let content = unsafe { content_of(csq) };
+    // SAFETY: (Pointer) `insert_as` alone inserts, and gives its own variable.
+    let how = unsafe { &*insert_context.cast_const().cast::<Insertion<'_>>() };
+    if let Some(error) = content.closed {
+        return error.status();
+    }
+    if how.alone && !content.list.first().is_null() {
+        return NtError::STATUS_DEVICE_BUSY.status();
+    }
+    // SAFETY: (Pointer) the IRP is the queue's from here on and alive until it is removed;
+    // its list entry is its owner's.
+    unsafe { content.list.push(irp) };
+    if let Some(context) = how.context {
+        context.queued();
+    }
+    0
+}
+
+/// CsqRemoveIrp.
+pub(super) unsafe extern "C" fn remove(csq: *mut sys::IO_CSQ, irp: *mut sys::IRP) {
+    // SAFETY: (Caller) the system, which has called `acquire_lock`.
+    let content = unsafe { content_of(csq) };
+    // SAFETY: (Pointer) the system removes what was inserted, once, fact 34.
+    unsafe { content.list.remove(irp) };
+}
+
+/// CsqPeekNextIrp. The peek context is a file object's address, or NULL for any.
+pub(super) unsafe extern "C" fn peek_next(
+    csq: *mut sys::IO_CSQ,
+    irp: *mut sys::IRP,
+    peek_context: sys::PVOID,
+) -> *mut sys::IRP {
+    // SAFETY: (Caller) the system, which has called `acquire_lock`.
+    let content = unsafe { content_of(csq) };
+    let file = FileObject::new(peek_context.cast());
+    let mut next = if irp.is_null() {
+        content.list.first()
+    } else {
+        // SAFETY: (Pointer) the system goes on from an IRP that it was given, under the
+        // same lock.
+        unsafe { content.list.next(irp) }
+    };
+    while let Some(file) = file {
+        // SAFETY: (Pointer) what is in the list is alive.
+        if next.is_null() || FileObject::new(unsafe { sys::file_object(next) }) == Some(file) {
+            break;
+        }
+        // SAFETY: (Pointer) as above.
+        next = unsafe { content.list.next(next) };
+    }
+    next
+}
+
+/// CsqAcquireLock.
+pub(super) unsafe extern "C" fn acquire_lock(csq: *mut sys::IO_CSQ, irql: *mut u8) {
+    // SAFETY: (Caller) the system, for a queue of ours.
+    let queue = unsafe { queue_of(csq) };
+    // SAFETY: (IRQL) the queue's routines and IoCancelIrp are called at DISPATCH_LEVEL or
+    // below. (Pointer) the word lives in the queue.
+    let old = unsafe { sys::KeAcquireSpinLockRaiseToDpc(queue.lock.get()) };
+    // SAFETY: (Pointer) the system's variable.
+    unsafe { irql.write(old) };
+}
+
+/// CsqReleaseLock.
+pub(super) unsafe extern "C" fn release_lock(csq: *mut sys::IO_CSQ, irql: u8) {
+    // SAFETY: (Caller) the system, for a queue of ours.
+    let queue = unsafe { queue_of(csq) };
+    // SAFETY: pairs with `acquire_lock`, which stored the level.
+    unsafe { sys::KeReleaseSpinLock(queue.lock.get(), irql) };
+}
+
+/// CsqCompleteCanceledIrp.
+pub(super) unsafe extern "C" fn complete_cancelled(_csq: *mut sys::IO_CSQ, irp: *mut sys::IRP) {
+    // SAFETY: (IRQL) IoCancelIrp and IoCsqInsertIrpEx are called at DISPATCH_LEVEL or
+    // below, and no lock is held here.
+    let mut irql = unsafe { UpToDispatch::assume() };
+    // SAFETY: (Caller) the system has removed the IRP from the queue and gives it to us,
+    // fact 34.
+    if let Some(irp) = unsafe { IrpQueue::given_back(irp) } {
+        irp.complete(&mut irql, Err(NtError::STATUS_CANCELLED));
+    }
+}
