@@ -20,6 +20,7 @@ pub(crate) enum Callback {
     SynchCritSection,
     Dpc,
     Completion,
+    WorkItem,
     PowerCompletion,
 }
 
@@ -35,6 +36,7 @@ impl AsRef<str> for Callback {
             Self::SynchCritSection => "SynchCritSection",
             Self::Dpc => "DeferredRoutine",
             Self::Completion => "IoCompletion",
+            Self::WorkItem => "WorkItem",
             Self::PowerCompletion => "PowerCompletion",
         }
     }

@@ -23,7 +23,7 @@ use crate::nt::kernel_memory::{DELETED_BYTE, allocate, allocate_object, fields};
 use crate::nt::routine::Routine;
 use crate::nt::status::{STATUS_INVALID_PARAMETER, STATUS_SUCCESS};
 use crate::nt::violation::{check, fatal};
-use crate::nt::{address, device_queue, dpc, load, pnp, remove_lock, start_io, timer};
+use crate::nt::{address, device_queue, dpc, load, pnp, remove_lock, start_io, timer, work_item};
 
 /// `IO_TYPE_DEVICE`.
 const TYPE: CSHORT = 3;
@@ -179,14 +179,16 @@ impl Device {
         for memory in [&object, &record.extension] {
             dpc::assert_none_within(routine.name(), memory);
             timer::assert_none_within(routine.name(), memory);
+            work_item::assert_none_within(routine.name(), memory);
             remove_lock::assert_none_held_within(routine.name(), memory);
         }
         start_io::forget(routine, self);
         assert_guard(routine, record);
         self.unlink(record);
         DEVICES.with(|devices| devices.remove(&start));
-        fill(&record.extension);
-        fill(&object);
+        // Its work items' routines may run to their end: the object stays for them.
+        work_item::spoil_when_idle(start, &record.extension);
+        work_item::spoil_when_idle(start, &object);
     }
 
     /// Takes the object out of its driver's list.
@@ -207,8 +209,9 @@ impl Device {
     }
 }
 
-/// Fills memory of a deleted object.
-fn fill(range: &Range<usize>) {
+/// Fills memory of a deleted object, which the driver has given up: an object or an
+/// extension of this module's.
+pub(crate) fn spoil(range: &Range<usize>) {
     // SAFETY: Fact 1: the range is an object or an extension of this module's,
     // never freed, and the driver has given it up.
     unsafe {

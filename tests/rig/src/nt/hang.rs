@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::nt::violation::fatal;
-use crate::nt::{dpc, node, start_io, thread, timer};
+use crate::nt::{dpc, node, start_io, thread, timer, work_item};
 
 /// What is not over after so long never will be.
 pub(crate) const HANG_100NS: u64 = 90 * 10_000_000;
@@ -15,6 +15,7 @@ pub(crate) fn hang(routine: &str, text: fmt::Arguments<'_>) -> ! {
     start_io::describe();
     timer::describe();
     dpc::describe();
+    work_item::describe();
     thread::describe();
     fatal("HANG", routine, text)
 }

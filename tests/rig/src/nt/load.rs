@@ -17,7 +17,7 @@ use crate::nt::callout::{Callback, call_out};
 use crate::nt::driver::Driver;
 use crate::nt::status::is_success;
 use crate::nt::violation::check;
-use crate::nt::{address, device, dpc, registry, remove_lock, routine, timer, unicode};
+use crate::nt::{address, device, dpc, registry, remove_lock, routine, timer, unicode, work_item};
 
 /// The fw_cfg file that holds the driver's image.
 const FILE: &str = "opt/dirql/driver";
@@ -159,6 +159,7 @@ pub(crate) fn unload() {
 
 /// As [`unload`], for a driver without an image of its own.
 pub(crate) fn unload_driver(driver: Driver) {
+    work_item::wait_until_idle();
     let left = device::count_of(driver);
     check!(
         Pnp12,
@@ -182,5 +183,6 @@ pub(crate) fn unload_driver(driver: Driver) {
     let everywhere = 0..usize::MAX;
     dpc::assert_none_within("unload", &everywhere);
     timer::assert_none_within("unload", &everywhere);
+    work_item::assert_none_left();
     remove_lock::assert_none_held_within("unload", &everywhere);
 }

@@ -66,6 +66,7 @@ mod timer;
 mod unicode;
 mod violation;
 mod work;
+mod work_item;
 
 use rig_protocol::IrqKind;
 
@@ -120,6 +121,7 @@ pub(crate) fn start() -> ! {
 
 /// Brings the executive up.
 fn bring_up() {
+    work_item::start();
     if let Some(test) = options::read() {
         // Alone, so that each thing that happens has the test on its stack. The
         // other processors take interrupts and no work.

@@ -14,7 +14,7 @@ use crate::nt::violation::check;
 use crate::nt::{
     affinity, cancel, cancel_storm, csq, debug, device, device_queue, dispatcher, dpc, event,
     interface, interrupt, irp, irql, mmio, pool, power, property, remove_lock, rtl, spin_lock,
-    start_io, time, timer,
+    start_io, time, timer, work_item,
 };
 
 /// Defines [`Routine`] and the look-up by name from one line for each export.
@@ -62,6 +62,7 @@ exports! {
     ExFreePoolWithTag up_to_dispatch pool::ex_free_pool_with_tag;
     IoAcquireCancelSpinLock up_to_dispatch cancel::io_acquire_cancel_spin_lock;
     IoAcquireRemoveLockEx up_to_dispatch remove_lock::io_acquire_remove_lock_ex;
+    IoAllocateWorkItem up_to_dispatch work_item::io_allocate_work_item;
     IoAttachDeviceToDeviceStack up_to_dispatch device::io_attach_device_to_device_stack;
     IoCancelIrp up_to_dispatch cancel::io_cancel_irp;
     IoConnectInterruptEx passive interrupt::connect::io_connect_interrupt_ex;
@@ -76,8 +77,12 @@ exports! {
     IoDetachDevice passive device::io_detach_device;
     IoDisconnectInterruptEx passive interrupt::disconnect::io_disconnect_interrupt_ex;
     IoForwardIrpSynchronously up_to_apc irp::forward::io_forward_irp_synchronously;
+    IoFreeWorkItem up_to_dispatch work_item::io_free_work_item;
     IoGetDeviceProperty passive property::io_get_device_property;
     IoInitializeRemoveLockEx passive remove_lock::io_initialize_remove_lock_ex;
+    IoInitializeWorkItem any work_item::io_initialize_work_item;
+    IoQueueWorkItem up_to_dispatch work_item::io_queue_work_item;
+    IoQueueWorkItemEx up_to_dispatch work_item::io_queue_work_item_ex;
     IoRegisterDeviceInterface passive interface::io_register_device_interface;
     IoReleaseCancelSpinLock dispatch cancel::io_release_cancel_spin_lock;
     IoReleaseRemoveLockAndWaitEx passive remove_lock::io_release_remove_lock_and_wait_ex;
@@ -88,6 +93,8 @@ exports! {
     IoSetStartIoAttributes any start_io::io_set_start_io_attributes;
     IoStartNextPacket any start_io::io_start_next_packet;
     IoStartNextPacketByKey any start_io::io_start_next_packet_by_key;
+    IoSizeofWorkItem any work_item::io_sizeof_work_item;
+    IoUninitializeWorkItem any work_item::io_uninitialize_work_item;
     IoStartPacket up_to_dispatch start_io::io_start_packet;
     IofCallDriver any irp::call::iof_call_driver;
     IofCompleteRequest any irp::complete::iof_complete_request;

@@ -106,5 +106,7 @@ rules! {
     Pool03 "POOL-03" "Nothing is written outside an allocation or after it was freed.";
     Hnd01 "HND-01" "A driver opens a key for itself with OBJ_KERNEL_HANDLE.";
     Hnd02 "HND-02" "A handle is closed once.";
+    Wki01 "WKI-01" "A work item is queued on DelayedWorkQueue, once before its routine is called.";
+    Wki02 "WKI-02" "A work item is ended once, by the routine that goes with its making, while it is not queued.";
     Sec01 "SEC-01" "A function device object has no name, and FILE_DEVICE_SECURE_OPEN is set.";
 }

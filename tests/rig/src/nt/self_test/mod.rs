@@ -15,6 +15,7 @@ mod pnp_faults;
 mod power_driver;
 mod power_faults;
 mod registry_faults;
+mod work_item_faults;
 
 use alloc::string::String;
 
@@ -43,6 +44,7 @@ fn all() -> impl Iterator<Item = &'static Fault> {
         interrupt_faults::FAULTS,
         memory_faults::FAULTS,
         pnp_faults::FAULTS,
+        work_item_faults::FAULTS,
         registry_faults::FAULTS,
         power_faults::FAULTS,
     ]
