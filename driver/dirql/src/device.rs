@@ -1,5 +1,7 @@
 //! The device: a functional device object and its extension.
 
+mod held;
+
 use core::{
     cell::UnsafeCell,
     ops::Deref,
@@ -20,6 +22,8 @@ use crate::{
     status::{NtError, Result},
     sys,
 };
+
+pub use held::Held;
 
 /// A functional device object, seen as its extension `E`.
 ///

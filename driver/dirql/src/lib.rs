@@ -115,6 +115,7 @@ mod device_interface;
 pub mod device_property;
 pub mod dpc;
 pub mod driver;
+pub mod event;
 pub mod file;
 pub mod interrupt;
 pub mod io_mem;
@@ -143,6 +144,7 @@ pub mod time;
 pub mod timer;
 pub mod unicode;
 pub mod wait;
+pub mod work_item;
 
 #[doc(hidden)]
 pub mod __private {

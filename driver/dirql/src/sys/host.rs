@@ -19,6 +19,10 @@
     reason = "the kernel's own names, as in the bindings that this stands for"
 )]
 
+mod events;
+
+pub(crate) use events::*;
+
 use core::ffi::c_void;
 use std::cell::Cell;
 
@@ -565,6 +569,12 @@ needs_a_device! {
     PoRequestPowerIrp(*mut DEVICE_OBJECT, u8, POWER_STATE, RequestPowerComplete, PVOID, *mut *mut IRP) -> NTSTATUS;
     PoSetPowerState(*mut DEVICE_OBJECT, POWER_STATE_TYPE, POWER_STATE) -> POWER_STATE;
     IoAcquireCancelSpinLock(*mut u8);
+    IoQueueWorkItemEx(
+        *mut IO_WORKITEM,
+        Option<unsafe extern "C" fn(PVOID, PVOID, *mut IO_WORKITEM)>,
+        i32,
+        PVOID
+    );
     IoAcquireRemoveLockEx(*mut IO_REMOVE_LOCK, PVOID, *const CCHAR, u32, u32) -> NTSTATUS;
     IoAttachDeviceToDeviceStack(*mut DEVICE_OBJECT, *mut DEVICE_OBJECT) -> *mut DEVICE_OBJECT;
     IoCsqInitializeEx(

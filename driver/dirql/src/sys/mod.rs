@@ -28,6 +28,12 @@ pub use wdk_sys::{DRIVER_OBJECT, NTSTATUS, UNICODE_STRING};
 /// `IO_NO_INCREMENT`: the device did nothing that the requester waited for.
 pub(crate) const NO_INCREMENT: CCHAR = 0;
 
+/// `EVENT_INCREMENT`: the boost that a thread gets which an event wakes.
+pub(crate) const EVENT_INCREMENT: i32 = 1;
+
+/// `STATUS_TIMEOUT`.
+pub(crate) const STATUS_TIMEOUT: NTSTATUS = 0x102;
+
 /// A relative due time: negative, in units of 100 ns.
 pub(crate) fn relative_time(milliseconds: u32) -> LARGE_INTEGER {
     const UNITS_PER_MILLISECOND: i64 = 10_000;

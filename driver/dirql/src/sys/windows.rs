@@ -82,10 +82,11 @@ pub(crate) use wdk_sys::{
     },
 };
 
-// Power, and the work item that goes on with it.
+// Power; events, work items.
 #[rustfmt::skip]
 pub(crate) use wdk_sys::{
     DEVICE_POWER_STATE,
+    KEVENT,
     POWER_STATE,
     POWER_STATE_TYPE,
     SYSTEM_POWER_STATE,
@@ -95,6 +96,13 @@ pub(crate) use wdk_sys::{
         IoAllocateWorkItem,
         IoFreeWorkItem,
         IoQueueWorkItem,
+        IoQueueWorkItemEx,
+        KeClearEvent,
+        KeInitializeEvent,
+        KeReadStateEvent,
+        KeResetEvent,
+        KeSetEvent,
+        KeWaitForSingleObject,
         PoRequestPowerIrp,
         PoSetPowerState,
     },
@@ -151,6 +159,23 @@ pub(crate) const LEVEL_SENSITIVE: wdk_sys::KINTERRUPT_MODE =
     wdk_sys::_KINTERRUPT_MODE::LevelSensitive;
 /// `Latched`.
 pub(crate) const LATCHED: wdk_sys::KINTERRUPT_MODE = wdk_sys::_KINTERRUPT_MODE::Latched;
+
+/// `NotificationEvent`.
+pub(crate) const NOTIFICATION_EVENT: wdk_sys::EVENT_TYPE = wdk_sys::_EVENT_TYPE::NotificationEvent;
+/// `SynchronizationEvent`.
+pub(crate) const SYNCHRONIZATION_EVENT: wdk_sys::EVENT_TYPE =
+    wdk_sys::_EVENT_TYPE::SynchronizationEvent;
+/// `Executive`.
+pub(crate) const EXECUTIVE: wdk_sys::KWAIT_REASON = wdk_sys::_KWAIT_REASON::Executive;
+/// `DelayedWorkQueue`.
+pub(crate) const DELAYED_WORK_QUEUE: wdk_sys::WORK_QUEUE_TYPE =
+    wdk_sys::_WORK_QUEUE_TYPE::DelayedWorkQueue;
+
+/// An event that was never initialised.
+pub(crate) const fn zeroed_event() -> KEVENT {
+    // SAFETY: as in `zeroed_timer`, fact 12.
+    unsafe { core::mem::zeroed() }
+}
 
 /// A timer that was never initialised.
 pub(crate) const fn zeroed_timer() -> KTIMER {
