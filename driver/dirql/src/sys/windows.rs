@@ -167,9 +167,6 @@ pub(crate) const SYNCHRONIZATION_EVENT: wdk_sys::EVENT_TYPE =
     wdk_sys::_EVENT_TYPE::SynchronizationEvent;
 /// `Executive`.
 pub(crate) const EXECUTIVE: wdk_sys::KWAIT_REASON = wdk_sys::_KWAIT_REASON::Executive;
-/// `DelayedWorkQueue`.
-pub(crate) const DELAYED_WORK_QUEUE: wdk_sys::WORK_QUEUE_TYPE =
-    wdk_sys::_WORK_QUEUE_TYPE::DelayedWorkQueue;
 
 /// An event that was never initialised.
 pub(crate) const fn zeroed_event() -> KEVENT {
