@@ -87,7 +87,7 @@ use connect::{Attempts, Connection, Routines};
 use service::Requests;
 pub use service::{Claim, DpcSet, MOST_DPCS, ServiceRoutine};
 use stage::Stage;
-pub use suspend::Suspend;
+pub use suspend::{NeverSuspended, Suspend};
 
 /// How an interrupt is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,9 +116,9 @@ pub struct Info {
 /// An interrupt and the state `S` that it protects. A field of the device extension.
 ///
 /// `K` is what is saved while the device sleeps, see [`Suspend`]; an interrupt that is never
-/// suspended needs none.
+/// suspended saves nothing.
 #[derive(Debug)]
-pub struct Interrupt<S, K = ()> {
+pub struct Interrupt<S, K = NeverSuspended> {
     access: Access,
     stage: Stage,
     /// The lock that all messages share, fact 6.

@@ -5,7 +5,7 @@ use core::{
     sync::atomic::Ordering,
 };
 
-use super::Interrupt;
+use super::{Interrupt, suspend::can_be_suspended};
 use crate::{
     device::Header,
     dpc::{self, DpcObject},
@@ -172,7 +172,7 @@ impl Requests {
 }
 
 /// The kernel calls this for a line interrupt.
-pub(super) unsafe extern "C" fn isr_line<S: ServiceRoutine, K>(
+pub(super) unsafe extern "C" fn isr_line<S: ServiceRoutine, K: 'static>(
     _interrupt: *mut sys::KINTERRUPT,
     context: sys::PVOID,
 ) -> sys::BOOLEAN {
@@ -183,7 +183,7 @@ pub(super) unsafe extern "C" fn isr_line<S: ServiceRoutine, K>(
 }
 
 /// The kernel calls this for a message.
-pub(super) unsafe extern "C" fn isr_message<S: ServiceRoutine, K>(
+pub(super) unsafe extern "C" fn isr_message<S: ServiceRoutine, K: 'static>(
     _interrupt: *mut sys::KINTERRUPT,
     context: sys::PVOID,
     message: u32,
@@ -193,14 +193,14 @@ pub(super) unsafe extern "C" fn isr_message<S: ServiceRoutine, K>(
     interrupt.serve(|state, irql| state.service_message(irql, message))
 }
 
-impl<S: ServiceRoutine, K> Interrupt<S, K> {
+impl<S: ServiceRoutine, K: 'static> Interrupt<S, K> {
     /// The body of the ISR thunks; private, so nobody else can run it.
     #[inline]
     fn serve(&self, service: impl FnOnce(&mut S, &mut Dirql) -> Claim) -> sys::BOOLEAN {
         // SAFETY: (IRQL) the kernel calls ISRs at the SynchronizeIrql of a connection
         // that `connect` has seen to be above DISPATCH_LEVEL.
         let mut irql = unsafe { Dirql::assume() };
-        if self.asleep.load(Ordering::Relaxed) {
+        if can_be_suspended::<K>() && self.asleep.load(Ordering::Relaxed) {
             // On a shared line another device's; otherwise one that was on its way when the
             // device was silenced.
             return 0;

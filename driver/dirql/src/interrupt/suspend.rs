@@ -5,7 +5,7 @@
 //! inactive; the interrupt made active, then the device allowed to interrupt. Disconnecting
 //! instead would give up the vector, and connecting can fail.
 
-use core::sync::atomic::Ordering;
+use core::{any::TypeId, sync::atomic::Ordering};
 
 use super::{Interrupt, ServiceRoutine, stage::Stage, synchronize};
 use crate::irql::{Dirql, Passive};
@@ -29,6 +29,17 @@ pub trait Suspend: ServiceRoutine {
     /// # IRQL
     /// The interrupt's SynchronizeIrql, with the interrupt spin lock held.
     fn restore(&mut self, irql: &mut Dirql, saved: Self::Saved);
+}
+
+/// What an interrupt saves that is never suspended. Nobody has one, so no [`Suspend`] can
+/// name it.
+#[derive(Debug)]
+pub struct NeverSuspended(());
+
+/// Whether an interrupt that saves a `K` can be suspended; known when it is compiled.
+#[inline]
+pub(super) fn can_be_suspended<K: 'static>() -> bool {
+    TypeId::of::<K>() != TypeId::of::<NeverSuspended>()
 }
 
 impl<S: Suspend> Interrupt<S, S::Saved> {

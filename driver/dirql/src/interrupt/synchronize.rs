@@ -89,6 +89,9 @@ where
     I: AtMostDispatch,
     F: FnOnce(&mut Dirql, &mut S) -> R,
 {
+    // The context is begun before the look: its address part is then computed in the
+    // registers that the call leaves free, as in C.
+    let mut context = Context::on(state);
     if I::IS_DISPATCH {
         let object = access.object_at_dispatch();
         if object.is_null() {
@@ -96,12 +99,12 @@ where
         }
         // SAFETY: (IRQL) (Pointer) the caller is at DISPATCH_LEVEL, and the object that was
         // read stays connected until it comes down, fact 7.
-        return Some(unsafe { run(object, state, routine) });
+        return Some(unsafe { run_in(object, &mut context, routine) });
     }
     let pass = access.enter()?;
     // SAFETY: (IRQL) at most DISPATCH_LEVEL. (Pointer) the object stays connected while
     // `pass` is held, fact 7.
-    Some(unsafe { run(pass.object(), state, routine) })
+    Some(unsafe { run_in(pass.object(), &mut context, routine) })
 }
 
 /// Runs a critical section on `state`.
@@ -115,19 +118,40 @@ pub(super) unsafe fn run<S, F: FnOnce(&mut Dirql, &mut S) -> R, R>(
     state: *mut S,
     routine: F,
 ) -> R {
-    let mut context = Context {
-        state,
-        routine: MaybeUninit::new(routine),
-        result: MaybeUninit::uninit(),
-    };
+    // SAFETY: (Caller) the contract, passed on.
+    unsafe { run_in(object, &mut Context::on(state), routine) }
+}
+
+/// As `run`, on the state of `context`.
+///
+/// # Safety
+/// As `run`.
+#[inline]
+unsafe fn run_in<S, F: FnOnce(&mut Dirql, &mut S) -> R, R>(
+    object: *mut sys::KINTERRUPT,
+    context: &mut Context<S, F, R>,
+    routine: F,
+) -> R {
+    context.routine.write(routine);
     let thunk = synch_crit_section::<S, F, R>;
     // SAFETY: (IRQL) at most DISPATCH_LEVEL, which is below the object's SynchronizeIrql.
     // (Pointer) the contract; the context outlives the call.
     let _routine_result =
-        unsafe { sys::KeSynchronizeExecution(object, Some(thunk), (&raw mut context).cast()) };
+        unsafe { sys::KeSynchronizeExecution(object, Some(thunk), (&raw mut *context).cast()) };
     // SAFETY: (Ready) KeSynchronizeExecution returns after the routine has, which
     // wrote the result as its last act.
-    unsafe { context.result.assume_init() }
+    unsafe { context.result.assume_init_read() }
+}
+
+impl<S, F, R> Context<S, F, R> {
+    #[inline]
+    const fn on(state: *mut S) -> Self {
+        Self {
+            state,
+            routine: MaybeUninit::uninit(),
+            result: MaybeUninit::uninit(),
+        }
+    }
 }
 
 /// The kernel calls this with the interrupt lock held.

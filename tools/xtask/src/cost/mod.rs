@@ -42,7 +42,7 @@ const PAIRS: &[Pair] = &[
     },
     Pair {
         what: "ISR thunk",
-        rust: "dirql::interrupt::isr_message<cost::controller::Controller>",
+        rust: "dirql::interrupt::service::isr_message<cost::controller::Controller,dirql::interrupt::suspend::NeverSuspended>",
         c: "InterruptMessageService",
     },
     Pair {
