@@ -13,9 +13,9 @@
 //! # Soundness
 //!
 //! 62. **Claim.** The structure is written by IoCsqInsertIrpEx only while the context is
-//!    claimed for that call, and read by IoCsqRemoveIrp only between a look that found
-//!    `QUEUED` and the end of `BEING_REMOVED`; nobody claims it while any bit is set. So
-//!    what IoCsqRemoveIrp finds there is an IRP that is queued or nothing.
+//!     claimed for that call, and read by IoCsqRemoveIrp only between a look that found
+//!     `QUEUED` and the end of `BEING_REMOVED`; nobody claims it while any bit is set. So
+//!     what IoCsqRemoveIrp finds there is an IRP that is queued or nothing.
 
 use core::{
     cell::UnsafeCell,

@@ -37,13 +37,13 @@
 //! Facts 1 to 5 of the crate, and of this module:
 //!
 //! 33. **Queue lock.** The system calls the list's callbacks between CsqAcquireLock and
-//!    CsqReleaseLock only, which are a spin lock of the queue's own. So one processor at a
-//!    time is at the list.
+//!     CsqReleaseLock only, which are a spin lock of the queue's own. So one processor at a
+//!     time is at the list.
 //! 34. **Either or.** Of all who reach for a queued IRP one gets it: the system decides by
-//!    the IRP's cancel routine, under the queue lock. Who gets it owns it (fact 4).
+//!     the IRP's cancel routine, under the queue lock. Who gets it owns it (fact 4).
 //! 61. **In place.** `initialize` has seen that the queue lies in its device's extension,
-//!    where it is pinned; each queued IRP holds the device's remove lock, so the queue
-//!    outlives it.
+//!     where it is pinned; each queued IRP holds the device's remove lock, so the queue
+//!     outlives it.
 //!
 //! # Not here
 //!

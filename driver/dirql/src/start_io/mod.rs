@@ -49,14 +49,14 @@
 //! Facts 1 to 5 of the crate, and of this module:
 //!
 //! 30. **One packet.** From StartIo until `start_next` there is one packet at a device,
-//!    and `start_next` consumes it. So the number of the last that was started names it.
+//!     and `start_next` consumes it. So the number of the last that was started names it.
 //! 31. **Cancel lock.** From `start_packet` on, an IRP's cancel routine is set and cleared
-//!    with the cancel spin lock held, and nobody completes the IRP before he has
-//!    held that lock once more. So a cancel routine may look at its IRP, and rely on the
-//!    IRP's remove lock, until it releases the lock that it is called with.
+//!     with the cancel spin lock held, and nobody completes the IRP before he has
+//!     held that lock once more. So a cancel routine may look at its IRP, and rely on the
+//!     IRP's remove lock, until it releases the lock that it is called with.
 //! 32. **Waiting.** An IRP is in the list of those that wait from before IoStartPacket
-//!    until StartIo's thunk, its cancel routine or a CLEANUP takes it out, each before it
-//!    completes it. So what is in the list is alive.
+//!     until StartIo's thunk, its cancel routine or a CLEANUP takes it out, each before it
+//!     completes it. So what is in the list is alive.
 //!
 //! # Not here
 //!
