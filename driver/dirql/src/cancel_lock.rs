@@ -17,12 +17,13 @@ pub(crate) fn with<I: AtMostDispatch, R>(_irql: &mut I, f: impl FnOnce(&mut Disp
     let mut old = 0;
     // SAFETY: (IRQL) the token says at most DISPATCH_LEVEL. (Pointer) a local variable.
     // (Caller) this crate's callers run nothing of a driver's under the lock and take it
-    // once: each use of this function is a straight line.
+    // once: each use of this function is a straight line, facts 5 and 10.
     unsafe { sys::IoAcquireCancelSpinLock(&raw mut old) };
-    // SAFETY: (IRQL) acquiring the lock has raised to this level.
+    // SAFETY: (IRQL) acquiring the lock has raised to this level, facts 5 and 10.
     let mut irql = unsafe { Dispatch::assume() };
     let result = f(&mut irql);
-    // SAFETY: (IRQL) still at DISPATCH_LEVEL: closures nest. Pairs with the acquisition.
+    // SAFETY: (IRQL) still at DISPATCH_LEVEL: closures nest. Pairs with the acquisition,
+    // facts 5 and 10.
     unsafe { sys::IoReleaseCancelSpinLock(old) };
     result
 }

@@ -193,7 +193,7 @@ impl Header {
 
     /// The queue of the packets that wait for StartIo.
     pub(crate) fn device_queue(&self) -> *mut sys::KDEVICE_QUEUE {
-        // SAFETY: (Pointer) the device object outlives its extension.
+        // SAFETY: (Pointer) the device object outlives its extension, fact 1.
         unsafe { &raw mut (*self.object).DeviceQueue }
     }
 

@@ -32,7 +32,7 @@
 //!
 //! Facts 1 to 5 of the crate, and of this module:
 //!
-//! 30. **In place.** A KEVENT is initialised by the one thread that moved the stage from
+//! 45. **In place.** A KEVENT is initialised by the one thread that moved the stage from
 //!     `NEW`, through a pinned reference, so it stays where it is; it is used when the stage
 //!     is `READY` only, and by the kernel's event routines only, which synchronise among
 //!     themselves. Whoever waits borrows it for as long as the wait lasts, so it is not
@@ -114,9 +114,9 @@ pub struct Event {
 }
 
 // SAFETY: (Aliasing) one thread initialises the object, and then only the kernel's event
-// routines touch it, fact 30.
+// routines touch it, fact 45.
 unsafe impl Sync for Event {}
-// SAFETY: belongs to no thread; moved only before it is pinned, fact 30.
+// SAFETY: belongs to no thread; moved only before it is pinned, fact 45.
 unsafe impl Send for Event {}
 
 impl Event {
@@ -139,7 +139,7 @@ impl Event {
         match self.change_early(SET) {
             Some(was_set) => was_set,
             // SAFETY: (IRQL) the token says at most DISPATCH_LEVEL, as KeSetEvent asks for when
-            // no wait follows. (Ready) the stage says so, facts 5 and 30.
+            // no wait follows. (Ready) the stage says so, facts 5 and 45.
             None => unsafe { sys::KeSetEvent(self.object.get(), sys::EVENT_INCREMENT, 0) != 0 },
         }
     }
@@ -152,7 +152,7 @@ impl Event {
         match self.change_early(0) {
             Some(was_set) => was_set,
             // SAFETY: (IRQL) the token says at most DISPATCH_LEVEL. (Ready) the stage says so,
-            // facts 5 and 30.
+            // facts 5 and 45.
             None => unsafe { sys::KeResetEvent(self.object.get()) != 0 },
         }
     }
@@ -166,7 +166,7 @@ impl Event {
         let stage = self.stage.load(Ordering::Acquire);
         if stage == READY {
             // SAFETY: (IRQL) the token says at most DISPATCH_LEVEL. (Ready) the stage says so,
-            // facts 5 and 30.
+            // facts 5 and 45.
             unsafe { sys::KeReadStateEvent(self.object.get()) != 0 }
         } else {
             stage & SET != 0
@@ -185,7 +185,7 @@ impl Event {
             .as_mut()
             .map_or(core::ptr::null_mut(), |due| &raw mut *due);
         // SAFETY: (IRQL) the token says that the thread may wait. (Pointer) the event is
-        // borrowed for as long as the wait lasts, and so is the time, facts 5, 11 and 30.
+        // borrowed for as long as the wait lasts, and so is the time, facts 5, 11 and 45.
         let status = unsafe {
             sys::KeWaitForSingleObject(
                 self.object.get().cast(),
@@ -233,7 +233,7 @@ impl Event {
             Kind::Synchronization => sys::SYNCHRONIZATION_EVENT,
         };
         // SAFETY: (IRQL) any. (Aliasing) this thread moved the stage, so nobody else is at the
-        // cell. (Pointer) pinned, fact 30.
+        // cell. (Pointer) pinned, fact 45.
         unsafe { sys::KeInitializeEvent(self.object.get(), kind, 0) };
         // What others note meanwhile changes the stage, and is carried over before the object
         // is theirs.
@@ -241,10 +241,10 @@ impl Event {
         loop {
             if stage & SET == 0 {
                 // SAFETY: (IRQL) the token is at PASSIVE_LEVEL. (Ready) initialised above,
-                // facts 5 and 30.
+                // facts 5 and 45.
                 unsafe { sys::KeClearEvent(self.object.get()) };
             } else {
-                // SAFETY: as above. Nobody waits yet, fact 30.
+                // SAFETY: as above. Nobody waits yet, fact 45.
                 let _was_set = unsafe { sys::KeSetEvent(self.object.get(), 0, 0) };
             }
             match self

@@ -43,7 +43,8 @@ pub(crate) struct Holder<'a> {
     borrowed: PhantomData<&'a ()>,
 }
 
-// SAFETY: a pointer to a `Sync` object (the trait asks for it) and functions.
+// SAFETY: a pointer to a `Sync` object (the trait asks for it) and functions, facts 1 and
+// 2.
 unsafe impl Send for Holder<'_> {}
 
 impl core::fmt::Debug for Holder<'_> {
@@ -58,7 +59,7 @@ impl<'a> Holder<'a> {
         /// # Safety
         /// `object` is a `&T` that is alive.
         unsafe fn close<T: HoldsIrps>(object: *const (), closed: Option<NtError>) {
-            // SAFETY: (Pointer) the contract.
+            // SAFETY: (Pointer) the contract, facts 1 and 2.
             unsafe { &*object.cast::<T>() }.close(closed);
         }
         /// # Safety
@@ -69,7 +70,7 @@ impl<'a> Holder<'a> {
             whose: Whose,
             error: NtError,
         ) {
-            // SAFETY: (Pointer) the contract.
+            // SAFETY: (Pointer) the contract, facts 1 and 2.
             unsafe { &*object.cast::<T>() }.end(irql, whose, error);
         }
         Self {
@@ -82,12 +83,12 @@ impl<'a> Holder<'a> {
 
     fn close(&self, closed: Option<NtError>) {
         // SAFETY: (Pointer) `new` put the two together; what is in the table lies in the
-        // extension that the table is a part of.
+        // extension that the table is a part of, facts 1 and 2.
         unsafe { (self.close)(self.object, closed) };
     }
 
     fn end(&self, irql: &mut UpToDispatch, whose: Whose, error: NtError) {
-        // SAFETY: as in `close`.
+        // SAFETY: as in `close`, facts 1 and 2.
         unsafe { (self.end)(self.object, irql, whose, error) };
     }
 }
@@ -164,7 +165,8 @@ impl IrpHolders {
 
     fn end<I: AtMostDispatch>(&self, irql: &mut I, whose: Whose, error: NtError) {
         let holders = self.content.with(irql, |_, content| content.holders);
-        // SAFETY: (IRQL) the token says at most DISPATCH_LEVEL, and is borrowed meanwhile.
+        // SAFETY: (IRQL) the token says at most DISPATCH_LEVEL, and is borrowed meanwhile,
+        // fact 5.
         let mut irql = unsafe { UpToDispatch::assume() };
         for holder in holders.iter().flatten() {
             holder.end(&mut irql, whose, error);

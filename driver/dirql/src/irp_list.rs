@@ -17,7 +17,7 @@ pub(crate) struct IrpList {
     last: *mut sys::IRP,
 }
 
-// SAFETY: IRPs belong to no thread; whoever has the list owns those in it.
+// SAFETY: IRPs belong to no thread; whoever has the list owns those in it, fact 4.
 unsafe impl Send for IrpList {}
 
 impl IrpList {
@@ -43,7 +43,7 @@ impl IrpList {
         reason = "the list is what keeps the links from changing meanwhile"
     )]
     pub(crate) unsafe fn next(&self, irp: *mut sys::IRP) -> *mut sys::IRP {
-        // SAFETY: (Pointer) the contract: what is in a list is alive.
+        // SAFETY: (Pointer) the contract: what is in a list is alive, fact 4.
         unsafe { sys::links(irp) }.0
     }
 
@@ -53,12 +53,12 @@ impl IrpList {
     /// `irp` is alive until it is removed, and is in no list; nobody else uses its
     /// list entry.
     pub(crate) unsafe fn push(&mut self, irp: *mut sys::IRP) {
-        // SAFETY: (Pointer) the contract.
+        // SAFETY: (Pointer) the contract, fact 4.
         unsafe { sys::set_links(irp, null_mut(), self.last) };
         if self.last.is_null() {
             self.first = irp;
         } else {
-            // SAFETY: (Pointer) `last` is in the list, so it is alive.
+            // SAFETY: (Pointer) `last` is in the list, so it is alive, fact 4.
             unsafe { sys::set_next(self.last, irp) };
         }
         self.last = irp;
@@ -70,27 +70,27 @@ impl IrpList {
     /// # Safety
     /// `irp` is in this list.
     pub(crate) unsafe fn remove(&mut self, irp: *mut sys::IRP) {
-        // SAFETY: (Pointer) the contract: what is in a list is alive.
+        // SAFETY: (Pointer) the contract: what is in a list is alive, fact 4.
         let (next, previous) = unsafe { sys::links(irp) };
         if previous.is_null() {
             self.expect(self.first == irp, irp);
             self.first = next;
         } else {
-            // SAFETY: (Pointer) a neighbour in the list is alive.
+            // SAFETY: (Pointer) a neighbour in the list is alive, fact 4.
             self.expect(unsafe { sys::links(previous) }.0 == irp, irp);
-            // SAFETY: as above.
+            // SAFETY: as above, fact 4.
             unsafe { sys::set_next(previous, next) };
         }
         if next.is_null() {
             self.expect(self.last == irp, irp);
             self.last = previous;
         } else {
-            // SAFETY: as above.
+            // SAFETY: as above, fact 4.
             self.expect(unsafe { sys::links(next) }.1 == irp, irp);
-            // SAFETY: as above.
+            // SAFETY: as above, fact 4.
             unsafe { sys::set_previous(next, previous) };
         }
-        // SAFETY: (Pointer) the contract.
+        // SAFETY: (Pointer) the contract, fact 4.
         unsafe { sys::set_links(irp, null_mut(), null_mut()) };
     }
 
@@ -112,7 +112,7 @@ mod tests {
         let mut irp = list.first();
         while !irp.is_null() {
             found.push(irp);
-            // SAFETY: the loop follows the list.
+            // SAFETY: the loop follows the list, fact 11.
             irp = unsafe { list.next(irp) };
         }
         found
@@ -125,22 +125,22 @@ mod tests {
             let pointers = irps.each_mut().map(core::ptr::from_mut);
             let mut list = IrpList::new();
             for irp in pointers {
-                // SAFETY: the array outlives the list.
+                // SAFETY: the array outlives the list, fact 11.
                 unsafe { list.push(irp) };
             }
             assert_eq!(content(&list), pointers);
-            // SAFETY: it was put there.
+            // SAFETY: it was put there, fact 11.
             unsafe { list.remove(pointers[taken]) };
             let left: std::vec::Vec<_> = (0..3)
                 .filter(|n| *n != taken)
                 .map(|n| pointers[n])
                 .collect();
             assert_eq!(content(&list), left);
-            // SAFETY: it was taken out.
+            // SAFETY: it was taken out, fact 11.
             unsafe { list.push(pointers[taken]) };
             assert_eq!(content(&list).last(), Some(&pointers[taken]));
             for irp in pointers {
-                // SAFETY: all three are there.
+                // SAFETY: all three are there, fact 11.
                 unsafe { list.remove(irp) };
             }
             assert!(list.first().is_null());
@@ -152,12 +152,12 @@ mod tests {
     fn an_irp_of_another_list_stops_the_machine() {
         let (mut one, mut other) = (sys::zeroed_irp(), sys::zeroed_irp());
         let (mut list, mut another) = (IrpList::new(), IrpList::new());
-        // SAFETY: both outlive the lists.
+        // SAFETY: both outlive the lists, fact 11.
         unsafe { list.push(&raw mut one) };
-        // SAFETY: as above.
+        // SAFETY: as above, fact 11.
         unsafe { another.push(&raw mut other) };
-        // SAFETY: broken on purpose: it is in another list. Nothing is dereferenced but
-        // the two IRPs, which are alive.
+        // SAFETY: broken on purpose: it is in another list. Nothing is dereferenced but the
+        // two IRPs, which are alive, fact 11.
         unsafe { list.remove(&raw mut other) };
     }
 }

@@ -33,7 +33,7 @@ pub(crate) fn current() -> u32 {
 /// STATUS_INVALID_PARAMETER if there is no such processor.
 pub(crate) fn number_of(index: u32) -> Result<sys::PROCESSOR_NUMBER> {
     let mut number = sys::PROCESSOR_NUMBER::default();
-    // SAFETY: callable at any IRQL; the result lives across the call.
+    // SAFETY: callable at any IRQL; the result lives across the call, facts 10 and 11.
     let status = unsafe { sys::KeGetProcessorNumberFromIndex(index, &raw mut number) };
     NtError::check(status).map(|_| number)
 }
@@ -58,9 +58,10 @@ pub(crate) fn visit_all(_irql: &mut Passive) {
         };
         let mut before = sys::GROUP_AFFINITY::default();
         // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) both live across the call;
-        // the processor is one that is active.
+        // the processor is one that is active, facts 5, 10 and 11.
         unsafe { sys::KeSetSystemGroupAffinityThread(&raw mut there, &raw mut before) };
-        // SAFETY: (IRQL) as above. (Caller) undoes the line above, whose result this is.
+        // SAFETY: (IRQL) as above. (Caller) undoes the line above, whose result this is,
+        // facts 5, 10 and 11.
         unsafe { sys::KeRevertToUserGroupAffinityThread(&raw mut before) };
     }
 }

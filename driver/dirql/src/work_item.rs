@@ -32,7 +32,7 @@
 //!
 //! Facts 1 to 5 of the crate, and of this module:
 //!
-//! 32. **Work.** A work item is queued inside its run-down, and stays inside until its
+//! 47. **Work.** A work item is queued inside its run-down, and stays inside until its
 //!     routine has returned; it holds the remove lock of its device meanwhile. `stop`, which
 //!     REMOVE calls too, closes the run-down and waits. So the device outlives every call of
 //!     the routine, and the kernel's work item is freed when nobody queues it.
@@ -196,7 +196,7 @@ impl<R: WorkRoutine> WorkItem<R> {
         let context = core::ptr::from_ref(self).cast_mut().cast();
         // SAFETY: (IRQL) the token says at most DISPATCH_LEVEL. (Pointer) the item was allocated,
         // for the run-down is open, and is in no queue, says the mark; the context is alive until
-        // the routine has returned, facts 2 and 32.
+        // the routine has returned, facts 2 and 47.
         unsafe {
             sys::IoQueueWorkItemEx(
                 self.item.load(Ordering::Relaxed),
@@ -228,7 +228,7 @@ impl<R: WorkRoutine> WorkItem<R> {
         let item = self.item.swap(null_mut(), Ordering::Relaxed);
         if !item.is_null() {
             // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) allocated by `initialize`, and
-            // in no queue: `stop` has waited, facts 5 and 32.
+            // in no queue: `stop` has waited, facts 5 and 47.
             unsafe { sys::IoFreeWorkItem(item) };
         }
     }
@@ -252,10 +252,10 @@ unsafe extern "C" fn work_item<R: WorkRoutine>(
     _item: *mut sys::IO_WORKITEM,
 ) {
     // SAFETY: (Caller) a system thread; only `queue` hands this out. (Pointer) the work item,
-    // whose run-down this call is inside of, fact 32.
+    // whose run-down this call is inside of, fact 47.
     let item = unsafe { &*context.cast::<WorkItem<R>>() };
     // SAFETY: (Pointer) the header is the beginning of the device, whose remove lock this call
-    // holds, facts 1 and 32.
+    // holds, facts 1 and 47.
     let device = unsafe {
         &*item
             .device

@@ -4,7 +4,7 @@
 //!
 //! Facts 1 to 5 of the crate, and of this module:
 //!
-//! 31. **Held.** A [`Held`] has acquired the remove lock of its device and releases it when
+//! 46. **Held.** A [`Held`] has acquired the remove lock of its device and releases it when
 //!     it is dropped; REMOVE waits for that before it takes the extension down, fact 3. So
 //!     the device is alive for as long as there is one.
 
@@ -28,10 +28,10 @@ pub struct Held<E> {
     device: NonNull<Device<E>>,
 }
 
-// SAFETY: (Aliasing) it gives shared references only, to what every thread may share, fact 31;
+// SAFETY: (Aliasing) it gives shared references only, to what every thread may share, fact 46;
 // the remove lock belongs to no thread.
 unsafe impl<E: Sync> Send for Held<E> {}
-// SAFETY: as above, fact 31.
+// SAFETY: as above, fact 46.
 unsafe impl<E: Sync> Sync for Held<E> {}
 
 impl<E> Device<E> {
@@ -55,7 +55,7 @@ impl<E> Deref for Held<E> {
     type Target = Device<E>;
 
     fn deref(&self) -> &Device<E> {
-        // SAFETY: (Pointer) alive, fact 31. (Aliasing) devices are only shared, fact 1.
+        // SAFETY: (Pointer) alive, fact 46. (Aliasing) devices are only shared, fact 1.
         unsafe { self.device.as_ref() }
     }
 }

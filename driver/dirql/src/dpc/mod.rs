@@ -261,7 +261,7 @@ impl Ready<'_> {
     /// it, so the object is too.
     pub(crate) const unsafe fn from_object(object: *const DpcObject) -> Self {
         Self {
-            // SAFETY: (Pointer) the contract.
+            // SAFETY: (Pointer) the contract, fact 2.
             inner: unsafe { &*object },
         }
     }
@@ -277,7 +277,7 @@ unsafe extern "C" fn custom_dpc<R: CustomDpc>(
     // SAFETY: (Caller) the kernel's DPC dispatcher; only `initialize` hands this out. (Pointer)
     // the context is the device, which outlives the DPC, fact 3.
     let device = unsafe { &*context.cast::<Device<R::Extension>>() };
-    // SAFETY: (IRQL) DPCs run at DISPATCH_LEVEL.
+    // SAFETY: (IRQL) DPCs run at DISPATCH_LEVEL, facts 5 and 10.
     let mut irql = unsafe { Dispatch::assume() };
     R::run(device, &mut irql);
 }

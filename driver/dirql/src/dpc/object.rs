@@ -40,8 +40,9 @@ pub(crate) struct DpcObject {
     _pinned: PhantomPinned,
 }
 
-// SAFETY: (Aliasing) the KDPC is initialised by the one thread that opens the run-down; from
-// then on only the kernel's DPC routines touch it, which synchronise among themselves.
+// SAFETY: (Aliasing) the KDPC is initialised by the one thread that opens the run-down;
+// from then on only the kernel's DPC routines touch it, which synchronise among themselves,
+// facts 2 and 10.
 unsafe impl Sync for DpcObject {}
 // SAFETY: belongs to no thread; moved only before it is registered, fact 2.
 unsafe impl Send for DpcObject {}
@@ -79,12 +80,12 @@ impl DpcObject {
             Kind::Ordinary => unsafe {
                 sys::KeInitializeDpc(self.object.get(), Some(routine), context);
             },
-            // SAFETY: as above.
+            // SAFETY: as above, fact 2.
             Kind::Threaded => unsafe {
                 sys::KeInitializeThreadedDpc(self.object.get(), Some(routine), context);
             },
         }
-        // SAFETY: (Aliasing) as above. (Ready) initialised by the lines before.
+        // SAFETY: (Aliasing) as above. (Ready) initialised by the lines before, fact 2.
         if let Err(error) = unsafe { placement.apply(self.object.get()) } {
             self.run_down.closed();
             return Err(error);
@@ -198,6 +199,6 @@ impl DpcObject {
 /// Waits for every DPC that is queued or runs now, on all processors. Wraps
 /// `KeFlushQueuedDpcs`.
 pub(crate) fn flush(_irql: &mut Passive) {
-    // SAFETY: (IRQL) the token says PASSIVE_LEVEL.
+    // SAFETY: (IRQL) the token says PASSIVE_LEVEL, facts 5 and 10.
     unsafe { sys::KeFlushQueuedDpcs() };
 }

@@ -91,7 +91,7 @@ impl Placement {
             Importance::High => sys::HIGH_IMPORTANCE,
         };
         if self.importance != Importance::Medium {
-            // SAFETY: (IRQL) any. (Aliasing) the contract.
+            // SAFETY: (IRQL) any. (Aliasing) the contract, facts 5 and 10.
             unsafe { sys::KeSetImportanceDpc(dpc, importance) };
         }
         let Target::Index(index) = self.target else {
@@ -99,7 +99,7 @@ impl Placement {
         };
         let mut number = processor::number_of(index)?;
         // SAFETY: (IRQL) any. (Aliasing) the contract. (Pointer) the number lives across
-        // the call.
+        // the call, facts 5, 10 and 11.
         let status = unsafe { sys::KeSetTargetProcessorDpcEx(dpc, &raw mut number) };
         NtError::check(status).map(|_| ())
     }

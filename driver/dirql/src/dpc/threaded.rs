@@ -120,11 +120,11 @@ unsafe extern "C" fn custom_threaded_dpc<R: CustomThreadedDpc>(
     // SAFETY: (Caller) the kernel's DPC dispatcher; only `initialize` hands this out. (Pointer)
     // the context is the device; `stop` waits for `ended` below before it may go, fact 3.
     let device = unsafe { &*context.cast::<Device<R::Extension>>() };
-    // SAFETY: (IRQL) threaded DPCs run at PASSIVE_LEVEL or DISPATCH_LEVEL.
+    // SAFETY: (IRQL) threaded DPCs run at PASSIVE_LEVEL or DISPATCH_LEVEL, facts 5 and 10.
     let mut irql = unsafe { irql::Threaded::assume() };
     R::run(device, &mut irql);
     // SAFETY: (Pointer) the KDPC is at the start of the `DpcObject` that `initialize` gave,
-    // alive until `ended`, as above.
+    // alive until `ended`, as above, facts 2, 5 and 10.
     let object = unsafe { &*dpc.cast::<DpcObject>() };
     object.ended();
 }

@@ -112,7 +112,8 @@ mod tests {
 
     #[test]
     fn lets_in_while_open_only() {
-        // SAFETY: a host thread starts at the level that the host kernel calls PASSIVE.
+        // SAFETY: a host thread starts at the level that the host kernel calls PASSIVE,
+        // fact 5.
         let mut irql = unsafe { Passive::assume() };
         let access = Access::new();
         assert!(access.enter().is_none());
@@ -144,7 +145,7 @@ mod tests {
             });
             has_entered.recv().expect("it enters");
             let closing = scope.spawn(|| {
-                // SAFETY: as above.
+                // SAFETY: as above, fact 5.
                 let mut irql = unsafe { Passive::assume() };
                 access.close(&mut irql);
             });

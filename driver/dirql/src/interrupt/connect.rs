@@ -175,11 +175,12 @@ impl Connection {
         if table.is_null() {
             return Err(NtError::STATUS_UNSUCCESSFUL);
         }
-        // SAFETY: (Pointer) the kernel's table, which stands until the disconnect.
+        // SAFETY: (Pointer) the kernel's table, which stands until the disconnect, fact 10.
         let unified_irql = unsafe { (*table).UnifiedIrql };
-        // SAFETY: (Pointer) as above.
+        // SAFETY: (Pointer) as above, fact 10.
         let messages = unsafe { (*table).MessageCount };
-        // SAFETY: (Pointer) as above; a message connection has at least one message.
+        // SAFETY: (Pointer) as above; a message connection has at least one message, fact
+        // 10.
         let [message] = unsafe { (*table).MessageInfo };
         let connection = Self {
             object: message.InterruptObject,
@@ -206,13 +207,13 @@ impl Connection {
             return None;
         }
         let table = self.context.cast::<sys::IO_INTERRUPT_MESSAGE_INFO>();
-        // SAFETY: (Pointer) only a message connection counts messages, and its context is the
-        // kernel's table, which stands until the disconnect.
+        // SAFETY: (Pointer) only a message connection counts messages, and its context is
+        // the kernel's table, which stands until the disconnect, fact 10.
         let entries = unsafe { &raw const (*table).MessageInfo };
         let first = entries.cast::<sys::IO_INTERRUPT_MESSAGE_INFO_ENTRY>();
-        // SAFETY: (Pointer) the table has `MessageCount` entries, looked at above.
+        // SAFETY: (Pointer) the table has `MessageCount` entries, looked at above, fact 10.
         let entry = unsafe { first.add(message) };
-        // SAFETY: (Ready) the kernel has filled it in.
+        // SAFETY: (Ready) the kernel has filled it in, fact 10.
         let object = unsafe { (*entry).InterruptObject };
         (!object.is_null()).then_some(object)
     }
@@ -226,11 +227,12 @@ impl Connection {
             },
         };
         if active {
-            // SAFETY: (IRQL) `Interrupt::resume` has a `Passive` token. (Pointer) version and
-            // context are what the connect call left, in a structure of this layout.
+            // SAFETY: (IRQL) `Interrupt::resume` has a `Passive` token. (Pointer) version
+            // and context are what the connect call left, in a structure of this layout,
+            // facts 5 and 10.
             unsafe { sys::IoReportInterruptActive(&raw mut parameters) };
         } else {
-            // SAFETY: as above, for `Interrupt::suspend`.
+            // SAFETY: as above, for `Interrupt::suspend`, facts 5 and 10.
             unsafe { sys::IoReportInterruptInactive(&raw mut parameters) };
         }
     }
@@ -251,6 +253,7 @@ fn disconnect(version: u32, context: sys::PVOID) {
         ConnectionContext: sys::DisconnectContext { Generic: context },
     };
     // SAFETY: (IRQL) `Interrupt::connect` and `disconnect`, which alone get here, have a
-    // `Passive` token. (Pointer) version and context are what a connect call left.
+    // `Passive` token. (Pointer) version and context are what a connect call left, facts 5
+    // and 10.
     unsafe { sys::IoDisconnectInterruptEx(&raw mut parameters) };
 }

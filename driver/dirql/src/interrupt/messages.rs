@@ -78,7 +78,7 @@ pub struct MessageInterrupts<S, const N: usize> {
 
 // SAFETY: (Aliasing) as `Interrupt`, with fact 9 for fact 6.
 unsafe impl<S: Send, const N: usize> Sync for MessageInterrupts<S, N> {}
-// SAFETY: nothing here is tied to a thread.
+// SAFETY: nothing here is tied to a thread, fact 9.
 unsafe impl<S: Send, const N: usize> Send for MessageInterrupts<S, N> {}
 
 impl<S: ServiceRoutine, const N: usize> Default for MessageInterrupts<S, N> {
@@ -144,14 +144,14 @@ impl<S: ServiceRoutine, const N: usize> MessageInterrupts<S, N> {
         // SAFETY: (Aliasing) the stage is this thread's, fact 8, and no ISR is connected yet.
         unsafe { *self.requests.get() = requests };
         for (cell, state) in self.states.iter().zip(states) {
-            // SAFETY: (Aliasing) as above.
+            // SAFETY: (Aliasing) as above, fact 8.
             unsafe { (*cell.get()).write(state) };
         }
         match self.connect_messages(device.header().physical(), resource) {
             Ok(connection) => {
                 let info = connection.info;
                 self.let_in(&connection, &mut arm);
-                // SAFETY: (Aliasing) as above; the ISRs do not read this cell.
+                // SAFETY: (Aliasing) as above; the ISRs do not read this cell, fact 8.
                 unsafe { *self.connection.get() = Some(connection) };
                 self.stage.end(Stage::CONNECTED);
                 Ok(info)
@@ -281,13 +281,14 @@ unsafe extern "C" fn isr_own_message<S: ServiceRoutine, const N: usize>(
     // A message beyond those that have a state: the device was never armed for it.
     let Some(cell) = cell else { return 0 };
     // SAFETY: (IRQL) the kernel calls ISRs at the SynchronizeIrql of a connection that
-    // `connect` has seen to be above DISPATCH_LEVEL.
+    // `connect` has seen to be above DISPATCH_LEVEL, facts 5 and 10.
     let mut irql = unsafe { Dirql::assume() };
     // SAFETY: (Aliasing) the kernel holds this message's lock around its ISR, fact 9. (Ready)
     // `connect` wrote the state before it registered the ISR, fact 7.
     let state = unsafe { &mut *cell.get().cast::<S>() };
     let claim = state.service_message(&mut irql, message);
-    // SAFETY: (Aliasing) written before the ISR was registered, and not while it is.
+    // SAFETY: (Aliasing) written before the ISR was registered, and not while it is, fact
+    // 8.
     let requests = unsafe { &*interrupts.requests.get() };
     requests.settle(claim)
 }

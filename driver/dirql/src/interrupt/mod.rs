@@ -142,7 +142,7 @@ pub struct Interrupt<S, K = NeverSuspended> {
 // is otherwise reached only under the interrupt lock, fact 6, on any processor, hence
 // `S: Send`; what is saved moves between threads, hence `K: Send`.
 unsafe impl<S: Send, K: Send> Sync for Interrupt<S, K> {}
-// SAFETY: nothing here is tied to a thread; see above.
+// SAFETY: nothing here is tied to a thread; see above, fact 6.
 unsafe impl<S: Send, K: Send> Send for Interrupt<S, K> {}
 
 impl<S: ServiceRoutine, K: Send + 'static> Default for Interrupt<S, K> {
@@ -228,7 +228,7 @@ impl<S: ServiceRoutine, K: Send + 'static> Interrupt<S, K> {
         }
         // SAFETY: (Aliasing) the stage is this thread's, fact 8, and no ISR is connected yet.
         unsafe { *self.requests.get() = requests };
-        // SAFETY: (Aliasing) as above.
+        // SAFETY: (Aliasing) as above, fact 8.
         unsafe { (*self.state.get()).write(state) };
         let attempts = Attempts {
             physical: device.header().physical(),
@@ -242,10 +242,12 @@ impl<S: ServiceRoutine, K: Send + 'static> Interrupt<S, K> {
         match attempts.connect(resource) {
             Ok(connection) => {
                 let (object, info) = (connection.object, connection.info);
-                // SAFETY: (Aliasing) as above; the ISR does not read this cell.
+                // SAFETY: (Aliasing) as above; the ISR does not read this cell, facts 7 and
+                // 8.
                 unsafe { *self.connection.get() = Some(connection) };
-                // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) connected just now,
-                // and the stage keeps everybody else from disconnecting it.
+                // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) connected just
+                // now, and the stage keeps everybody else from disconnecting it, facts 5
+                // and 8.
                 unsafe { synchronize::run(object, self.state.get().cast(), arm) };
                 self.access.open(object);
                 self.stage.end(Stage::CONNECTED);
@@ -278,7 +280,7 @@ impl<S: ServiceRoutine, K: Send + 'static> Interrupt<S, K> {
         if let Some(connection) = connection {
             connection.disconnect();
         }
-        // SAFETY: (Aliasing) as above.
+        // SAFETY: (Aliasing) as above, fact 8.
         drop(unsafe { (*self.saved.get()).take() });
         let state = self.take_state();
         self.asleep.store(false, Ordering::Relaxed);
@@ -293,7 +295,8 @@ impl<S: ServiceRoutine, K: Send + 'static> Interrupt<S, K> {
     #[must_use]
     pub fn info(&self) -> Option<Info> {
         let _pass = self.access.enter()?;
-        // SAFETY: (Aliasing) the cell is written only while `access` is closed and empty.
+        // SAFETY: (Aliasing) the cell is written only while `access` is closed and empty,
+        // fact 8.
         let connection = unsafe { &*self.connection.get() };
         connection.as_ref().map(|connection| connection.info)
     }

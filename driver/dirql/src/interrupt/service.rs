@@ -145,8 +145,8 @@ impl Requests {
     fn dpc_for_isr(&self) {
         // SAFETY: (Pointer) the device object outlives its interrupts, fact 3.
         let dpc = unsafe { &raw mut (*self.device).Dpc };
-        // SAFETY: (Caller) callable at any IRQL; AddDevice initialised the DPC, for `connect`
-        // has seen that the driver has a routine for it.
+        // SAFETY: (Caller) callable at any IRQL; AddDevice initialised the DPC, for
+        // `connect` has seen that the driver has a routine for it, facts 5 and 10.
         let _already_queued = unsafe { sys::KeInsertQueueDpc(dpc, null_mut(), null_mut()) };
     }
 
@@ -188,7 +188,7 @@ pub(super) unsafe extern "C" fn isr_message<S: ServiceRoutine, K: 'static>(
     context: sys::PVOID,
     message: u32,
 ) -> sys::BOOLEAN {
-    // SAFETY: as in `isr_line`.
+    // SAFETY: as in `isr_line`, facts 2 and 3.
     let interrupt = unsafe { &*context.cast::<Interrupt<S, K>>() };
     interrupt.serve(|state, irql| state.service_message(irql, message))
 }
@@ -197,8 +197,8 @@ impl<S: ServiceRoutine, K: 'static> Interrupt<S, K> {
     /// The body of the ISR thunks; private, so nobody else can run it.
     #[inline]
     fn serve(&self, service: impl FnOnce(&mut S, &mut Dirql) -> Claim) -> sys::BOOLEAN {
-        // SAFETY: (IRQL) the kernel calls ISRs at the SynchronizeIrql of a connection
-        // that `connect` has seen to be above DISPATCH_LEVEL.
+        // SAFETY: (IRQL) the kernel calls ISRs at the SynchronizeIrql of a connection that
+        // `connect` has seen to be above DISPATCH_LEVEL, facts 5 and 10.
         let mut irql = unsafe { Dirql::assume() };
         if can_be_suspended::<K>() && self.asleep.load(Ordering::Relaxed) {
             // On a shared line another device's; otherwise one that was on its way when the
@@ -209,7 +209,8 @@ impl<S: ServiceRoutine, K: 'static> Interrupt<S, K> {
         // (Ready) `connect` wrote the state before it registered the ISR, fact 7.
         let state = unsafe { &mut *self.state.get().cast::<S>() };
         let claim = service(state, &mut irql);
-        // SAFETY: (Aliasing) written before the ISR was registered, and not while it is.
+        // SAFETY: (Aliasing) written before the ISR was registered, and not while it is,
+        // fact 8.
         let requests = unsafe { &*self.requests.get() };
         requests.settle(claim)
     }

@@ -61,8 +61,8 @@ impl<S: Suspend> Interrupt<S, S::Saved> {
                 self.asleep.store(true, Ordering::Relaxed);
                 saved
             };
-            // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) connected, and the stage
-            // keeps everybody else from disconnecting it.
+            // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) connected, and the
+            // stage keeps everybody else from disconnecting it, facts 5, 7 and 8.
             let saved =
                 unsafe { synchronize::run(connection.object, self.state.get().cast(), save) };
             // SAFETY: (Aliasing) the stage is this thread's, fact 8.
@@ -85,7 +85,7 @@ impl<S: Suspend> Interrupt<S, S::Saved> {
         }
         // SAFETY: (Aliasing) the stage is this thread's, fact 8.
         let saved = unsafe { (*self.saved.get()).take() };
-        // SAFETY: (Aliasing) as above.
+        // SAFETY: (Aliasing) as above, fact 8.
         let connection = unsafe { &*self.connection.get() };
         if let (Some(connection), Some(saved)) = (connection, saved) {
             connection.set_active(true);
@@ -93,7 +93,7 @@ impl<S: Suspend> Interrupt<S, S::Saved> {
                 self.asleep.store(false, Ordering::Relaxed);
                 state.restore(irql, saved);
             };
-            // SAFETY: (IRQL) (Pointer) as in `suspend`.
+            // SAFETY: (IRQL) (Pointer) as in `suspend`, facts 5, 7 and 8.
             unsafe { synchronize::run(connection.object, self.state.get().cast(), restore) };
             self.access.open(connection.object);
         }

@@ -62,13 +62,13 @@ impl<S: ServiceRoutine, K> Interrupt<S, K> {
         // is forbidden, are not of this type.
         let old = unsafe { sys::KeAcquireInterruptSpinLock(pass.object()) };
         let result = {
-            // SAFETY: (IRQL) the line above raised to the SynchronizeIrql.
+            // SAFETY: (IRQL) the line above raised to the SynchronizeIrql, facts 5 and 10.
             let mut irql = unsafe { Dirql::assume() };
             // SAFETY: (Aliasing) the interrupt lock is held, fact 6. (Ready) fact 7.
             let state = unsafe { &mut *self.state.get().cast::<S>() };
             routine(&mut irql, state)
         };
-        // SAFETY: pairs with the acquisition above, whose level this is.
+        // SAFETY: pairs with the acquisition above, whose level this is, fact 10.
         unsafe { sys::KeReleaseInterruptSpinLock(pass.object(), old) };
         Some(result)
     }
@@ -118,7 +118,7 @@ pub(super) unsafe fn run<S, F: FnOnce(&mut Dirql, &mut S) -> R, R>(
     state: *mut S,
     routine: F,
 ) -> R {
-    // SAFETY: (Caller) the contract, passed on.
+    // SAFETY: (Caller) the contract, passed on, facts 6 and 7.
     unsafe { run_in(object, &mut Context::on(state), routine) }
 }
 
@@ -135,11 +135,11 @@ unsafe fn run_in<S, F: FnOnce(&mut Dirql, &mut S) -> R, R>(
     context.routine.write(routine);
     let thunk = synch_crit_section::<S, F, R>;
     // SAFETY: (IRQL) at most DISPATCH_LEVEL, which is below the object's SynchronizeIrql.
-    // (Pointer) the contract; the context outlives the call.
+    // (Pointer) the contract; the context outlives the call, facts 5, 10 and 11.
     let _routine_result =
         unsafe { sys::KeSynchronizeExecution(object, Some(thunk), (&raw mut *context).cast()) };
-    // SAFETY: (Ready) KeSynchronizeExecution returns after the routine has, which
-    // wrote the result as its last act.
+    // SAFETY: (Ready) KeSynchronizeExecution returns after the routine has, which wrote the
+    // result as its last act, fact 11.
     unsafe { context.result.assume_init_read() }
 }
 
@@ -158,15 +158,15 @@ impl<S, F, R> Context<S, F, R> {
 unsafe extern "C" fn synch_crit_section<S, F: FnOnce(&mut Dirql, &mut S) -> R, R>(
     context: sys::PVOID,
 ) -> sys::BOOLEAN {
-    // SAFETY: (Caller) KeSynchronizeExecution, called by `run` alone. (Pointer) `run`'s
-    // own stack frame, which waits for this. (Aliasing) nobody else has its address.
+    // SAFETY: (Caller) KeSynchronizeExecution, called by `run` alone. (Pointer) `run`'s own
+    // stack frame, which waits for this. (Aliasing) nobody else has its address, fact 11.
     let context = unsafe { &mut *context.cast::<Context<S, F, R>>() };
-    // SAFETY: (IRQL) KeSynchronizeExecution raises to the SynchronizeIrql.
+    // SAFETY: (IRQL) KeSynchronizeExecution raises to the SynchronizeIrql, facts 5 and 10.
     let mut irql = unsafe { Dirql::assume() };
     // SAFETY: (Aliasing) the interrupt lock is held, fact 6 of the module. (Ready)
     // `run`'s contract, fact 7.
     let state = unsafe { &mut *context.state };
-    // SAFETY: (Ready) written by `run`, and taken here only, once.
+    // SAFETY: (Ready) written by `run`, and taken here only, once, fact 11.
     let routine = unsafe { context.routine.assume_init_read() };
     context.result.write(routine(&mut irql, state));
     1

@@ -260,7 +260,7 @@ impl core::fmt::Debug for KDPC {
 /// An IRP for a test that links some.
 #[cfg(test)]
 pub(crate) fn zeroed_irp() -> IRP {
-    // SAFETY: integers, pointers and optional functions; zero is valid for all.
+    // SAFETY: integers, pointers and optional functions; zero is valid for all, fact 12.
     unsafe { core::mem::zeroed() }
 }
 
@@ -320,7 +320,7 @@ pub(crate) unsafe fn KeGetProcessorNumberFromIndex(
     _: u32,
     number: *mut PROCESSOR_NUMBER,
 ) -> NTSTATUS {
-    // SAFETY: the caller's variable.
+    // SAFETY: the caller's variable, fact 10.
     unsafe { number.write(PROCESSOR_NUMBER::default()) };
     STATUS_SUCCESS
 }

@@ -19,10 +19,10 @@ pub(crate) type CancelRoutine = unsafe extern "C" fn(*mut DEVICE_OBJECT, *mut IR
 /// # Safety
 /// `irp` is alive. A routine that is set may be called from now on.
 pub(crate) unsafe fn set_cancel_routine(irp: *mut IRP, routine: Option<CancelRoutine>) -> bool {
-    // SAFETY: (Pointer) the contract.
+    // SAFETY: (Pointer) the contract, facts 4 and 12.
     let place = unsafe { &raw mut (*irp).CancelRoutine };
     // SAFETY: (Pointer) an optional function pointer has a pointer's size and alignment.
-    // (Aliasing) everybody exchanges this field atomically.
+    // (Aliasing) everybody exchanges this field atomically, facts 4 and 12.
     let place = unsafe { AtomicPtr::<()>::from_ptr(place.cast()) };
     let new = routine.map_or(null_mut(), |routine| routine as *mut ());
     !place.swap(new, Ordering::AcqRel).is_null()
@@ -33,10 +33,10 @@ pub(crate) unsafe fn set_cancel_routine(irp: *mut IRP, routine: Option<CancelRou
 /// # Safety
 /// `irp` is alive.
 pub(crate) unsafe fn is_cancelled(irp: *mut IRP) -> bool {
-    // SAFETY: (Pointer) the contract.
+    // SAFETY: (Pointer) the contract, facts 4 and 12.
     let place = unsafe { &raw mut (*irp).Cancel };
     // SAFETY: (Pointer) a BOOLEAN is a byte. (Aliasing) IoCancelIrp may write it at any
-    // time, hence by an atomic access.
+    // time, hence by an atomic access, facts 4 and 12.
     unsafe { AtomicU8::from_ptr(place) }.load(Ordering::Acquire) != 0
 }
 
@@ -45,7 +45,8 @@ pub(crate) unsafe fn is_cancelled(irp: *mut IRP) -> bool {
 /// # Safety
 /// The cancel spin lock is held, and this is the cancel routine of `irp`.
 pub(crate) unsafe fn cancel_irql(irp: *const IRP) -> u8 {
-    // SAFETY: (Pointer) the contract. (Aliasing) IoCancelIrp wrote it before the call.
+    // SAFETY: (Pointer) the contract. (Aliasing) IoCancelIrp wrote it before the call, fact
+    // 4.
     unsafe { (*irp).CancelIrql }
 }
 
@@ -54,9 +55,9 @@ pub(crate) unsafe fn cancel_irql(irp: *const IRP) -> u8 {
 /// # Safety
 /// `irp` is an IRP that the driver owns.
 pub(crate) unsafe fn file_object(irp: *mut IRP) -> *mut FILE_OBJECT {
-    // SAFETY: (Pointer) the contract, passed on.
+    // SAFETY: (Pointer) the contract, passed on, fact 4.
     let location = unsafe { current_location(irp) };
-    // SAFETY: (Pointer) a location of that IRP.
+    // SAFETY: (Pointer) a location of that IRP, fact 4.
     unsafe { (*location).FileObject }
 }
 
@@ -65,7 +66,8 @@ pub(crate) unsafe fn file_object(irp: *mut IRP) -> *mut FILE_OBJECT {
 /// # Safety
 /// `irp` is alive.
 pub(crate) unsafe fn device_queue_entry(irp: *mut IRP) -> *mut KDEVICE_QUEUE_ENTRY {
-    // SAFETY: (Pointer) the contract. What a driver sees of the union is the overlay.
+    // SAFETY: (Pointer) the contract. What a driver sees of the union is the overlay, facts
+    // 4 and 12.
     unsafe { &raw mut (*irp).Tail.Overlay.__bindgen_anon_1.DeviceQueueEntry }
 }
 
@@ -75,7 +77,7 @@ pub(crate) unsafe fn device_queue_entry(irp: *mut IRP) -> *mut KDEVICE_QUEUE_ENT
 /// # Safety
 /// `irp` is alive.
 unsafe fn driver_word(irp: *mut IRP) -> *mut PVOID {
-    // SAFETY: (Pointer) the contract.
+    // SAFETY: (Pointer) the contract, fact 4.
     let words = unsafe {
         &raw mut (*irp)
             .Tail
@@ -92,9 +94,9 @@ unsafe fn driver_word(irp: *mut IRP) -> *mut PVOID {
 /// # Safety
 /// `irp` is alive, `set_word` was called for it, and it was in no device queue since.
 pub(crate) unsafe fn word(irp: *mut IRP) -> PVOID {
-    // SAFETY: (Pointer) the contract.
+    // SAFETY: (Pointer) the contract, fact 4.
     let place = unsafe { driver_word(irp) };
-    // SAFETY: (Ready) the contract: it was written.
+    // SAFETY: (Ready) the contract: it was written, fact 4.
     unsafe { place.read() }
 }
 
@@ -103,9 +105,9 @@ pub(crate) unsafe fn word(irp: *mut IRP) -> PVOID {
 /// # Safety
 /// The caller owns `irp`, which is in no device queue.
 pub(crate) unsafe fn set_word(irp: *mut IRP, word: PVOID) {
-    // SAFETY: (Pointer) the contract.
+    // SAFETY: (Pointer) the contract, fact 4.
     let place = unsafe { driver_word(irp) };
-    // SAFETY: (Aliasing) the words are the owner's.
+    // SAFETY: (Aliasing) the words are the owner's, fact 4.
     unsafe { place.write(word) };
 }
 
@@ -120,7 +122,7 @@ unsafe fn entry_of(irp: *mut IRP) -> *mut LIST_ENTRY {
     if irp.is_null() {
         return null_mut();
     }
-    // SAFETY: (Pointer) the offset of a field of the IRP.
+    // SAFETY: (Pointer) the offset of a field of the IRP, facts 4 and 12.
     unsafe { irp.byte_add(ENTRY) }.cast()
 }
 
@@ -132,7 +134,8 @@ unsafe fn irp_of(entry: *mut LIST_ENTRY) -> *mut IRP {
     if entry.is_null() {
         return null_mut();
     }
-    // SAFETY: (Pointer) back to the beginning of the IRP that the entry is a field of.
+    // SAFETY: (Pointer) back to the beginning of the IRP that the entry is a field of,
+    // facts 4 and 12.
     unsafe { entry.byte_sub(ENTRY) }.cast()
 }
 
@@ -141,13 +144,13 @@ unsafe fn irp_of(entry: *mut LIST_ENTRY) -> *mut IRP {
 /// # Safety
 /// `irp` is alive and was linked by the functions here.
 pub(crate) unsafe fn links(irp: *mut IRP) -> (*mut IRP, *mut IRP) {
-    // SAFETY: (Pointer) the contract.
+    // SAFETY: (Pointer) the contract, fact 4.
     let entry = unsafe { entry_of(irp) };
-    // SAFETY: (Ready) the contract: it was linked.
+    // SAFETY: (Ready) the contract: it was linked, fact 4.
     let links = unsafe { entry.read() };
-    // SAFETY: (Pointer) `set_links` put the entry of an IRP there, or NULL.
+    // SAFETY: (Pointer) `set_links` put the entry of an IRP there, or NULL, fact 4.
     let next = unsafe { irp_of(links.Flink) };
-    // SAFETY: as above.
+    // SAFETY: as above, fact 4.
     (next, unsafe { irp_of(links.Blink) })
 }
 
@@ -156,17 +159,17 @@ pub(crate) unsafe fn links(irp: *mut IRP) -> (*mut IRP, *mut IRP) {
 /// # Safety
 /// The caller owns `irp`; the neighbours are alive or NULL.
 pub(crate) unsafe fn set_links(irp: *mut IRP, next: *mut IRP, previous: *mut IRP) {
-    // SAFETY: (Pointer) the contract.
+    // SAFETY: (Pointer) the contract, fact 4.
     let entry = unsafe { entry_of(irp) };
-    // SAFETY: (Pointer) the contract.
+    // SAFETY: (Pointer) the contract, fact 4.
     let next = unsafe { entry_of(next) };
-    // SAFETY: (Pointer) the contract.
+    // SAFETY: (Pointer) the contract, fact 4.
     let previous = unsafe { entry_of(previous) };
     let links = LIST_ENTRY {
         Flink: next,
         Blink: previous,
     };
-    // SAFETY: (Aliasing) the entry is the owner's.
+    // SAFETY: (Aliasing) the entry is the owner's, fact 4.
     unsafe { entry.write(links) };
 }
 
@@ -175,9 +178,9 @@ pub(crate) unsafe fn set_links(irp: *mut IRP, next: *mut IRP, previous: *mut IRP
 /// # Safety
 /// As [`set_links`], for an IRP that is linked.
 pub(crate) unsafe fn set_next(irp: *mut IRP, next: *mut IRP) {
-    // SAFETY: (Pointer) the contract.
+    // SAFETY: (Pointer) the contract, fact 4.
     let (_, previous) = unsafe { links(irp) };
-    // SAFETY: (Pointer) the contract.
+    // SAFETY: (Pointer) the contract, fact 4.
     unsafe { set_links(irp, next, previous) };
 }
 
@@ -186,8 +189,8 @@ pub(crate) unsafe fn set_next(irp: *mut IRP, next: *mut IRP) {
 /// # Safety
 /// As [`set_links`], for an IRP that is linked.
 pub(crate) unsafe fn set_previous(irp: *mut IRP, previous: *mut IRP) {
-    // SAFETY: (Pointer) the contract.
+    // SAFETY: (Pointer) the contract, fact 4.
     let (next, _) = unsafe { links(irp) };
-    // SAFETY: (Pointer) the contract.
+    // SAFETY: (Pointer) the contract, fact 4.
     unsafe { set_links(irp, next, previous) };
 }

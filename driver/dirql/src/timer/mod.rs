@@ -127,7 +127,7 @@ pub struct Timer<R> {
 
 // SAFETY: (Aliasing) the objects are initialised by the one thread that opens the run-down;
 // from then on only the kernel's timer routines touch them, which synchronise among
-// themselves.
+// themselves, facts 2 and 10.
 unsafe impl<R> Sync for Timer<R> {}
 // SAFETY: belongs to no thread; moved only before it is registered, fact 2.
 unsafe impl<R> Send for Timer<R> {}
@@ -295,7 +295,7 @@ impl<R: CustomTimerDpc> Timer<R> {
             // it waits before the memory goes away, fact 3.
             unsafe { sys::KeSetTimerEx(self.object.get(), due, period_ms, self.dpc.get()) }
         } else {
-            // SAFETY: as above.
+            // SAFETY: as above, fact 3.
             unsafe {
                 sys::KeSetCoalescableTimer(
                     self.object.get(),
@@ -343,7 +343,7 @@ unsafe extern "C" fn custom_timer_dpc<R: CustomTimerDpc>(
     // SAFETY: (Caller) the kernel's DPC dispatcher. (Pointer) `initialize` gave the device,
     // which outlives the timer, fact 3.
     let device = unsafe { &*context.cast::<Device<R::Extension>>() };
-    // SAFETY: (IRQL) DPCs run at DISPATCH_LEVEL.
+    // SAFETY: (IRQL) DPCs run at DISPATCH_LEVEL, facts 5 and 10.
     let mut irql = unsafe { Dispatch::assume() };
     R::expired(device, &mut irql);
 }
@@ -368,7 +368,8 @@ mod tests {
 
     #[test]
     fn a_timer_that_is_not_initialised_is_not_started() {
-        // SAFETY: a host thread starts at the level that the host kernel calls PASSIVE.
+        // SAFETY: a host thread starts at the level that the host kernel calls PASSIVE,
+        // fact 5.
         let mut irql = unsafe { Passive::assume() };
         let timer = Timer::<Nothing>::new();
         assert_eq!(
