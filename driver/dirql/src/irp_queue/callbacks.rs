@@ -60,10 +60,6 @@ unsafe fn queue_of<'a>(csq: *mut sys::IO_CSQ) -> &'a IrpQueue {
 ///
 /// # Safety
 /// As [`queue_of`], in a callback that is called with the lock held.
-#[expect(
-    clippy::mut_from_ref,
-    reason = "the queue lock makes it exclusive, not the reference"
-)]
 unsafe fn content_of<'a>(csq: *mut sys::IO_CSQ) -> &'a mut Content {
     // SAFETY: (Pointer) the contract.
     let queue = unsafe { queue_of(csq) };
