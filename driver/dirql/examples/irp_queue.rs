@@ -9,7 +9,7 @@ use dirql::{
     device::Device,
     driver::{DpcForIsr, Driver, Routines, Stop},
     interrupt::Interrupt,
-    irp::{Dispatched, Irp},
+    irp::{Buffers, Dispatched, Irp},
     irp_queue::IrpQueue,
     irql::{Dispatch, Passive, UpToDispatch},
     resources::Resources,
