@@ -125,6 +125,7 @@ mod irp_holders;
 mod irp_list;
 pub mod irp_queue;
 pub mod irql;
+pub mod legacy;
 mod object_table;
 mod pnp;
 pub mod pool;
@@ -151,6 +152,7 @@ pub mod __private {
     //! What [`driver_entry!`](crate::driver_entry) and [`unicode!`](crate::unicode!) expand
     //! to; no part of the interface.
     pub use crate::{
+        legacy::initialize as initialize_legacy,
         sys::{DRIVER_OBJECT, NTSTATUS, UNICODE_STRING},
         thunks::initialize,
     };

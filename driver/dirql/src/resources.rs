@@ -33,6 +33,11 @@ impl MemoryResource<'_> {
         self.start
     }
 
+    /// The same range, at the address that processors see.
+    pub(crate) const fn at(self, start: u64) -> Self {
+        Self { start, ..self }
+    }
+
     /// Length in bytes.
     ///
     /// # IRQL
@@ -59,6 +64,18 @@ pub struct InterruptResource<'a> {
     /// Edge (latched) rather than level.
     pub(crate) latched: bool,
     request: PhantomData<&'a ()>,
+}
+
+impl InterruptResource<'_> {
+    /// The same interrupt, as processors take it.
+    pub(crate) const fn at(self, level: u8, vector: u32, affinity: u64) -> Self {
+        Self {
+            level,
+            vector,
+            affinity,
+            ..self
+        }
+    }
 }
 
 /// The translated resources of one START_DEVICE request.

@@ -32,6 +32,10 @@ pub(crate) enum Reason {
     NoSuchDpc = 7,
     /// The links of a list of IRPs do not fit together.
     ListCorrupt = 8,
+    /// A ControllerControl routine returned what is another controller's.
+    ForeignController = 40,
+    /// ControllerControl was called for a device object that waits with no packet.
+    NoPacketWaiting = 41,
 }
 
 /// Stops the machine. Wraps `KeBugCheckEx`.

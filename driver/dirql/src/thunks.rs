@@ -24,9 +24,9 @@ pub(crate) type DpcRoutine =
 pub(crate) type DispatchRoutine =
     unsafe extern "C" fn(*mut sys::DEVICE_OBJECT, *mut sys::IRP) -> sys::NTSTATUS;
 
-const FILE_DEVICE_UNKNOWN: u32 = 0x22;
-const FILE_DEVICE_SECURE_OPEN: u32 = 0x100;
-const DO_BUFFERED_IO: u32 = 0x4;
+pub(crate) const FILE_DEVICE_UNKNOWN: u32 = 0x22;
+pub(crate) const FILE_DEVICE_SECURE_OPEN: u32 = 0x100;
+pub(crate) const DO_BUFFERED_IO: u32 = 0x4;
 const DO_DEVICE_INITIALIZING: u32 = 0x80;
 const DO_POWER_PAGABLE: u32 = 0x2000;
 const TRUE: u8 = 1;
@@ -197,7 +197,7 @@ fn attach<E: Driver>(
 unsafe extern "C" fn unload(_driver: *mut sys::DRIVER_OBJECT) {}
 
 /// An IRP at a device of this crate, whose remove lock holds for it.
-struct Arrived<'a, E> {
+pub(crate) struct Arrived<'a, E> {
     device: &'a Device<E>,
     irp: Irp,
     irql: UpToDispatch,
@@ -210,7 +210,7 @@ impl<E> Arrived<'_, E> {
     /// # Safety
     /// The I/O manager has just passed this IRP to a dispatch routine of this device,
     /// whose extension is `E`.
-    unsafe fn new(
+    pub(crate) unsafe fn new(
         object: *mut sys::DEVICE_OBJECT,
         irp: *mut sys::IRP,
     ) -> core::result::Result<Self, sys::NTSTATUS> {
@@ -305,13 +305,17 @@ impl<E: Driver> Device<E> {
 }
 
 /// IRP_MJ_CLOSE: this crate keeps nothing for a file.
-unsafe extern "C" fn succeed(object: *mut sys::DEVICE_OBJECT, irp: *mut sys::IRP) -> sys::NTSTATUS {
+pub(crate) unsafe extern "C" fn succeed(
+    object: *mut sys::DEVICE_OBJECT,
+    irp: *mut sys::IRP,
+) -> sys::NTSTATUS {
     // SAFETY: as in `create`; whatever the extension is, it begins with a header.
     let arrived = unsafe { Arrived::<()>::new(object, irp) };
     dispatch(irp, arrived, |_, irql, irp| irp.complete(irql, Ok(0)))
 }
 
-fn dispatch<E>(
+/// Runs a dispatch routine of the driver's on an IRP that has arrived.
+pub(crate) fn dispatch<E>(
     irp: *mut sys::IRP,
     arrived: core::result::Result<Arrived<'_, E>, sys::NTSTATUS>,
     routine: impl FnOnce(&Device<E>, &mut UpToDispatch, Irp) -> Dispatched,

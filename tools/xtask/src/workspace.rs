@@ -14,6 +14,7 @@ use anyhow::Context as _;
 #[rustfmt::skip]
 pub(crate) const TEST_DRIVERS: &[&str] = &[
     "basics",
+    "controller",
     "interrupt",
     "messages",
 ];

@@ -16,6 +16,8 @@ use crate::{
 pub(super) const FULLY_SPECIFIED: u32 = 4;
 pub(super) const LINE_BASED: u32 = 2;
 pub(super) const MESSAGE_BASED: u32 = 3;
+/// No version of IoConnectInterruptEx: what IoConnectInterrupt made.
+const WITHOUT_PNP: u32 = 0;
 
 /// An established connection.
 #[derive(Debug)]
@@ -135,6 +137,43 @@ impl Attempts {
     }
 }
 
+impl Attempts {
+    /// For a driver without PnP, which has no physical device object. Wraps
+    /// `IoConnectInterrupt`.
+    pub(super) fn without_pnp(&self, resource: &InterruptResource<'_>) -> Result<Connection> {
+        let mut object: *mut sys::KINTERRUPT = null_mut();
+        let mode = if resource.latched {
+            sys::LATCHED
+        } else {
+            sys::LEVEL_SENSITIVE
+        };
+        // SAFETY: (IRQL) `Interrupt::connect_legacy` has a `Passive` token. (Pointer) the
+        // service context is alive until the disconnect, facts 2 and 40. (Ready) the ISR
+        // may run from here on, and all that it reads is written.
+        let status = unsafe {
+            sys::IoConnectInterrupt(
+                &raw mut object,
+                Some(self.routines.line),
+                self.context,
+                null_mut(),
+                resource.vector,
+                resource.level,
+                resource.level,
+                mode,
+                resource.shared.into(),
+                resource.affinity,
+                0,
+            )
+        };
+        NtError::check(status)?;
+        let connection = Connection::to_line(object, Kind::FullySpecified, resource)?;
+        Ok(Connection {
+            version: WITHOUT_PNP,
+            ..connection
+        })
+    }
+}
+
 fn call(parameters: &mut sys::IO_CONNECT_INTERRUPT_PARAMETERS) -> Result<()> {
     // SAFETY: (IRQL) `Interrupt::connect`, which alone gets here, has a `Passive`
     // token. (Pointer) the parameters are complete for their version and live across
@@ -220,6 +259,10 @@ impl Connection {
 
     /// Makes the ISR active or inactive, which it is or is not already without harm.
     pub(super) fn set_active(&self, active: bool) {
+        if self.version == WITHOUT_PNP {
+            // Such a connection has no inactive state; the ISR answers "not mine" meanwhile.
+            return;
+        }
         let mut parameters = sys::IO_DISCONNECT_INTERRUPT_PARAMETERS {
             Version: self.version,
             ConnectionContext: sys::DisconnectContext {
@@ -246,6 +289,12 @@ impl Connection {
 /// Ends the connection of this version and context, if there is one.
 fn disconnect(version: u32, context: sys::PVOID) {
     if context.is_null() {
+        return;
+    }
+    if version == WITHOUT_PNP {
+        // SAFETY: (IRQL) `Interrupt::disconnect` has a `Passive` token. (Pointer) the object
+        // that IoConnectInterrupt returned, fact 10.
+        unsafe { sys::IoDisconnectInterrupt(context.cast()) };
         return;
     }
     let mut parameters = sys::IO_DISCONNECT_INTERRUPT_PARAMETERS {

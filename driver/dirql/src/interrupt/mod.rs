@@ -77,6 +77,7 @@ use crate::{
     dpc,
     driver::Driver,
     irql::{Dirql, Passive},
+    legacy::{Controller, LegacyDriver},
     object_table::Registered,
     resources::InterruptResource,
     status::{NtError, Result},
@@ -219,10 +220,51 @@ impl<S: ServiceRoutine, K: Send + 'static> Interrupt<S, K> {
             );
         }
         let requests = Requests::of(device.header(), dpcs)?;
-        if resource.level <= crate::irql::DISPATCH_LEVEL {
-            return Err(NtError::STATUS_NOT_SUPPORTED);
-        }
+        expect_dirql(resource)?;
         device.register(irql, self.get_ref().registered())?;
+        let physical = device.header().physical();
+        self.bring_up(requests, physical, state, arm, |attempts| {
+            attempts.connect(resource)
+        })
+    }
+
+    /// Connects the interrupt of a driver without PnP, as a field of its controller
+    /// extension; `state` is the ISR's from now on. Wraps `IoConnectInterrupt`.
+    ///
+    /// Last, under the interrupt lock, `arm` lets the device interrupt; no other critical
+    /// section runs before it.
+    ///
+    /// # IRQL
+    /// PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn connect_legacy<E: LegacyDriver>(
+        self: Pin<&Self>,
+        controller: &Controller<E>,
+        irql: &mut Passive,
+        resource: &InterruptResource<'_>,
+        state: S,
+        arm: impl FnOnce(&mut Dirql, &mut S),
+    ) -> Result<Info> {
+        let first = controller.first_header();
+        let requests = Requests::of(first.ok_or(NtError::STATUS_NO_SUCH_DEVICE)?, &[])?;
+        expect_dirql(resource)?;
+        controller.register(irql, self.get_ref().registered())?;
+        self.bring_up(requests, core::ptr::null_mut(), state, arm, |attempts| {
+            attempts.without_pnp(resource)
+        })
+    }
+
+    /// Registers the ISR, runs `arm`, lets critical sections in.
+    fn bring_up(
+        &self,
+        requests: Requests,
+        physical: *mut sys::DEVICE_OBJECT,
+        state: S,
+        arm: impl FnOnce(&mut Dirql, &mut S),
+        connect: impl FnOnce(&Attempts) -> Result<Connection>,
+    ) -> Result<Info> {
         if !self.stage.begin(Stage::DISCONNECTED) {
             return Err(NtError::STATUS_DEVICE_BUSY);
         }
@@ -231,15 +273,15 @@ impl<S: ServiceRoutine, K: Send + 'static> Interrupt<S, K> {
         // SAFETY: (Aliasing) as above, fact 8.
         unsafe { (*self.state.get()).write(state) };
         let attempts = Attempts {
-            physical: device.header().physical(),
+            physical,
             routines: Routines {
                 line: service::isr_line::<S, K>,
                 message: service::isr_message::<S, K>,
             },
-            context: core::ptr::from_ref(self.get_ref()).cast_mut().cast(),
+            context: core::ptr::from_ref(self).cast_mut().cast(),
             lock: self.lock.get(),
         };
-        match attempts.connect(resource) {
+        match connect(&attempts) {
             Ok(connection) => {
                 let (object, info) = (connection.object, connection.info);
                 // SAFETY: (Aliasing) as above; the ISR does not read this cell, facts 7 and
@@ -312,5 +354,14 @@ impl<S: ServiceRoutine, K: Send + 'static> Interrupt<S, K> {
     /// How the device disconnects this interrupt before its extension goes away.
     fn registered(&self) -> Registered<'_> {
         Registered::new(self, |interrupt, irql| drop(interrupt.disconnect(irql)))
+    }
+}
+
+/// Refuses an interrupt whose ISR would run where a [`Dirql`] token would lie.
+const fn expect_dirql(resource: &InterruptResource<'_>) -> Result<()> {
+    if resource.level > crate::irql::DISPATCH_LEVEL {
+        Ok(())
+    } else {
+        Err(NtError::STATUS_NOT_SUPPORTED)
     }
 }

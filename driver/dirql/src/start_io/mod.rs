@@ -154,6 +154,11 @@ impl Packet {
         Self(ManuallyDrop::new(unsafe { PendingIrp::from_raw(irp) }))
     }
 
+    /// The device object whose packet it is.
+    pub(crate) fn device_object(&self) -> *mut sys::DEVICE_OBJECT {
+        self.0.device_object()
+    }
+
     /// Which packet it is.
     #[must_use]
     pub fn id(&self) -> PacketId {
@@ -261,14 +266,25 @@ impl<E: StartIo> Device<E> {
                 "`Driver::ROUTINES` lacks `.start_io()`"
             );
         }
-        let header = self.header();
-        header.expect_own(irp.device_object());
+        self.header().start_packet(irql, irp, key);
+    }
+}
+
+impl Header {
+    /// Gives an IRP to the device queue. `key` is NULL or a variable of the caller's.
+    pub(crate) fn start_packet<I: AtMostDispatch>(
+        &self,
+        irql: &mut I,
+        irp: PendingIrp,
+        key: *mut u32,
+    ) {
+        self.expect_own(irp.device_object());
         let irp = irp.into_raw();
         // SAFETY: (Pointer) the IRP was owned, and is the queue's from here on. Fact 32.
-        unsafe { header.packets().waiting().add(irql, irp) };
+        unsafe { self.packets().waiting().add(irql, irp) };
         // SAFETY: (IRQL) the token says at most DISPATCH_LEVEL. (Pointer) as above; the key
-        // is NULL or a variable that lives across the call.
-        unsafe { sys::IoStartPacket(header.object(), irp, key, Some(cancel::cancel_waiting)) };
+        // is NULL or a variable that lives across the call, fact 11.
+        unsafe { sys::IoStartPacket(self.object(), irp, key, Some(cancel::cancel_waiting)) };
     }
 }
 

@@ -18,6 +18,10 @@
     clippy::upper_case_acronyms,
     reason = "the kernel's own names, as in the bindings that this stands for"
 )]
+#![expect(
+    clippy::too_many_arguments,
+    reason = "the kernel's own signatures, as in the bindings that this stands for"
+)]
 
 mod events;
 
@@ -33,6 +37,10 @@ pub(crate) type CCHAR = i8;
 /// Of a bug check.
 pub(crate) type Parameter = u64;
 pub(crate) type HANDLE = PVOID;
+pub(crate) type IO_ALLOCATION_ACTION = i32;
+type ControllerControl = Option<
+    unsafe extern "C" fn(*mut DEVICE_OBJECT, *mut IRP, PVOID, PVOID) -> IO_ALLOCATION_ACTION,
+>;
 pub(crate) type KSPIN_LOCK = u64;
 /// See the WDK.
 pub type NTSTATUS = i32;
@@ -67,6 +75,10 @@ pub(crate) const LATCHED: i32 = 1;
 pub(crate) const NON_PAGED_POOL_NX: i32 = 512;
 pub(crate) const KEY_READ: u32 = 0x2_0019;
 pub(crate) const KEY_VALUE_PARTIAL_INFORMATION_CLASS: i32 = 2;
+pub(crate) const PCI_CONFIGURATION: i32 = 4;
+pub(crate) const PCI_BUS: i32 = 5;
+pub(crate) const KEEP_OBJECT: IO_ALLOCATION_ACTION = 1;
+pub(crate) const DEALLOCATE_OBJECT: IO_ALLOCATION_ACTION = 2;
 pub(crate) const OBJ_CASE_INSENSITIVE: u32 = 0x40;
 pub(crate) const OBJ_KERNEL_HANDLE: u32 = 0x200;
 pub(crate) const IRP_MJ_CREATE: u32 = 0;
@@ -131,6 +143,7 @@ macro_rules! unions {
 
 structures! {
     pub struct UNICODE_STRING { Length: u16, MaximumLength: u16, Buffer: *mut u16, }
+    pub(crate) struct CONTROLLER_OBJECT { ControllerExtension: PVOID, }
     pub(crate) struct OBJECT_ATTRIBUTES {
         Length: u32, RootDirectory: HANDLE, ObjectName: *mut UNICODE_STRING, Attributes: u32,
         SecurityDescriptor: PVOID, SecurityQualityOfService: PVOID,
@@ -139,6 +152,7 @@ structures! {
         AddDevice: Option<unsafe extern "C" fn(*mut DRIVER_OBJECT, *mut DEVICE_OBJECT) -> NTSTATUS>,
     }
     pub struct DRIVER_OBJECT {
+        DeviceObject: *mut DEVICE_OBJECT,
         DriverExtension: *mut DRIVER_EXTENSION,
         DriverStartIo: StartIoRoutine,
         DriverUnload: Option<unsafe extern "C" fn(*mut DRIVER_OBJECT)>,
@@ -547,6 +561,18 @@ pub(crate) unsafe fn RtlEqualUnicodeString(
     (text(this) == text(other)).into()
 }
 
+/// There is no bus on a host.
+pub(crate) unsafe fn HalGetBusDataByOffset(
+    _: i32,
+    _: u32,
+    _: u32,
+    _: PVOID,
+    _: u32,
+    _: u32,
+) -> u32 {
+    0
+}
+
 /// There is no registry on a host.
 pub(crate) unsafe fn ZwOpenKey(_: *mut HANDLE, _: u32, _: *mut OBJECT_ATTRIBUTES) -> NTSTATUS {
     STATUS_OBJECT_NAME_NOT_FOUND
@@ -621,6 +647,28 @@ needs_a_device! {
     KeSetTimerEx(*mut KTIMER, LARGE_INTEGER, i32, *mut KDPC) -> BOOLEAN;
     MmUnmapIoSpace(PVOID, u64);
     RtlFreeUnicodeString(*mut UNICODE_STRING);
+    ExFreePool(PVOID);
+    HalAssignSlotResources(
+        *mut UNICODE_STRING, *mut UNICODE_STRING, *mut DRIVER_OBJECT, *mut DEVICE_OBJECT, i32, u32,
+        u32, *mut *mut CM_RESOURCE_LIST
+    ) -> NTSTATUS;
+    HalGetInterruptVector(i32, u32, u32, u32, *mut u8, *mut u64) -> u32;
+    HalTranslateBusAddress(i32, u32, LARGE_INTEGER, *mut u32, *mut LARGE_INTEGER) -> BOOLEAN;
+    IoAllocateController(*mut CONTROLLER_OBJECT, *mut DEVICE_OBJECT, ControllerControl, PVOID);
+    IoAssignResources(
+        *mut UNICODE_STRING, *mut UNICODE_STRING, *mut DRIVER_OBJECT, *mut DEVICE_OBJECT, PVOID,
+        *mut *mut CM_RESOURCE_LIST
+    ) -> NTSTATUS;
+    IoConnectInterrupt(
+        *mut *mut KINTERRUPT, ServiceRoutine, PVOID, *mut KSPIN_LOCK, u32, u8, u8, i32, BOOLEAN,
+        u64, BOOLEAN
+    ) -> NTSTATUS;
+    IoCreateController(u32) -> *mut CONTROLLER_OBJECT;
+    IoCreateSymbolicLink(*mut UNICODE_STRING, *mut UNICODE_STRING) -> NTSTATUS;
+    IoDeleteController(*mut CONTROLLER_OBJECT);
+    IoDeleteSymbolicLink(*mut UNICODE_STRING) -> NTSTATUS;
+    IoDisconnectInterrupt(*mut KINTERRUPT);
+    IoFreeController(*mut CONTROLLER_OBJECT);
     ZwClose(HANDLE) -> NTSTATUS;
     ZwQueryValueKey(HANDLE, *mut UNICODE_STRING, i32, PVOID, u32, *mut u32) -> NTSTATUS;
 }

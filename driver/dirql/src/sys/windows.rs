@@ -108,6 +108,60 @@ pub(crate) use wdk_sys::{
     },
 };
 
+// Drivers without PnP and their controller objects.
+#[rustfmt::skip]
+pub(crate) use wdk_sys::{
+    CONTROLLER_OBJECT,
+    IO_ALLOCATION_ACTION,
+    ntddk::{
+        ExFreePool,
+        HalGetBusDataByOffset,
+        HalTranslateBusAddress,
+        IoAllocateController,
+        IoAssignResources,
+        IoConnectInterrupt,
+        IoCreateController,
+        IoCreateSymbolicLink,
+        IoDeleteController,
+        IoDeleteSymbolicLink,
+        IoDisconnectInterrupt,
+        IoFreeController,
+    },
+};
+
+/// `PCIConfiguration`.
+pub(crate) const PCI_CONFIGURATION: wdk_sys::BUS_DATA_TYPE =
+    wdk_sys::_BUS_DATA_TYPE::PCIConfiguration;
+/// `PCIBus`.
+pub(crate) const PCI_BUS: wdk_sys::INTERFACE_TYPE = wdk_sys::_INTERFACE_TYPE::PCIBus;
+/// `KeepObject`.
+pub(crate) const KEEP_OBJECT: IO_ALLOCATION_ACTION = wdk_sys::_IO_ALLOCATION_ACTION::KeepObject;
+/// `DeallocateObject`.
+pub(crate) const DEALLOCATE_OBJECT: IO_ALLOCATION_ACTION =
+    wdk_sys::_IO_ALLOCATION_ACTION::DeallocateObject;
+
+// The headers leave them out where NO_LEGACY_DRIVERS is defined, as the bindings do.
+unsafe extern "C" {
+    pub(crate) fn HalAssignSlotResources(
+        registry_path: *mut wdk_sys::UNICODE_STRING,
+        driver_class_name: *mut wdk_sys::UNICODE_STRING,
+        driver_object: *mut wdk_sys::DRIVER_OBJECT,
+        device_object: *mut DEVICE_OBJECT,
+        bus_type: wdk_sys::INTERFACE_TYPE,
+        bus_number: wdk_sys::ULONG,
+        slot_number: wdk_sys::ULONG,
+        allocated_resources: *mut *mut CM_RESOURCE_LIST,
+    ) -> NTSTATUS;
+    pub(crate) fn HalGetInterruptVector(
+        interface_type: wdk_sys::INTERFACE_TYPE,
+        bus_number: wdk_sys::ULONG,
+        bus_interrupt_level: wdk_sys::ULONG,
+        bus_interrupt_vector: wdk_sys::ULONG,
+        irql: *mut wdk_sys::KIRQL,
+        affinity: *mut wdk_sys::KAFFINITY,
+    ) -> wdk_sys::ULONG;
+}
+
 // Pool, strings, the registry, device properties.
 pub(crate) use wdk_sys::{
     HANDLE, KEY_READ, OBJ_CASE_INSENSITIVE, OBJ_KERNEL_HANDLE, OBJECT_ATTRIBUTES,

@@ -12,6 +12,21 @@ use crate::{
 pub struct UnicodeString(PoolVec<u16>);
 
 impl UnicodeString {
+    /// A copy of a string.
+    ///
+    /// # IRQL
+    /// At most DISPATCH_LEVEL.
+    ///
+    /// # Errors
+    /// STATUS_INSUFFICIENT_RESOURCES.
+    pub fn copy_of<I: AtMostDispatch>(
+        irql: &mut I,
+        tag: Tag,
+        text: UnicodeStr<'_>,
+    ) -> Result<Self> {
+        PoolVec::copy_of(irql, tag, text.units()).map(Self)
+    }
+
     /// The string in the bytes of a REG_SZ, up to the first zero if there is one: in the
     /// registry a zero need not be there.
     ///

@@ -22,6 +22,7 @@ pub(crate) enum Callback {
     Completion,
     WorkItem,
     PowerCompletion,
+    ControllerControl,
 }
 
 impl AsRef<str> for Callback {
@@ -38,6 +39,7 @@ impl AsRef<str> for Callback {
             Self::Completion => "IoCompletion",
             Self::WorkItem => "WorkItem",
             Self::PowerCompletion => "PowerCompletion",
+            Self::ControllerControl => "ControllerControl",
         }
     }
 }

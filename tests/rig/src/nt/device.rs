@@ -8,6 +8,7 @@
 //!    follows its pointers.
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::ops::Range;
 use core::ptr::NonNull;
 
@@ -21,9 +22,11 @@ use crate::machine::sync::IrqLock;
 use crate::nt::driver::Driver;
 use crate::nt::kernel_memory::{DELETED_BYTE, allocate, allocate_object, fields};
 use crate::nt::routine::Routine;
-use crate::nt::status::{STATUS_INVALID_PARAMETER, STATUS_SUCCESS};
+use crate::nt::status::{STATUS_INVALID_PARAMETER, STATUS_OBJECT_NAME_COLLISION, STATUS_SUCCESS};
 use crate::nt::violation::{check, fatal};
-use crate::nt::{address, device_queue, dpc, load, pnp, remove_lock, start_io, timer, work_item};
+use crate::nt::{
+    address, device_queue, dpc, legacy, load, pnp, remove_lock, start_io, timer, unicode, work_item,
+};
 
 /// `IO_TYPE_DEVICE`.
 const TYPE: CSHORT = 3;
@@ -182,6 +185,7 @@ impl Device {
             work_item::assert_none_within(routine.name(), memory);
             remove_lock::assert_none_held_within(routine.name(), memory);
         }
+        legacy::names::forget(self);
         start_io::forget(routine, self);
         assert_guard(routine, record);
         self.unlink(record);
@@ -240,6 +244,17 @@ fn assert_guard(routine: Routine, record: &Record) {
     );
 }
 
+/// The device objects of a driver, in the order of their creation.
+pub(crate) fn of_driver(driver: Driver) -> Vec<Device> {
+    let mut devices = Vec::new();
+    let mut next = Device::find(driver.first_device());
+    while let Some(device) = next {
+        devices.insert(0, device);
+        next = Device::find(device.next());
+    }
+    devices
+}
+
 /// How many device objects a driver has.
 pub(crate) fn count_of(driver: Driver) -> usize {
     DEVICES.with(|devices| {
@@ -274,7 +289,15 @@ pub(crate) unsafe extern "C" fn io_create_device(
     if !name.is_null() {
         flags |= DO_DEVICE_HAS_NAME;
     }
+    // SAFETY: The driver passes null or a counted string.
+    let name = unsafe { unicode::to_string(name) };
+    if !name.is_empty() && legacy::names::is_taken(&name) {
+        return STATUS_OBJECT_NAME_COLLISION;
+    }
     let created = Device::create(owner, extension_size, device_type, characteristics, flags);
+    if !name.is_empty() {
+        legacy::names::add(created, &name);
+    }
     // SAFETY: The driver passes a variable of its own for the result.
     unsafe { device.write(created.pointer()) };
     STATUS_SUCCESS

@@ -25,7 +25,7 @@ use crate::nt::status::{
 };
 use crate::nt::violation::check;
 use crate::nt::work::{self, PnpWork, Work};
-use crate::nt::{cancel, cleanup, counters, interface, node, pnp, power, server};
+use crate::nt::{cancel, cleanup, counters, interface, legacy, node, pnp, power, server};
 
 /// `METHOD_BUFFERED`, in the low two bits of a control code.
 const METHOD_BUFFERED: u32 = 0;
@@ -118,7 +118,7 @@ pub(crate) fn open(request: &Open) -> Reply {
     if node.state().is_gone() {
         return completed(STATUS_NO_SUCH_DEVICE);
     }
-    if !interface::is_enabled(&node) {
+    if !interface::is_enabled(&node) && !legacy::is_linked(node.pdo()) {
         return completed(STATUS_OBJECT_NAME_NOT_FOUND);
     }
     if !node.begin_open() {

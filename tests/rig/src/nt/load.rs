@@ -5,8 +5,9 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ptr;
+use core::sync::atomic::{AtomicBool, Ordering};
 
-use wdk_sys::{NTSTATUS, PDRIVER_OBJECT, PUNICODE_STRING, ULONG};
+use wdk_sys::{DO_DEVICE_INITIALIZING, NTSTATUS, PDRIVER_OBJECT, PUNICODE_STRING, ULONG};
 
 use crate::machine::fw_cfg;
 use crate::machine::image::{self, Image};
@@ -17,7 +18,9 @@ use crate::nt::callout::{Callback, call_out};
 use crate::nt::driver::Driver;
 use crate::nt::status::is_success;
 use crate::nt::violation::check;
-use crate::nt::{address, device, dpc, registry, remove_lock, routine, timer, unicode, work_item};
+use crate::nt::{
+    address, device, dpc, legacy, registry, remove_lock, routine, timer, unicode, work_item,
+};
 
 /// The fw_cfg file that holds the driver's image.
 const FILE: &str = "opt/dirql/driver";
@@ -47,6 +50,14 @@ unsafe impl Send for Loaded {}
 static DRIVERS: IrqLock<Vec<Driver>> = IrqLock::new(Vec::new());
 /// The driver under test.
 static LOADED: IrqLock<Option<Loaded>> = IrqLock::new(None);
+
+/// The driver's unload routine is being called.
+static UNLOADING: AtomicBool = AtomicBool::new(false);
+
+/// Whether a driver without PnP is being unloaded, which is when its devices go.
+pub(crate) fn is_unloading_legacy() -> bool {
+    UNLOADING.load(Ordering::Acquire) && legacy::is_model()
+}
 
 /// Notes a driver object.
 pub(crate) fn add_driver_object(driver: Driver) {
@@ -139,6 +150,11 @@ pub(crate) fn call_entry(driver: Driver, image: &str, entry: Entry) {
     let status = call_out(Callback::DriverEntry, || unsafe {
         entry(driver.pointer(), &raw mut path)
     });
+    for device in device::of_driver(driver) {
+        // What DriverEntry has created is ready when it returns; a driver does so itself
+        // for what it creates later.
+        device.set_flags(device.flags() & !DO_DEVICE_INITIALIZING);
+    }
     if !is_success(status) {
         refuse(format_args!(
             "DriverEntry returned {status:#010x}, so the driver is not loaded."
@@ -164,7 +180,7 @@ pub(crate) fn unload_driver(driver: Driver) {
     check!(
         Pnp12,
         "unload",
-        left == 0,
+        left == 0 || driver.add_device().is_none(),
         "The driver has {left} device objects after all devices were removed."
     );
     let unload = driver.unload();
@@ -177,8 +193,17 @@ pub(crate) fn unload_driver(driver: Driver) {
     if let Some(unload) = unload {
         // SAFETY: (Caller) the driver put the routine into its driver object to
         // be called so, once, at PASSIVE_LEVEL. (Pointer) never freed.
+        UNLOADING.store(true, Ordering::Release);
         call_out(Callback::Unload, || unsafe { unload(driver.pointer()) });
+        UNLOADING.store(false, Ordering::Release);
     }
+    let left = device::count_of(driver);
+    check!(
+        Pnp16,
+        "unload",
+        left == 0,
+        "The driver left {left} device objects behind."
+    );
     // The driver has no objects any more, wherever they were.
     let everywhere = 0..usize::MAX;
     dpc::assert_none_within("unload", &everywhere);

@@ -37,6 +37,7 @@ mod io_manager;
 mod irp;
 mod irql;
 mod kernel_memory;
+mod legacy;
 mod load;
 mod mmio;
 mod node;
@@ -134,16 +135,20 @@ fn bring_up() {
             "No edu device was found on the PCI bus: QEMU was started without -device edu."
         ));
     }
-    let driver = load::load();
-    let bus_driver = bus::create_driver();
-    for (index, function) in functions.into_iter().enumerate() {
-        let node = enumerate(bus_driver, index, function);
-        start_device(&node, driver);
+    if legacy::is_model() {
+        legacy::start(functions);
+    } else {
+        let driver = load::load();
+        let bus_driver = bus::create_driver();
+        for (index, function) in functions.into_iter().enumerate() {
+            let node = enumerate(bus_driver, index, function);
+            start_device(&node, driver);
+        }
     }
     log::record(format_args!(
         "@ready processors={} devices={} irq={} driver=started",
         cpu::processor_count(),
-        node::all().len(),
+        node::count_assigned(),
         match options::get().irq {
             IrqKind::Msi => "msi",
             IrqKind::Intx => "intx",

@@ -13,6 +13,7 @@ use crate::machine::pci::PciFunction;
 use crate::machine::sync::IrqLock;
 use crate::nt::device::Device;
 use crate::nt::device_state::Registers;
+use crate::nt::legacy;
 use crate::nt::pnp::State;
 use crate::nt::power::record::Record;
 
@@ -105,6 +106,14 @@ pub(crate) fn all() -> Vec<NodeRef> {
     NODES.with(|nodes| nodes.clone())
 }
 
+/// How many devices have a driver.
+pub(crate) fn count_assigned() -> usize {
+    let all = all();
+    all.iter()
+        .filter(|node| !node.state().is_unassigned())
+        .count()
+}
+
 /// The device with this number.
 pub(crate) fn by_index(index: u32) -> Option<NodeRef> {
     NODES.with(|nodes| nodes.iter().find(|node| node.index == index).cloned())
@@ -134,7 +143,7 @@ pub(crate) fn owns_memory(physical: u64, length: u64) -> bool {
     all().iter().any(|node| {
         let (base, size) = node.memory;
         let end = base + size as u64;
-        node.state().has_resources()
+        (node.state().has_resources() || legacy::hardware::is_claimed(node.index))
             && physical >= base
             && physical.checked_add(length).is_some_and(|last| last <= end)
     })

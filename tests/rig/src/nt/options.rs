@@ -32,6 +32,15 @@ pub(crate) enum PowerIrql {
     Dispatch,
 }
 
+/// What kind of driver is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Model {
+    /// With an AddDevice routine.
+    Wdm,
+    /// Without PnP.
+    Legacy,
+}
+
 /// The options.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
@@ -41,6 +50,8 @@ pub(crate) struct Options {
     pub(crate) connect: ConnectForms,
     /// Call the ISR once while the interrupt is being connected.
     pub(crate) early_isr: bool,
+    /// See [`Model`].
+    pub(crate) model: Model,
     /// See [`PowerIrql`].
     pub(crate) power_irql: PowerIrql,
     /// Which call of PoRequestPowerIrp, from 1, finds no memory; 0 for none.
@@ -53,6 +64,7 @@ static OPTIONS: IrqLock<Options> = IrqLock::new(Options {
     irq: IrqKind::Msi,
     connect: ConnectForms::Any,
     early_isr: false,
+    model: Model::Wdm,
     power_irql: PowerIrql::Passive,
     fail_power_request: 0,
     messages: 1,
@@ -92,6 +104,8 @@ pub(crate) fn read() -> Option<String> {
                 Ok(seed) => cancel_storm::begin(seed),
                 Err(error) => refuse(format_args!("The option '{word}' needs a number: {error}.")),
             },
+            Some(("model", "wdm")) => options.model = Model::Wdm,
+            Some(("model", "legacy")) => options.model = Model::Legacy,
             Some(("parameter", value)) if registry::add_parameter(value) => {}
             Some(("power-irql", "passive")) => options.power_irql = PowerIrql::Passive,
             Some(("power-irql", "dispatch")) => options.power_irql = PowerIrql::Dispatch,
@@ -104,7 +118,7 @@ pub(crate) fn read() -> Option<String> {
             }
             Some(("self-test", rule)) => self_test = Some(rule.to_string()),
             _ => refuse(format_args!(
-                "The option '{word}' is unknown. Known are: irq=msi|intx, connect=any|fully-specified, early-isr=on|off, cancel-storm=SEED, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, self-test=RULE-ID|list."
+                "The option '{word}' is unknown. Known are: irq=msi|intx, connect=any|fully-specified, early-isr=on|off, cancel-storm=SEED, model=wdm|legacy, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, self-test=RULE-ID|list."
             )),
         }
     }

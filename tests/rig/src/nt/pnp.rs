@@ -83,6 +83,11 @@ impl State {
         )
     }
 
+    /// Whether no driver was asked to drive the device.
+    pub(crate) const fn is_unassigned(self) -> bool {
+        matches!(self, Self::Enumerated)
+    }
+
     /// Whether the device is gone.
     pub(crate) const fn is_gone(self) -> bool {
         matches!(self, Self::SurpriseRemoved | Self::Removed)

@@ -13,10 +13,10 @@ use wdk_sys::{NTSTATUS, PCSTR, PIO_REMOVE_LOCK, PVOID, ULONG};
 use crate::machine::sync::IrqLock;
 use crate::nt::address;
 use crate::nt::dispatcher::{wait_until, wake_waiters};
-use crate::nt::pnp;
 use crate::nt::routine::Routine;
 use crate::nt::status::{STATUS_DELETE_PENDING, STATUS_SUCCESS};
 use crate::nt::violation::check;
+use crate::nt::{load, pnp};
 
 /// What is known of a remove lock.
 #[derive(Default)]
@@ -128,7 +128,7 @@ pub(crate) unsafe extern "C" fn io_release_remove_lock_and_wait_ex(
     check!(
         Rml02,
         routine,
-        pnp::is_removing(),
+        pnp::is_removing() || load::is_unloading_legacy(),
         "IoReleaseRemoveLockAndWait was called while no REMOVE_DEVICE is being handled."
     );
     let was_removed = with_record(routine, lock, |record| {

@@ -151,6 +151,19 @@ exports! {
     ZwClose passive crate::nt::registry::zw_close;
     ZwOpenKey passive crate::nt::registry::zw_open_key;
     ZwQueryValueKey passive crate::nt::registry::zw_query_value_key;
+    HalAssignSlotResources passive crate::nt::legacy::hardware::hal_assign_slot_resources;
+    HalGetBusDataByOffset up_to_dispatch crate::nt::legacy::hardware::hal_get_bus_data_by_offset;
+    HalGetInterruptVector passive crate::nt::legacy::hardware::hal_get_interrupt_vector;
+    HalTranslateBusAddress passive crate::nt::legacy::hardware::hal_translate_bus_address;
+    IoAllocateController dispatch crate::nt::legacy::controller::io_allocate_controller;
+    IoAssignResources passive crate::nt::legacy::hardware::io_assign_resources;
+    IoConnectInterrupt passive interrupt::legacy::io_connect_interrupt;
+    IoCreateController passive crate::nt::legacy::controller::io_create_controller;
+    IoCreateSymbolicLink passive crate::nt::legacy::names::io_create_symbolic_link;
+    IoDeleteController passive crate::nt::legacy::controller::io_delete_controller;
+    IoDeleteSymbolicLink passive crate::nt::legacy::names::io_delete_symbolic_link;
+    IoDisconnectInterrupt passive interrupt::legacy::io_disconnect_interrupt;
+    IoFreeController dispatch crate::nt::legacy::controller::io_free_controller;
 }
 
 impl AsRef<str> for Routine {

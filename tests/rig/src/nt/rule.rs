@@ -104,6 +104,10 @@ rules! {
     Pool01 "POOL-01" "Pool is allocated and freed at an IRQL that its kind allows.";
     Pool02 "POOL-02" "Pool has a size and a tag, and is freed once, with that tag.";
     Pool03 "POOL-03" "Nothing is written outside an allocation or after it was freed.";
+    Ctl01 "CTL-01" "Controller objects are for drivers without PnP.";
+    Ctl02 "CTL-02" "A controller is freed once by each who was allocated it.";
+    Ctl03 "CTL-03" "A device object waits for its controller with one request at a time.";
+    Ctl04 "CTL-04" "A controller object is deleted while nobody has it or waits for it.";
     Hnd01 "HND-01" "A driver opens a key for itself with OBJ_KERNEL_HANDLE.";
     Hnd02 "HND-02" "A handle is closed once.";
     Wki01 "WKI-01" "A work item is queued on DelayedWorkQueue, once before its routine is called.";

@@ -9,7 +9,9 @@ use crate::nt::dispatcher::wait_until;
 use crate::nt::irp::ledger;
 use crate::nt::violation::check;
 use crate::nt::work::PnpWork;
-use crate::nt::{cancel, counters, io_manager, load, node, pnp, pool, registry, server, work};
+use crate::nt::{
+    cancel, counters, io_manager, legacy, load, node, pnp, pool, registry, server, work,
+};
 
 /// Ends the run. PASSIVE_LEVEL, as the PnP manager's last action.
 pub(crate) fn run(number: u32) -> ! {
@@ -26,6 +28,7 @@ pub(crate) fn run(number: u32) -> ! {
             io_manager::send_close(&file);
         }
     }
+    legacy::forget_devices();
     for node in node::all() {
         pnp::remove_for_shutdown(&node);
     }
@@ -71,6 +74,7 @@ pub(crate) fn assert_nothing_left() {
         "The IRP {} was never completed.",
         left.map_or_else(Default::default, |irp| irp.to_string())
     );
+    legacy::assert_nothing_left();
     registry::assert_nothing_left();
     pool::assert_nothing_left();
 }

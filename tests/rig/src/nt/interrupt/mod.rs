@@ -13,6 +13,7 @@
 pub(crate) mod activity;
 pub(crate) mod connect;
 pub(crate) mod disconnect;
+pub(crate) mod legacy;
 pub(crate) mod lock;
 pub(crate) mod synchronize;
 

@@ -5,6 +5,7 @@
 //! rule's stop. `self-test=none` has it do nothing wrong; that run must end well,
 //! so that the checks are known not to cry wolf. `self-test=list` names them all.
 
+mod controller_faults;
 mod driver;
 mod extension;
 mod faults;
@@ -46,6 +47,7 @@ fn all() -> impl Iterator<Item = &'static Fault> {
         pnp_faults::FAULTS,
         work_item_faults::FAULTS,
         registry_faults::FAULTS,
+        controller_faults::FAULTS,
         power_faults::FAULTS,
     ]
     .into_iter()

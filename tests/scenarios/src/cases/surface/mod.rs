@@ -5,6 +5,7 @@
 //! `test-protocol`. All checks of a driver share one boot.
 
 mod basics;
+mod controller;
 mod interrupt;
 mod messages;
 
@@ -24,6 +25,7 @@ const PROCESSORS: [u32; 2] = [1, 4];
 
 pub(super) fn add(list: &mut List) {
     basics::add(list);
+    controller::add(list);
     interrupt::add(list);
     messages::add(list);
 }
