@@ -198,7 +198,7 @@ impl Drop for KeptController {
         if irql::current() > irql::DISPATCH_LEVEL {
             stop(Reason::DroppedTooHigh, self.0.addr());
         }
-        // SAFETY: (IRQL) looked at just now.
+        // SAFETY: (IRQL) looked at just now, fact 5.
         let mut irql = unsafe { irql::UpToDispatch::assume() };
         let turn = Self(self.0);
         irql::at_dispatch(&mut irql, |irql| turn.free(irql));

@@ -67,7 +67,7 @@ fn load<E: LegacyDriver>(
     let controller = create_controller::<E>(irql, hardware, extension)?;
     let result = fill(irql, driver, controller);
     if result.is_err() {
-        // SAFETY: (Caller) DriverEntry fails, so no handle was opened and none will be.
+        // SAFETY: (Caller) DriverEntry fails, so no handle was opened and none will be, fact 41.
         unsafe { tear_down(irql, controller) };
     }
     result
@@ -223,7 +223,7 @@ unsafe fn tear_down<E: LegacyDriver>(irql: &mut Passive, place: NonNull<Controll
     unsafe { controller.objects().quiesce_all(irql) };
     for object in controller.take_devices() {
         // SAFETY: (Caller) the contract; the interrupt is gone, so nothing queues the DPC of
-        // a device object any more.
+        // a device object any more, fact 3.
         unsafe { delete_device::<E>(irql, object) };
     }
     let object = controller.object();
