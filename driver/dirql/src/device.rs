@@ -1,4 +1,33 @@
-//! The device: a functional device object and its extension.
+//! The device: a functional device object and its extension. Wraps `IoCreateDevice`,
+//! `IoAttachDeviceToDeviceStack`, `IoDetachDevice`, `IoDeleteDevice`.
+//!
+//! # Model
+//!
+//! ```text
+//!   AddDevice: created, extension written, attached --> in use --> REMOVE: quiesced,
+//!                                                                   detached, dropped, deleted
+//! ```
+//!
+//! A driver's own part, `E`, is a field of [`Device`], which lives in the device extension.
+//! Every routine of the driver is given a `&Device<E>`, at the same time on every processor;
+//! what changes is behind a lock, an interrupt or an atomic. See "Device Extensions" and
+//! "Removing a Device in a Function Driver".
+//!
+//! # Contexts
+//!
+//! | operation | caller | token | may block |
+//! |---|---|---|---|
+//! | [`Device::pinned`], dereferencing | every routine of the driver | none | no |
+//! | [`Device::hold`] | who needs the device after its routine has returned | any up to `Dispatch` | no |
+//!
+//! # Soundness
+//!
+//! Facts 1 to 5 of the crate: this module is where fact 1 is made true.
+//!
+//! # Not here
+//!
+//! Named device objects, and several for one driver object's hardware: user mode finds a
+//! device by its [interface class](crate::driver::Driver::INTERFACE).
 
 mod held;
 

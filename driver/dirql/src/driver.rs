@@ -1,4 +1,24 @@
-//! What a driver implements.
+//! What a driver implements. Wraps the entries of a `DRIVER_OBJECT`.
+//!
+//! # Model
+//!
+//! [`Driver`] is what every function driver has. The rest is optional: a trait of its own for
+//! each routine, and a word in [`Routines`] that says that the driver has it. A word
+//! without its trait does not compile; what relies on a routine, such as connecting an
+//! interrupt that may request DpcForIsr, does not compile without the word.
+//!
+//! # Contexts
+//!
+//! | routine | called | token |
+//! |---|---|---|
+//! | `driver_entry`, `add_device` | once for the driver, once for each device | `Passive` |
+//! | `start_device`, `stop_device` | by PnP requests, one at a time | `Passive` |
+//! | `create`, `cleanup`, `device_control` | at any time, on several processors at once | `UpToDispatch` |
+//! | [`DpcForIsr::dpc_for_isr`] | after the ISR asked for it, on any processor | `Dispatch` |
+//!
+//! # Not here
+//!
+//! Filter and bus drivers. See "Introduction to Standard Driver Routines".
 
 use uuid::Uuid;
 

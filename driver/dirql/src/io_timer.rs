@@ -28,6 +28,10 @@
 //! Facts 1 to 5 of the crate. IoStartTimer is called inside a run-down only, which REMOVE
 //! closes; then it stops the timer and flushes the DPC queues (the routine runs "in a DPC
 //! context", says its page), before the extension goes away.
+//!
+//! # Not here
+//!
+//! Other periods than a second, and one shot: [`Timer`](crate::timer::Timer).
 
 use crate::{
     device::{Device, Header},

@@ -1,14 +1,37 @@
-//! Owned IRPs.
+//! Owned IRPs. Wraps `IoMarkIrpPending`, `IoCompleteRequest`, `IoCallDriver`.
+//!
+//! # Model
+//!
+//! ```text
+//!   dispatch routine: Irp --complete---------> Dispatched
+//!                      |  '--forward---------> Dispatched: the lower driver's IRP now
+//!                      '-----pend(PendingIrp)-> Dispatched, and the PendingIrp goes to a
+//!                                              device queue, an IRP queue, a state, and is
+//!                                              completed from there
+//! ```
 //!
 //! A dispatch routine is given an [`Irp`] and must return a [`Dispatched`], which
 //! only completing or pending an IRP makes; both consume it. So an IRP that is
 //! completed twice, used afterwards, or neither completed nor pended does not
 //! compile. One that is dropped is completed with STATUS_REQUEST_ABORTED.
 //!
+//! # Contexts
+//!
+//! | operation | caller | token | may block |
+//! |---|---|---|---|
+//! | [`Buffers`], `write_output` | the IRP's owner | none | no |
+//! | `complete`, `forward` | the same | any up to `Dispatch` | no |
+//! | `pend` | its dispatch routine | none | no |
+//! | drop | the same | looked at: at most DISPATCH_LEVEL | no |
+//!
 //! # Soundness
 //!
 //! Crate facts 1 to 5. The system buffer of an owned IRP is this owner's alone until
 //! the IRP is completed: user mode cannot reach it.
+//!
+//! # Not here
+//!
+//! IRPs that a driver makes itself. See "Handling IRPs".
 
 use core::mem::ManuallyDrop;
 

@@ -13,7 +13,21 @@
 //! | [`Threaded`] | PASSIVE_LEVEL or DISPATCH_LEVEL, may not wait | threaded DPC routines |
 //! | [`Dirql`] | an interrupt's SynchronizeIrql | ISR and SynchCritSection closures |
 //!
-//! See "Managing Hardware Priorities" in the Windows driver documentation.
+//! # Model
+//!
+//! Whatever raises IRQL takes the token of the level that it comes from as `&mut` and lends its
+//! closure the token of the level that it goes to: inside, the lower one is borrowed and out of
+//! reach, and when the closure has returned the level is what it was. So a token never
+//! says more than is true, and there is nothing to forget that would lower IRQL too early.
+//!
+//! # Soundness
+//!
+//! Facts 5 and 10 of the crate: this module is where fact 5 is made true.
+//!
+//! # Not here
+//!
+//! APC_LEVEL: nothing in this crate raises to it. See "Managing Hardware Priorities" in the
+//! Windows driver documentation.
 
 use core::marker::PhantomData;
 

@@ -1,4 +1,13 @@
-//! Processors of the system.
+//! Processors of the system. Wraps `KeQueryActiveProcessorCountEx`.
+//!
+//! # Model
+//!
+//! Processors are numbered through all groups, from zero. Which of them runs a thread means
+//! something only while the thread cannot move.
+//!
+//! # Soundness
+//!
+//! Facts 5, 10 and 11 of the crate.
 
 use crate::{
     irql::Passive,

@@ -1,8 +1,26 @@
-//! Hardware resources that START_DEVICE assigns.
+//! Hardware resources that START_DEVICE assigns. Wraps `CM_RESOURCE_LIST`.
 //!
-//! The translated list maps memory and connects interrupts; see
-//! "CM_PARTIAL_RESOURCE_DESCRIPTOR" in the documentation. PCI devices get memory in
-//! BAR order.
+//! # Model
+//!
+//! The translated list maps memory and connects interrupts. A [`MemoryResource`] or
+//! [`InterruptResource`] comes out of that list only, so a driver cannot map or connect what was
+//! not assigned to its device. PCI devices get memory in BAR order.
+//!
+//! # Contexts
+//!
+//! | operation | caller | token | may block |
+//! |---|---|---|---|
+//! | all | START_DEVICE, which has the list | none | no |
+//!
+//! # Soundness
+//!
+//! Facts 1 to 5, 10 and 12 of the crate; the list is the PnP manager's, and borrowed from the
+//! request.
+//!
+//! # Not here
+//!
+//! Ports, DMA channels and bus numbers, and the raw list. See
+//! "CM_PARTIAL_RESOURCE_DESCRIPTOR" and "Translated Resources".
 
 use core::marker::PhantomData;
 

@@ -1,7 +1,14 @@
-//! `NTSTATUS` in types.
+//! `NTSTATUS` in types. Wraps `NTSTATUS`, `NT_SUCCESS`.
 //!
-//! A routine that can fail returns [`Result`]; its error holds failing codes only,
-//! so `Err(STATUS_SUCCESS)` cannot exist.
+//! # Model
+//!
+//! A routine that can fail returns [`Result`]; its error holds failing codes only, so
+//! `Err(STATUS_SUCCESS)` cannot exist, and a failure cannot be completed as a success. See
+//! "Using NTSTATUS Values".
+//!
+//! # Not here
+//!
+//! Warnings and informational codes: to a caller they are successes.
 
 use core::fmt;
 

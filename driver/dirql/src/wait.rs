@@ -1,4 +1,15 @@
-//! Waiting, which only PASSIVE_LEVEL may.
+//! Waiting for time to pass, which only PASSIVE_LEVEL may. Wraps `KeDelayExecutionThread`.
+//!
+//! # Model
+//!
+//! A wait gives the processor to other threads, so it asks for
+//! [`MayWait`]. Nothing here stalls a processor: `KeStallExecutionProcessor`
+//! at a raised level is what a timer is for.
+//!
+//! # Not here
+//!
+//! Waiting for something to happen: [`Event`](crate::event::Event). See
+//! "KeDelayExecutionThread".
 
 use crate::{irql::MayWait, sys};
 

@@ -1,9 +1,34 @@
 //! An interrupt whose device sleeps. Wraps `IoReportInterruptInactive`,
 //! `IoReportInterruptActive`.
 //!
-//! See "Making an ISR Active or Inactive": the device is silenced, then its interrupt made
-//! inactive; the interrupt made active, then the device allowed to interrupt. Disconnecting
-//! instead would give up the vector, and connecting can fail.
+//! # Model
+//!
+//! ```text
+//!   Connected --suspend: closed, saved, inactive--> Suspended
+//!       ^                                               |  with_disconnected: what was saved
+//!       '------resume: active, restored, open-----------'
+//! ```
+//!
+//! The device is silenced, then its interrupt made inactive; the interrupt made active, then
+//! the device allowed to interrupt. Disconnecting instead would give up the vector, and
+//! connecting can fail. In between the state is lent to nobody, the ISR included; so
+//! no register can be touched while the device has no power.
+//!
+//! # Contexts
+//!
+//! | operation | caller | token | may block |
+//! |---|---|---|---|
+//! | `suspend`, `resume` | [`Power`](crate::power::Power) routines | `Passive` | yes |
+//! | `with_disconnected` | PnP and power routines | `Passive` | as its closure does |
+//! | [`Suspend::save`], [`Suspend::restore`] | `suspend`, `resume` | `Dirql` is given | no |
+//!
+//! # Soundness
+//!
+//! Facts 6 to 8 of [`super`].
+//!
+//! # Not here
+//!
+//! When to sleep: [`power`](crate::power). See "Making an ISR Active or Inactive".
 
 use core::{any::TypeId, sync::atomic::Ordering};
 
