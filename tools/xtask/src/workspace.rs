@@ -17,6 +17,7 @@ pub(crate) const TEST_DRIVERS: &[&str] = &[
     "controller",
     "interrupt",
     "messages",
+    "queues",
 ];
 
 /// The package of the test driver `name`.

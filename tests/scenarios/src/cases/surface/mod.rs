@@ -8,6 +8,7 @@ mod basics;
 mod controller;
 mod interrupt;
 mod messages;
+mod queues;
 
 use anyhow::{Context as _, bail, ensure};
 use eductl::{
@@ -28,6 +29,7 @@ pub(super) fn add(list: &mut List) {
     controller::add(list);
     interrupt::add(list);
     messages::add(list);
+    queues::add(list);
 }
 
 /// Adds the scenario `surface/NAME` for one and for four processors.
