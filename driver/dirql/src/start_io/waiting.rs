@@ -25,7 +25,9 @@ pub(crate) struct Waiting {
 struct Content {
     list: IrpList,
     /// The IRP that is on its way to StartIo and is to be completed there, for its file
-    /// was closed; its address, zero for none.
+    /// was closed; its address, zero for none. (While a call of IoStartNextPacket is
+    /// deferred, CurrentIrp is one that has ended, whose memory another may have; that one
+    /// is then completed a little later than it could be.)
     doomed: usize,
     /// Number of the packet that was started last, and its file.
     started: u64,
@@ -70,6 +72,7 @@ impl Waiting {
         self.content.with(irql, |_, content| {
             // SAFETY: (Pointer) the contract.
             unsafe { content.list.remove(irp) };
+            let _ends_anyway = content.take_doom(irp);
         });
     }
 
@@ -81,8 +84,7 @@ impl Waiting {
         self.content.with(irql, |_, content| {
             // SAFETY: (Pointer) the contract.
             unsafe { content.list.remove(irp) };
-            let is_doomed = content.doomed == irp.addr();
-            content.doomed = 0;
+            let is_doomed = content.take_doom(irp);
             content.started = content.started.wrapping_add(1);
             // SAFETY: (Pointer) the IRP is StartIo's.
             content.file = FileObject::new(unsafe { sys::file_object(irp) });
@@ -139,6 +141,15 @@ impl Waiting {
 }
 
 impl Content {
+    /// Whether this IRP was to be completed when it comes to StartIo; it comes no more.
+    fn take_doom(&mut self, irp: *mut sys::IRP) -> bool {
+        let is_doomed = self.doomed == irp.addr();
+        if is_doomed {
+            self.doomed = 0;
+        }
+        is_doomed
+    }
+
     /// Takes an IRP of the list out of the device queue too; `false` if it is not there:
     /// on its way to StartIo, or into the queue. The cancel lock is held.
     fn take(&mut self, header: &Header, irp: *mut sys::IRP) -> bool {
@@ -160,6 +171,7 @@ impl Content {
         if was_queued {
             // SAFETY: (Pointer) it is in the list.
             unsafe { self.list.remove(irp) };
+            let _ends_here = self.take_doom(irp);
         }
         was_queued
     }

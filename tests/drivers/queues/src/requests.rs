@@ -154,8 +154,9 @@ fn end(
 /// Completes a request; its tag.
 fn complete<I: AtMostDispatch>(device: &Device<Queues>, irql: &mut I, mut irp: PendingIrp) -> u64 {
     let reply = reply(device, &irp);
-    let written = reply.and_then(|reply| irp.write_output(&reply));
+    // Before the reply is written, which goes to where the request came from.
     let tag = tag(&irp);
+    let written = reply.and_then(|reply| irp.write_output(&reply));
     irp.complete(irql, written);
     tag
 }

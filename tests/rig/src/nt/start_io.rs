@@ -82,12 +82,14 @@ pub(crate) fn forget(routine: Routine, device: Device) {
     );
 }
 
-/// Whether this IRP is its device's CurrentIrp.
+/// Whether this IRP is its device's CurrentIrp, and IoStartNextPacket was not called for
+/// it: a call that is deferred until StartIo returns leaves CurrentIrp as it is.
 pub(crate) fn is_current(irp: &Irp) -> bool {
     let irp = address::of(irp.pointer());
     QUEUES.with(|queues| {
         queues
             .values()
+            .filter(|queue| queue.deferred_call.is_none())
             .any(|queue| queue.current.is_some_and(|current| current.irp == irp))
     })
 }
