@@ -220,6 +220,7 @@ fn assign_interrupt(index: usize, function: PciFunction) -> InterruptResource {
         kind,
         vector,
         more: more_messages(index, kind),
+        is_passive: options::get().is_passive,
         line,
         processor,
     }

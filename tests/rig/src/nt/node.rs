@@ -13,6 +13,7 @@ use crate::machine::pci::PciFunction;
 use crate::machine::sync::IrqLock;
 use crate::nt::device::Device;
 use crate::nt::device_state::Registers;
+use crate::nt::irql::PASSIVE_LEVEL;
 use crate::nt::legacy;
 use crate::nt::pnp::State;
 use crate::nt::power::record::Record;
@@ -28,6 +29,8 @@ pub(crate) struct InterruptResource {
     pub(crate) vector: u8,
     /// The vectors of the messages after the first, and zeros.
     pub(crate) more: [u8; MAX_MESSAGES - 1],
+    /// Its ISRs run at PASSIVE_LEVEL, in a thread.
+    pub(crate) is_passive: bool,
     /// The interrupt controller's input, for a line.
     pub(crate) line: Option<u32>,
     /// The processor that takes it.
@@ -43,6 +46,9 @@ impl InterruptResource {
 
     /// The IRQL at which its ISRs run: the highest of its vectors'.
     pub(crate) fn irql(&self) -> u8 {
+        if self.is_passive {
+            return PASSIVE_LEVEL;
+        }
         self.vectors().map(|vector| vector >> 4).max().unwrap_or(0)
     }
 

@@ -46,6 +46,8 @@ pub(crate) enum Model {
 pub(crate) struct Options {
     /// The interrupt resource that devices are assigned.
     pub(crate) irq: IrqKind,
+    /// The lines' ISRs run at PASSIVE_LEVEL.
+    pub(crate) is_passive: bool,
     /// See [`ConnectForms`].
     pub(crate) connect: ConnectForms,
     /// Call the ISR once while the interrupt is being connected.
@@ -62,6 +64,7 @@ pub(crate) struct Options {
 
 static OPTIONS: IrqLock<Options> = IrqLock::new(Options {
     irq: IrqKind::Msi,
+    is_passive: false,
     connect: ConnectForms::Any,
     early_isr: false,
     model: Model::Wdm,
@@ -93,6 +96,10 @@ pub(crate) fn read() -> Option<String> {
         match word.split_once('=') {
             Some(("irq", "msi")) => options.irq = IrqKind::Msi,
             Some(("irq", "intx")) => options.irq = IrqKind::Intx,
+            Some(("irq", "passive")) => {
+                options.irq = IrqKind::Intx;
+                options.is_passive = true;
+            }
             Some(("connect", "any")) => options.connect = ConnectForms::Any,
             Some(("connect", "fully-specified")) => {
                 options.connect = ConnectForms::FullySpecifiedOnly;
@@ -118,7 +125,7 @@ pub(crate) fn read() -> Option<String> {
             }
             Some(("self-test", rule)) => self_test = Some(rule.to_string()),
             _ => refuse(format_args!(
-                "The option '{word}' is unknown. Known are: irq=msi|intx, connect=any|fully-specified, early-isr=on|off, cancel-storm=SEED, model=wdm|legacy, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, self-test=RULE-ID|list."
+                "The option '{word}' is unknown. Known are: irq=msi|intx|passive, connect=any|fully-specified, early-isr=on|off, cancel-storm=SEED, model=wdm|legacy, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, self-test=RULE-ID|list."
             )),
         }
     }

@@ -39,6 +39,7 @@ rules! {
     Int09 "INT-09" "The ISR quiets its device before it returns.";
     Int11 "INT-11" "The ISR does not claim a message that the device does not have.";
     Int12 "INT-12" "A connection follows the translated interrupt descriptor.";
+    Int13 "INT-13" "A passive-level interrupt has an event, and its spin lock is not acquired: it has none.";
     Syn01 "SYN-01" "KeSynchronizeExecution is called at or below the interrupt's SynchronizeIrql.";
     Syn02 "SYN-02" "An interrupt's spin lock is not taken twice by one processor.";
     Syn06 "SYN-06" "An interrupt's spin lock is released by whoever acquired it, to the IRQL from before.";

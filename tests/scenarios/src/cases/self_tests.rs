@@ -24,7 +24,7 @@ const RULES: &[&str] = &[
     "SPL-04", "SPL-05", "POOL-01", "POOL-02", "POOL-03", "PNP-16", "MMIO-01", "DPC-08", "TMR-03",
     "PNP-01", "PNP-04", "PNP-05", "PNP-06", "PNP-07", "PNP-11", "PNP-12", "PNP-13", "RML-01",
     "RML-02", "RML-03", "SEC-01", "CTL-01", "CTL-02", "CTL-03", "CTL-04", "HND-01", "HND-02",
-    "WKI-01", "WKI-02",
+    "WKI-01", "WKI-02", "INT-13",
 ];
 
 /// Rules that the rig checks after the driver has returned, or on another

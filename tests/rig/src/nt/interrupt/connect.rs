@@ -11,13 +11,13 @@ use wdk_sys::{
     CONNECT_MESSAGE_BASED, IO_CONNECT_INTERRUPT_FULLY_SPECIFIED_PARAMETERS,
     IO_CONNECT_INTERRUPT_LINE_BASED_PARAMETERS, IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS,
     IO_CONNECT_INTERRUPT_PARAMETERS, IO_INTERRUPT_MESSAGE_INFO, IO_INTERRUPT_MESSAGE_INFO_ENTRY,
-    KINTERRUPT_MODE, KIRQL, LARGE_INTEGER, NTSTATUS, PDEVICE_OBJECT, ULONG,
+    KINTERRUPT_MODE, KIRQL, KSPIN_LOCK, LARGE_INTEGER, NTSTATUS, PDEVICE_OBJECT, ULONG,
 };
 
 use crate::machine::interrupts::message_for;
 use crate::nt::address;
 use crate::nt::interrupt::{Connection, Plan, Service, attach};
-use crate::nt::irql::raised;
+use crate::nt::irql::{PASSIVE_LEVEL, raised};
 use crate::nt::kernel_memory::allocate_object;
 use crate::nt::node::{self, MAX_MESSAGES, Node, NodeRef};
 use crate::nt::options::{self, ConnectForms};
@@ -80,6 +80,12 @@ fn synchronize_irql(node: &Node, requested: KIRQL) -> u8 {
     requested.max(node.interrupt().irql())
 }
 
+/// Whether a connection with this lock and this SynchronizeIrql can be made: that of a
+/// passive-level interrupt has no spin lock and is at PASSIVE_LEVEL.
+fn is_fit(node: &Node, lock: *const KSPIN_LOCK, synchronize_irql: KIRQL) -> bool {
+    !node.interrupt().is_passive || (lock.is_null() && synchronize_irql == PASSIVE_LEVEL)
+}
+
 /// CONNECT_LINE_BASED.
 ///
 /// # Safety
@@ -93,6 +99,9 @@ unsafe fn connect_line(line: &IO_CONNECT_INTERRUPT_LINE_BASED_PARAMETERS) -> NTS
     };
     if node.interrupt().kind != IrqKind::Intx {
         return STATUS_NOT_FOUND;
+    }
+    if !is_fit(&node, line.SpinLock, line.SynchronizeIrql) {
+        return STATUS_INVALID_PARAMETER;
     }
     let connection = attach(Plan {
         synchronize_irql: synchronize_irql(&node, line.SynchronizeIrql),
@@ -122,6 +131,10 @@ unsafe fn connect_message(
         Ok(node) => node,
         Err(status) => return status,
     };
+    if node.interrupt().is_passive {
+        // Only the other two forms are for passive-level interrupts.
+        return STATUS_INVALID_PARAMETER;
+    }
     if node.interrupt().kind == IrqKind::Intx {
         // SAFETY: All arms of this union are one pointer to the driver's variable.
         let interrupt_object = unsafe { message.ConnectionContext.InterruptObject };
@@ -251,6 +264,9 @@ unsafe fn connect_fully_specified(
     }
     if full.Vector != ULONG::from(node.interrupt().vector) {
         return STATUS_NOT_FOUND;
+    }
+    if !is_fit(&node, full.SpinLock, full.SynchronizeIrql) {
+        return STATUS_INVALID_PARAMETER;
     }
     assert_follows_descriptor(&node, full);
     let connection = attach(Plan {

@@ -16,6 +16,7 @@ pub(crate) unsafe extern "C" fn ke_acquire_interrupt_spin_lock(interrupt: PKINTE
     let routine = Routine::KeAcquireInterruptSpinLock;
     routine.enter();
     let connection = connected(routine, interrupt);
+    assert_not_passive(routine, &connection);
     let old_irql = cpu::irql();
     check!(
         Syn01,
@@ -45,6 +46,7 @@ pub(crate) unsafe extern "C" fn ke_release_interrupt_spin_lock(
     let routine = Routine::KeReleaseInterruptSpinLock;
     routine.enter();
     let connection = connected(routine, interrupt);
+    assert_not_passive(routine, &connection);
     let held = connection.lock().release();
     check!(
         Syn06,
@@ -71,4 +73,15 @@ fn connected(routine: Routine, interrupt: PKINTERRUPT) -> Arc<Connection> {
             format_args!("The interrupt object {interrupt:p} is not connected."),
         ),
     }
+}
+
+/// Checks that the interrupt has a spin lock at all.
+fn assert_not_passive(routine: Routine, connection: &Connection) {
+    check!(
+        Int13,
+        routine,
+        !connection.is_passive(),
+        "The ISR of the interrupt at {:p} runs at PASSIVE_LEVEL: there is an event in place of a spin lock.",
+        connection.pointer()
+    );
 }

@@ -15,6 +15,7 @@ pub(crate) mod connect;
 pub(crate) mod disconnect;
 pub(crate) mod legacy;
 pub(crate) mod lock;
+mod passive;
 pub(crate) mod synchronize;
 
 use alloc::collections::BTreeMap;
@@ -30,6 +31,7 @@ use crate::machine::sync::IrqLock;
 use crate::machine::time::SpinLimit;
 use crate::nt::callout::{Callback, call_out};
 use crate::nt::device_state::assert_not_enabled_yet;
+use crate::nt::dispatcher::wait_until;
 use crate::nt::irql::raised;
 use crate::nt::node::NodeRef;
 use crate::nt::processor::LockKind;
@@ -74,6 +76,8 @@ struct Connection {
     context: usize,
     driver_lock: usize,
     own_lock: AtomicUsize,
+    /// What a passive-level interrupt has in place of a lock.
+    event: passive::Event,
     synchronize_irql: u8,
     version: ULONG,
     /// Whether interrupts find the ISR; IoReportInterruptInactive takes it out of sight.
@@ -100,6 +104,11 @@ impl Connection {
         core::ptr::from_ref(self).cast_mut().cast()
     }
 
+    /// Whether it is a passive-level interrupt.
+    fn is_passive(&self) -> bool {
+        self.node.interrupt().is_passive
+    }
+
     /// The interrupt's spin lock.
     fn lock(&self) -> LockWord {
         let word = if self.driver_lock == 0 {
@@ -119,6 +128,9 @@ impl Connection {
 
     /// As [`serve`](Self::serve), with the number of another message.
     fn serve_message(&self, message: ULONG) -> bool {
+        if self.is_passive() {
+            return self.serve_passively();
+        }
         raised(self.synchronize_irql, || {
             let lock = self.lock();
             check!(
@@ -204,6 +216,19 @@ fn find(interrupt: PKINTERRUPT) -> Option<Arc<Connection>> {
 
 /// The device interrupt's handler. Runs at the vector's IRQL.
 pub(crate) fn device(vector: u8) {
+    let passive_line = CHAINS.with(|chains| {
+        let first = chains.get(&vector)?.first()?;
+        first.is_passive().then_some(first.node.interrupt().line)?
+    });
+    match passive_line {
+        Some(line) => passive::defer(vector, line),
+        None => count_unclaimed(vector, serve_chain(vector)),
+    }
+}
+
+/// Calls the ISRs of a vector, of a line until one claims the interrupt; whether the last
+/// did.
+fn serve_chain(vector: u8) -> bool {
     let mut claimed = false;
     let mut index = 0;
     while let Some(connection) = begin_service(vector, index) {
@@ -217,6 +242,11 @@ pub(crate) fn device(vector: u8) {
         }
         index += 1;
     }
+    claimed
+}
+
+/// Counts the interrupts that nobody claims; too many in a row end the run.
+fn count_unclaimed(vector: u8, claimed: bool) {
     let count = &UNCLAIMED[usize::from(vector)];
     if claimed {
         count.store(0, Ordering::Relaxed);
@@ -251,6 +281,7 @@ fn attach(plan: Plan) -> Arc<Connection> {
         context: address::of(plan.context),
         driver_lock: address::of(plan.lock),
         own_lock: AtomicUsize::new(0),
+        event: passive::Event::new(),
         synchronize_irql: plan.synchronize_irql,
         version: plan.version,
         is_active: AtomicBool::new(true),
@@ -262,6 +293,9 @@ fn attach(plan: Plan) -> Arc<Connection> {
         connections.insert(address::of(connection.pointer()), connection.clone())
     });
     let interrupt = *connection.node.interrupt();
+    if interrupt.is_passive {
+        passive::prepare(&interrupt);
+    }
     let is_first = CHAINS.with(|chains| {
         let chain = chains.entry(connection.vector).or_default();
         chain.push(connection.clone());
@@ -302,6 +336,12 @@ fn detach(connection: &Arc<Connection>) -> bool {
         Some(_) => {}
         None if connection.message > 0 => {}
         None => connection.node.function().disable_msi(),
+    }
+    if connection.is_passive() {
+        // Its ISR may block, and then this thread's processor has better things to do.
+        let _ended: bool = wait_until("the end of a passive-level ISR", None, || {
+            connection.in_service.load(Ordering::Acquire) == 0
+        });
     }
     let mut limit = SpinLimit::new("the end of an ISR that is being disconnected");
     while connection.in_service.load(Ordering::Acquire) != 0 {

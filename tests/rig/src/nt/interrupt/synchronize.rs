@@ -37,6 +37,16 @@ pub(crate) unsafe extern "C" fn ke_synchronize_execution(
         "KeSynchronizeExecution was called at IRQL {irql}; the interrupt's SynchronizeIrql is {}.",
         connection.synchronize_irql
     );
+    if connection.is_passive() {
+        counters::CRITICAL_SECTIONS.add();
+        return connection.event.with(routine, || {
+            // SAFETY: (Caller) the driver passes the routine to be called so, with this
+            // context, at PASSIVE_LEVEL, with the interrupt's event held.
+            call_out(Callback::SynchCritSection, || unsafe {
+                critical_section(context)
+            })
+        });
+    }
     let lock = connection.lock();
     counters::CRITICAL_SECTIONS.add();
     raised(connection.synchronize_irql, || {

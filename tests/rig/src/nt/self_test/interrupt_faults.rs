@@ -11,7 +11,7 @@ use crate::nt::dpc::{ke_flush_queued_dpcs, ke_insert_queue_dpc};
 use crate::nt::interrupt::connect::io_connect_interrupt_ex;
 use crate::nt::interrupt::lock::{ke_acquire_interrupt_spin_lock, ke_release_interrupt_spin_lock};
 use crate::nt::interrupt::synchronize::ke_synchronize_execution;
-use crate::nt::irql::{DISPATCH_LEVEL, ke_lower_irql, kf_raise_irql};
+use crate::nt::irql::{DISPATCH_LEVEL, PASSIVE_LEVEL, ke_lower_irql, kf_raise_irql};
 use crate::nt::node;
 use crate::nt::rule::Rule;
 use crate::nt::self_test::driver::{STATUS, STATUS_INTERRUPT, connect, disconnect, write_register};
@@ -82,6 +82,11 @@ pub(super) const FAULTS: &[Fault] = &[
         rule: Rule::Int12,
         hook: Hook::Connect,
         act: connect_at_other_irql,
+    },
+    Fault {
+        rule: Rule::Int13,
+        hook: Hook::Connect,
+        act: acquire_passive,
     },
     Fault {
         rule: Rule::Syn01,
@@ -186,12 +191,14 @@ unsafe extern "C" fn service(_interrupt: PKINTERRUPT, _context: PVOID) -> BOOLEA
     0
 }
 
-fn connect_at_other_irql(place: Place) -> NTSTATUS {
+/// Connects the interrupt as its descriptor says, but for its IRQL.
+fn connect_fully_specified(place: Place, irql: u8) -> NTSTATUS {
     let pdo = own(place.device).pdo();
     let Some(node) = node::of_pdo(pdo) else {
         return STATUS_DEVICE_BUSY;
     };
     let interrupt = node.interrupt();
+    let is_line = interrupt.line.is_some();
     let mut parameters = IO_CONNECT_INTERRUPT_PARAMETERS {
         Version: CONNECT_FULLY_SPECIFIED,
         ..Default::default()
@@ -201,14 +208,28 @@ fn connect_at_other_irql(place: Place) -> NTSTATUS {
         InterruptObject: own(place.device).at_interrupt(),
         ServiceRoutine: Some(service),
         Vector: ULONG::from(interrupt.vector),
-        Irql: interrupt.irql() + 1,
-        SynchronizeIrql: interrupt.irql() + 1,
-        InterruptMode: 1,
+        Irql: irql,
+        SynchronizeIrql: irql,
+        ShareVector: is_line.into(),
+        InterruptMode: (!is_line).into(),
         ProcessorEnableMask: interrupt.affinity(),
         ..Default::default()
     };
     // SAFETY: The parameters are complete, and the driver's own.
     unsafe { io_connect_interrupt_ex(&raw mut parameters) }
+}
+
+fn connect_at_other_irql(place: Place) -> NTSTATUS {
+    let irql = node::of_pdo(own(place.device).pdo()).map_or(0, |node| node.interrupt().irql());
+    connect_fully_specified(place, irql + 1)
+}
+
+/// A passive-level interrupt has no spin lock.
+fn acquire_passive(place: Place) -> NTSTATUS {
+    let status = connect_fully_specified(place, PASSIVE_LEVEL);
+    // SAFETY: The driver's own interrupt, connected just now.
+    unsafe { ke_acquire_interrupt_spin_lock(own(place.device).interrupt()) };
+    status
 }
 
 /// A critical section that does nothing.

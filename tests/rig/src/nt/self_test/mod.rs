@@ -106,6 +106,10 @@ fn prepare(fault: &'static Fault) {
     let mut options = options::get();
     match fault.rule {
         Rule::Int03 | Rule::Int11 => options.early_isr = true,
+        Rule::Int13 => {
+            options.irq = IrqKind::Intx;
+            options.is_passive = true;
+        }
         // Only a line can storm: a message is sent once.
         Rule::Int09 => options.irq = IrqKind::Intx,
         _ => {}

@@ -111,7 +111,7 @@ impl Thread {
     }
 
     /// The number by which others find it.
-    fn key(&self) -> usize {
+    pub(crate) fn key(&self) -> usize {
         address::of(core::ptr::from_ref(self))
     }
 
