@@ -12,6 +12,7 @@
 //! | [`Dispatch`] | DISPATCH_LEVEL | StartIo, DPC and timer routines |
 //! | [`Threaded`] | PASSIVE_LEVEL or DISPATCH_LEVEL, may not wait | threaded DPC routines |
 //! | [`Dirql`] | an interrupt's SynchronizeIrql | ISR and SynchCritSection closures |
+//! | [`PassiveSection`] | PASSIVE_LEVEL, with an event held | the same of passive-level interrupts |
 //!
 //! # Model
 //!
@@ -109,6 +110,13 @@ impl Dispatch {
         Self { held, ..token }
     }
 }
+
+token!(
+    /// PASSIVE_LEVEL, inside a critical section or the ISR of a passive-level interrupt, whose
+    /// event is held. The thread may wait, and that is all.
+    PassiveSection,
+    |level| level == PASSIVE_LEVEL
+);
 
 impl UpToDispatch {
     /// Looks at the level once; a [`Passive`] token if it is PASSIVE_LEVEL.
@@ -212,6 +220,23 @@ pub trait MayWait: sealed::Level {}
 
 #[diagnostic::do_not_recommend]
 impl MayWait for Passive {}
+impl sealed::Level for PassiveSection {}
+#[diagnostic::do_not_recommend]
+impl MayWait for PassiveSection {}
+
+/// PASSIVE_LEVEL with nothing held, from which a passive-level interrupt's critical section
+/// is entered.
+#[diagnostic::on_unimplemented(
+    message = "a passive-level interrupt's critical section is entered at PASSIVE_LEVEL, from outside \
+               of any other",
+    label = "`{Self}` is not that",
+    note = "at DISPATCH_LEVEL, queue a work item and do it there; inside a section the state is at \
+            hand already"
+)]
+pub trait IsPassive: sealed::Level {}
+
+#[diagnostic::do_not_recommend]
+impl IsPassive for Passive {}
 
 /// Runs `f` at DISPATCH_LEVEL. Wraps `KeRaiseIrql`, `KeLowerIrql`.
 ///

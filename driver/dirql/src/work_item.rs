@@ -209,6 +209,20 @@ impl<R: WorkRoutine> WorkItem<R> {
         Ok(Queued::Now)
     }
 
+    /// Proof that it can be queued, for what does so on the driver's behalf; `None` if it
+    /// cannot.
+    #[must_use]
+    pub fn ready(self: Pin<&Self>) -> Option<Ready<'_>> {
+        self.run_down.is_open().then(|| Ready {
+            raw: RawReady {
+                item: core::ptr::from_ref(self.get_ref()).cast(),
+                queue: queue_erased::<R>,
+            },
+            device: self.device.load(Ordering::Relaxed),
+            item: PhantomData,
+        })
+    }
+
     /// Ends its use: waits until the routine has run for every request, and lets nobody queue
     /// it until it is initialised again. Not from its own routine, which would wait for itself.
     ///
@@ -243,6 +257,53 @@ impl<R: WorkRoutine> WorkItem<R> {
     fn tag(&self) -> *mut sys::IRP {
         core::ptr::from_ref(self).cast_mut().cast()
     }
+}
+
+/// A [`WorkItem`] that is initialised and registered with its device, whatever its routine.
+#[derive(Clone, Copy, Debug)]
+pub struct Ready<'a> {
+    raw: RawReady,
+    device: *const Header,
+    item: PhantomData<&'a ()>,
+}
+
+/// As [`Ready`], for whoever lies in the same extension and keeps it longer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RawReady {
+    item: *const (),
+    queue: unsafe fn(*const (), &mut Passive) -> Result<Queued>,
+}
+
+impl Ready<'_> {
+    /// What queues it, if it is a part of this device.
+    pub(crate) fn of(self, device: &Header) -> Option<RawReady> {
+        core::ptr::eq(self.device, device).then_some(self.raw)
+    }
+}
+
+impl RawReady {
+    /// Has the routine called.
+    ///
+    /// # Errors
+    /// As [`WorkItem::queue`].
+    ///
+    /// # Safety
+    /// The thread is at PASSIVE_LEVEL, and the device's extension is alive, so the work item
+    /// that [`Ready::of`] was asked for is too.
+    pub(crate) unsafe fn queue(&self) -> Result<Queued> {
+        // SAFETY: (IRQL) the contract, fact 5.
+        let mut irql = unsafe { Passive::assume() };
+        // SAFETY: (Pointer) the contract; `ready` put the two together, fact 47.
+        unsafe { (self.queue)(self.item, &mut irql) }
+    }
+}
+
+/// # Safety
+/// `item` is a `&WorkItem<R>` that is alive.
+unsafe fn queue_erased<R: WorkRoutine>(item: *const (), irql: &mut Passive) -> Result<Queued> {
+    // SAFETY: (Pointer) the contract, fact 47.
+    let item = unsafe { &*item.cast::<WorkItem<R>>() };
+    item.queue(irql)
 }
 
 /// The kernel calls this in a system thread.

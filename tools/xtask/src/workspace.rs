@@ -17,7 +17,9 @@ pub(crate) const TEST_DRIVERS: &[&str] = &[
     "controller",
     "interrupt",
     "messages",
+    "passive",
     "queues",
+    "waits",
 ];
 
 /// The package of the test driver `name`.

@@ -108,31 +108,67 @@ impl Attempts {
     /// What the translated descriptor says, for a platform without the other forms.
     fn fully_specified(&self, resource: &InterruptResource<'_>) -> Result<Connection> {
         let mut object: *mut sys::KINTERRUPT = null_mut();
-        let mut parameters = sys::IO_CONNECT_INTERRUPT_PARAMETERS {
-            Version: FULLY_SPECIFIED,
-            ..Default::default()
+        let line = (self.physical, self.routines.line, self.context);
+        call(&mut fully_specified(line, resource, &raw mut object))?;
+        Connection::to_line(object, Kind::FullySpecified, resource)
+    }
+}
+
+/// Device, routine and context of a line.
+type Line = (
+    *mut sys::DEVICE_OBJECT,
+    unsafe extern "C" fn(*mut sys::KINTERRUPT, sys::PVOID) -> sys::BOOLEAN,
+    sys::PVOID,
+);
+
+/// The parameters of `CONNECT_FULLY_SPECIFIED`: the translated descriptor, repeated, with the
+/// lock that the system supplies, or the event for a passive-level interrupt.
+fn fully_specified(
+    (physical, routine, context): Line,
+    resource: &InterruptResource<'_>,
+    object: *mut *mut sys::KINTERRUPT,
+) -> sys::IO_CONNECT_INTERRUPT_PARAMETERS {
+    let mut parameters = sys::IO_CONNECT_INTERRUPT_PARAMETERS {
+        Version: FULLY_SPECIFIED,
+        ..Default::default()
+    };
+    parameters.__bindgen_anon_1.FullySpecified =
+        sys::IO_CONNECT_INTERRUPT_FULLY_SPECIFIED_PARAMETERS {
+            PhysicalDeviceObject: physical,
+            InterruptObject: object,
+            ServiceRoutine: Some(routine),
+            ServiceContext: context,
+            SpinLock: null_mut(),
+            SynchronizeIrql: resource.level,
+            FloatingSave: 0,
+            ShareVector: resource.shared.into(),
+            Vector: resource.vector,
+            Irql: resource.level,
+            InterruptMode: if resource.latched {
+                sys::LATCHED
+            } else {
+                sys::LEVEL_SENSITIVE
+            },
+            ProcessorEnableMask: resource.affinity,
+            Group: resource.group,
         };
-        parameters.__bindgen_anon_1.FullySpecified =
-            sys::IO_CONNECT_INTERRUPT_FULLY_SPECIFIED_PARAMETERS {
-                PhysicalDeviceObject: self.physical,
-                InterruptObject: &raw mut object,
-                ServiceRoutine: Some(self.routines.line),
-                ServiceContext: self.context,
-                SpinLock: null_mut(),
-                SynchronizeIrql: resource.level,
-                FloatingSave: 0,
-                ShareVector: resource.shared.into(),
-                Vector: resource.vector,
-                Irql: resource.level,
-                InterruptMode: if resource.latched {
-                    sys::LATCHED
-                } else {
-                    sys::LEVEL_SENSITIVE
-                },
-                ProcessorEnableMask: resource.affinity,
-                Group: resource.group,
-            };
-        call(&mut parameters)?;
+    parameters
+}
+
+/// A connection of one passive-level interrupt.
+pub(super) struct PassiveAttempt {
+    pub(super) physical: *mut sys::DEVICE_OBJECT,
+    pub(super) routine: unsafe extern "C" fn(*mut sys::KINTERRUPT, sys::PVOID) -> sys::BOOLEAN,
+    pub(super) context: sys::PVOID,
+}
+
+impl PassiveAttempt {
+    /// Fully specified, as the translated descriptor says, with the event that the system
+    /// supplies in place of a lock.
+    pub(super) fn connect(&self, resource: &InterruptResource<'_>) -> Result<Connection> {
+        let mut object: *mut sys::KINTERRUPT = null_mut();
+        let line = (self.physical, self.routine, self.context);
+        call(&mut fully_specified(line, resource, &raw mut object))?;
         Connection::to_line(object, Kind::FullySpecified, resource)
     }
 }

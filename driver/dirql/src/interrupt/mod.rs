@@ -57,11 +57,12 @@
 //! # Not here
 //!
 //! Passive-level interrupts: their critical sections do not run at DIRQL, so a
-//! [`Dirql`] token would lie. `connect` refuses them.
+//! [`Dirql`] token would lie. `connect` refuses them; they are [`passive`]'s.
 
 mod access;
 mod connect;
 pub mod messages;
+pub mod passive;
 mod service;
 mod stage;
 mod suspend;
