@@ -4,7 +4,7 @@ use dirql::{
     interrupt::{Claim, ServiceRoutine},
     io_mem::{IoMem, ReadOnly, Register, WriteOnly},
     irql::{Dirql, Passive},
-    resources::Resources,
+    resources::{MemoryResource, Resources},
     status::Result,
 };
 
@@ -46,8 +46,16 @@ impl Uart {
     /// # Errors
     /// As [`IoMem::map`], and if the device has no memory.
     pub fn map(irql: &mut Passive, resources: &Resources<'_>) -> Result<Self> {
+        Self::at(irql, &resources.memory(0)?)
+    }
+
+    /// The device whose registers are there.
+    ///
+    /// # Errors
+    /// As [`IoMem::map`].
+    pub fn at(irql: &mut Passive, memory: &MemoryResource<'_>) -> Result<Self> {
         Ok(Self {
-            registers: IoMem::map(irql, &resources.memory(0)?)?,
+            registers: IoMem::map(irql, memory)?,
             events: Events::default(),
             patience: 0,
         })
