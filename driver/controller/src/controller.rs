@@ -48,13 +48,13 @@ impl<T> Iterator for Results<T> {
 /// `T` is what an operation belongs to.
 #[derive(Debug)]
 pub struct Controller<R, T> {
-    registers: R,
+    pub(crate) registers: R,
     /// Written by StartIo (`arm`), the ISR (`service`), the watchdog (`tick`),
     /// cancellation (`take_back`) and stop (`silence`), always under the interrupt lock.
-    engine: Engine<T>,
+    pub(crate) engine: Engine<T>,
     /// Written by the ISR, emptied by the DPC.
     results: Ring<Ended<T>, RESULTS>,
-    counters: Counters,
+    pub(crate) counters: Counters,
 }
 
 impl<R: Registers, T> Controller<R, T> {
@@ -260,9 +260,9 @@ impl<R: Registers, T> Controller<R, T> {
         self.counters
     }
 
-    /// Sets the counters to zero, and returns what they were.
-    pub fn reset_counters(&mut self) -> Counters {
-        core::mem::take(&mut self.counters)
+    /// The counters, to be set to something else.
+    pub const fn counters_mut(&mut self) -> &mut Counters {
+        &mut self.counters
     }
 
     #[cfg(test)]

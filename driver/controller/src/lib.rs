@@ -47,11 +47,13 @@ mod counters;
 mod engine;
 mod registers;
 mod ring;
+mod sleep;
 
 pub use controller::{Controller, Results, Service};
 pub use counters::Counters;
 pub use engine::{Deadline, Ended, Operation, Outcome, Refused};
 pub use registers::{Identification, Register, Registers, STATUS_COMPUTING, STATUS_INTERRUPT};
+pub use sleep::Saved;
 
 #[cfg(test)]
 mod tests;

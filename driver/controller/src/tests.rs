@@ -351,7 +351,10 @@ fn liveness_and_reset() {
     let mut device = Device::default();
     let mut controller = started(&mut device);
     assert_eq!(controller.check_liveness(0x1234_5678), Some(0xedcb_a987));
-    assert_eq!(controller.reset_counters().liveness_checks, 1);
+    assert_eq!(
+        core::mem::take(controller.counters_mut()).liveness_checks,
+        1
+    );
     assert_eq!(controller.counters(), Counters::default());
 }
 
@@ -378,4 +381,55 @@ fn an_operation_is_taken_back_once_and_only_by_its_owner() {
     let counters = controller.counters();
     assert_eq!(counters.operations_aborted, 2);
     assert_eq!(counters.operations_completed, 1);
+}
+
+#[test]
+fn a_device_that_slept_has_back_what_it_forgot() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.check_liveness(0x1234), Some(!0x1234));
+    assert_eq!(controller.silence(), None);
+    let mut saved = controller.save();
+    assert_eq!(controller.device().status, 0);
+    assert_eq!(controller.arm_raise(3, 1, 10), Err(Refused::Silent(3)));
+    assert_eq!(saved.counters.liveness_checks, 1);
+    saved.counters = Counters::default();
+    controller.device().liveness = 0xffff;
+    controller.device().causes = 5;
+    controller.restore(saved);
+    assert_eq!(controller.device().liveness, 0x1234);
+    assert_eq!(controller.device().causes, 0);
+    assert_eq!(controller.device().status, STATUS_INTERRUPT);
+    assert_eq!(controller.counters().liveness_checks, 0);
+    assert_eq!(controller.arm_raise(3, 1, 10), Ok(()));
+}
+
+#[test]
+fn a_device_that_computed_when_it_fell_asleep_is_waited_for() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_factorial(1, 5, 10), Ok(()));
+    assert_eq!(controller.silence(), Some(1));
+    let saved = controller.save();
+    controller.restore(saved);
+    assert_eq!(controller.arm_factorial(2, 6, 10), Ok(()));
+    assert_eq!(controller.device().operand, Some(5));
+    controller.device().end_factorial();
+    assert_eq!(controller.service(), Service::Claimed);
+    assert_eq!(controller.device().operand, Some(6));
+    controller.device().end_factorial();
+    assert_eq!(controller.service(), Service::ResultReady);
+    assert_eq!(controller.drain().next().map(|ended| ended.owner), Some(2));
+}
+
+#[test]
+fn an_operation_that_was_left_in_is_handed_back_by_its_deadline() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_raise(9, 0x10, 1), Ok(()));
+    let saved = controller.save();
+    controller.restore(saved);
+    assert_eq!(controller.device().causes, 0);
+    assert_eq!(controller.tick(), None);
+    assert_eq!(controller.tick(), Some(9));
 }

@@ -26,8 +26,8 @@ pub struct Port {
     resumed: u32,
 }
 
-/// What is kept while the device has no power.
-#[derive(Debug)]
+/// What is kept while the device has no power: plain data.
+#[derive(Clone, Copy, Debug)]
 pub struct Saved {
     resumed: u32,
 }

@@ -300,7 +300,9 @@ pub(crate) unsafe fn delete<E: Driver>(irql: &mut Passive, object: *mut sys::DEV
     let device = unsafe { Device::<E>::of(object) };
     // SAFETY: (Pointer) the extension is alive until it is dropped below.
     unsafe { device.header().objects().quiesce_all(irql) };
-    device.header().io_timer().close(irql, object);
+    if E::ROUTINES.has_io_timer() {
+        device.header().io_timer().close(irql, object);
+    }
     // SAFETY: (IRQL) the token says PASSIVE_LEVEL. Nothing queues a DPC of this device any
     // more: its interrupts and timers are gone.
     unsafe { sys::KeFlushQueuedDpcs() };

@@ -12,7 +12,7 @@
 //! 5. `watchdog`: a timer takes away an operation that passes its deadline, and
 //!    `operations` one that is cancelled.
 //!
-//! `lifetime` starts and stops the device.
+//! `lifetime` starts and stops the device, `power` has it sleep.
 
 #![no_std]
 #![cfg_attr(
@@ -34,11 +34,16 @@ extern crate std;
 mod bar;
 mod lifetime;
 mod operations;
+mod power;
 mod requests;
 mod watchdog;
 
-use dirql::{interrupt::Interrupt, spin_lock::SpinLock, timer::Timer};
-use edu_controller::{Controller, Counters};
+use dirql::{
+    interrupt::{Info, Interrupt},
+    spin_lock::SpinLock,
+    timer::Timer,
+};
+use edu_controller::{Controller, Counters, Saved};
 
 #[cfg(windows)]
 use wdk_panic as _;
@@ -58,7 +63,7 @@ pin_project_lite::pin_project! {
     struct Edu {
         // Owns the registers and all that the ISR shares, from start to stop.
         #[pin]
-        interrupt: Interrupt<bar::Shared>,
+        interrupt: Interrupt<bar::Shared, Saved>,
         // Counts down the deadline of the operation that is under way.
         #[pin]
         watchdog: Timer<watchdog::Watchdog>,
@@ -74,6 +79,10 @@ struct Kept {
     identification: u32,
     /// The counters, as the last stop left them.
     counters: Counters,
+    /// How the interrupt is connected, from start to stop.
+    info: Option<Info>,
+    /// The device sleeps, falls asleep or wakes up.
+    asleep: bool,
 }
 
 dirql::driver_entry!(Edu);

@@ -35,7 +35,7 @@ const QUIET_POLL_MS: u32 = 5;
 const QUIET_POLLS: u32 = 4;
 
 impl Driver for Edu {
-    const ROUTINES: Routines<Self> = Routines::new().start_io().take_back().dpc_for_isr();
+    const ROUTINES: Routines<Self> = Routines::new().start_io().take_back().dpc_for_isr().power();
 
     const INTERFACE: Option<Uuid> = Some(DEVICE_INTERFACE);
 
@@ -68,9 +68,10 @@ impl Driver for Edu {
         quiet(irql, &mut controller)?;
         let shared = Shared(controller);
         let pinned = device.pinned().project_ref();
-        pinned
+        let info = pinned
             .interrupt
             .connect(device, irql, &line, shared, |_, shared| shared.0.enable())?;
+        device.kept.with(irql, |_, kept| kept.info = Some(info));
         pinned.watchdog.initialize(device, irql)?;
         device
             .watchdog
@@ -88,6 +89,10 @@ impl Driver for Edu {
         let _already_taken = device
             .interrupt
             .synchronize(irql, |_, shared| shared.0.silence());
+        // Of a device that sleeps the counters are with what was saved.
+        let saved = device
+            .interrupt
+            .with_disconnected(irql, |_, saved| saved.counters);
         if let Some(Shared(mut controller)) = device.interrupt.disconnect(irql) {
             // The DPC may not have come to what the ISR saved last.
             let results = controller.drain();
@@ -96,8 +101,12 @@ impl Driver for Edu {
                     operations::complete(irql, ended);
                 }
             });
-            let counters = controller.counters();
-            device.kept.with(irql, |_, kept| kept.counters = counters);
+            let counters = saved.unwrap_or_else(|| controller.counters());
+            device.kept.with(irql, |_, kept| {
+                kept.counters = counters;
+                kept.info = None;
+                kept.asleep = false;
+            });
         }
         under_way.flatten()
     }

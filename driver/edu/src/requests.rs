@@ -29,7 +29,7 @@ use edu_interface::{
 };
 use zerocopy::FromBytes;
 
-use crate::{Edu, EduController, operations, watchdog::TICK_MS};
+use crate::{Edu, operations, power, watchdog::TICK_MS};
 
 /// A validated request that needs the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,11 +154,12 @@ fn deadline(timeout_ms: u32) -> Result<Deadline> {
 
 fn identify(device: &Device<Edu>, irql: &mut UpToDispatch, mut irp: Irp) -> Dispatched {
     let result = irp.expect_output::<Identity>().and_then(|()| {
-        let info = device.interrupt.info();
-        let info = info.ok_or(NtError::STATUS_DEVICE_NOT_READY)?;
+        // Kept, because a device that sleeps has no interrupt to ask.
+        let kept = device.kept.with(irql, |_, kept| *kept);
+        let info = kept.info.ok_or(NtError::STATUS_DEVICE_NOT_READY)?;
         irp.write_output(&Identity {
             version: INTERFACE_VERSION,
-            identification: device.kept.with(irql, |_, kept| kept.identification),
+            identification: kept.identification,
             interrupt_kind: match info.kind {
                 Kind::Line => InterruptKind::Line,
                 Kind::Message => InterruptKind::Message,
@@ -172,10 +173,10 @@ fn identify(device: &Device<Edu>, irql: &mut UpToDispatch, mut irp: Irp) -> Disp
     irp.complete(irql, result)
 }
 
-/// A snapshot of the counters, taken in one critical section.
+/// A snapshot of the counters, taken in one critical section, or while there is none.
 fn statistics(device: &Device<Edu>, irql: &mut UpToDispatch, mut irp: Irp) -> Dispatched {
     let result = irp.expect_output::<Statistics>().and_then(|()| {
-        let counters = count(device, irql, |controller| controller.counters())?;
+        let counters = power::with_counters(device, irql, |counters| *counters)?;
         irp.write_output(&snapshot(&counters))
     });
     irp.complete(irql, result)
@@ -190,7 +191,7 @@ fn reset_statistics(device: &Device<Edu>, irql: &mut UpToDispatch, mut irp: Irp)
         Ok(())
     };
     let result = fits.and_then(|()| {
-        let counters = count(device, irql, EduController::reset_counters)?;
+        let counters = power::with_counters(device, irql, core::mem::take)?;
         if wanted {
             irp.write_output(&snapshot(&counters))
         } else {
@@ -198,17 +199,6 @@ fn reset_statistics(device: &Device<Edu>, irql: &mut UpToDispatch, mut irp: Irp)
         }
     });
     irp.complete(irql, result)
-}
-
-fn count(
-    device: &Device<Edu>,
-    irql: &mut UpToDispatch,
-    f: impl FnOnce(&mut EduController) -> Counters,
-) -> Result<Counters> {
-    device
-        .interrupt
-        .synchronize(irql, |_, shared| f(&mut shared.0))
-        .ok_or(NtError::STATUS_DEVICE_NOT_READY)
 }
 
 fn snapshot(counters: &Counters) -> Statistics {

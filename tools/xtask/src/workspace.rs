@@ -18,6 +18,7 @@ pub(crate) const TEST_DRIVERS: &[&str] = &[
     "interrupt",
     "messages",
     "passive",
+    "power",
     "queues",
     "waits",
 ];

@@ -37,9 +37,10 @@ use crate::irql::{Dirql, Passive};
 
 /// State of an interrupt whose device can sleep.
 pub trait Suspend: ServiceRoutine {
-    /// What the registers held. It has no registers, so nobody can touch any while the
-    /// device has no power.
-    type Saved: Send + 'static;
+    /// What the registers held. It is plain data: a mapping is not `Copy`, so there are no
+    /// registers in it that somebody could touch while the device has no power, and nothing
+    /// is dropped under the lock.
+    type Saved: Copy + Send + 'static;
 
     /// Silences the device and saves what it will forget. The last critical section before
     /// the device loses its power.

@@ -119,6 +119,11 @@ impl DeviceState {
     }
 }
 
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say how its device sleeps",
+    label = "`power()` needs `{Self}: Power`",
+    note = "implement `dirql::power::Power`: silence and save in `power_down`, restore in `power_up`"
+)]
 /// A driver whose device can sleep; named by
 /// [`Routines::power`](crate::driver::Routines::power).
 pub trait Power: Driver {

@@ -9,6 +9,7 @@ mod bad_options;
 mod channel;
 mod command_line;
 mod pnp;
+mod power;
 mod self_tests;
 mod support;
 mod surface;
@@ -58,6 +59,7 @@ fn all(artifacts: &Artifacts) -> (Vec<Trial>, Vec<Trial>) {
     channel::add(&mut alone);
     command_line::add(&mut alone);
     pnp::add(&mut alone);
+    power::add(&mut alone);
     surface::add(&mut alone);
     windows_program::add(&mut alone);
     let mut side_by_side = List::new(artifacts);

@@ -8,7 +8,10 @@ mod basics;
 mod controller;
 mod interrupt;
 mod messages;
+mod power;
 mod queues;
+
+use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use eductl::{
@@ -29,6 +32,7 @@ pub(super) fn add(list: &mut List) {
     controller::add(list);
     interrupt::add(list);
     messages::add(list);
+    power::add(list);
     queues::add(list);
 }
 
@@ -111,6 +115,11 @@ struct Running {
 }
 
 impl Running {
+    /// Whether the check answers within `limit`; the answer is kept.
+    fn answers_within(&mut self, limit: Duration) -> bool {
+        self.request.answers_within(limit)
+    }
+
     /// The check's figures; where it failed, as an error.
     fn wait(self) -> anyhow::Result<[u64; 8]> {
         let number = self.number;

@@ -1,0 +1,131 @@
+//! The device sleeps: what it was doing is taken back, what it knew is saved.
+//!
+//! While it sleeps its packets are held, and requests that need no device are answered:
+//! IDENTIFY from what is kept, the counters from what was saved.
+
+use dirql::{
+    device::Device,
+    interrupt::Suspend,
+    irql::{Dirql, Passive, UpToDispatch, at_dispatch},
+    power::{DeviceState, Power},
+    start_io::Packet,
+    status::{NtError, Result},
+    time::Due,
+    wait,
+};
+use edu_controller::{Counters, Saved};
+
+use crate::{Edu, bar::Shared, operations, watchdog::TICK_MS};
+
+/// Longest time that a machine that goes to sleep waits for a factorial that nobody waits
+/// for any more. One that takes longer is waited for after the wake-up.
+const QUIET_MS: u32 = 200;
+/// How many times in a row the device must look quiet, a millisecond apart.
+const QUIET_POLLS: u32 = 5;
+/// How often a request for the counters looks for them while the device falls asleep or
+/// wakes up, a millisecond apart.
+const ATTEMPTS: u32 = 1_000;
+
+impl Suspend for Shared {
+    type Saved = Saved;
+
+    fn save(&mut self, _irql: &mut Dirql) -> Saved {
+        self.0.save()
+    }
+
+    fn restore(&mut self, _irql: &mut Dirql, saved: Saved) {
+        self.0.restore(saved);
+    }
+}
+
+impl Power for Edu {
+    fn power_down(device: &Device<Self>, irql: &mut Passive, _to: DeviceState) -> Option<Packet> {
+        device.kept.with(irql, |_, kept| kept.asleep = true);
+        let under_way = device
+            .interrupt
+            .synchronize(irql, |_, shared| shared.0.silence());
+        device.watchdog.stop(irql);
+        complete_results(device, irql);
+        quiet(device, irql);
+        // False after a power-up that failed: the interrupt is suspended still.
+        let _was_awake = device.interrupt.suspend(irql);
+        under_way.flatten()
+    }
+
+    fn power_up(device: &Device<Self>, irql: &mut Passive) -> Result<()> {
+        if !device.interrupt.resume(irql) {
+            return Err(NtError::STATUS_DEVICE_NOT_READY);
+        }
+        device.kept.with(irql, |_, kept| kept.asleep = false);
+        device
+            .pinned()
+            .project_ref()
+            .watchdog
+            .initialize(device, irql)?;
+        device
+            .watchdog
+            .start_periodic(irql, Due::after_ms(TICK_MS), TICK_MS)
+            .map(|_first| ())
+    }
+}
+
+/// Completes what the ISR has saved and no DPC has come to.
+fn complete_results(device: &Device<Edu>, irql: &mut Passive) {
+    let results = device
+        .interrupt
+        .synchronize(irql, |_, shared| shared.0.drain());
+    at_dispatch(irql, |irql| {
+        for ended in results.into_iter().flatten() {
+            operations::complete(irql, ended);
+        }
+    });
+}
+
+/// Waits for the end of what a silenced device still does, for a while.
+fn quiet(device: &Device<Edu>, irql: &mut Passive) {
+    let mut quiet_polls: u32 = 0;
+    for _ in 0..QUIET_MS {
+        let is_quiet = device
+            .interrupt
+            .synchronize(irql, |_, shared| shared.0.is_quiet());
+        quiet_polls = if is_quiet == Some(false) {
+            0
+        } else {
+            quiet_polls.saturating_add(1)
+        };
+        if quiet_polls >= QUIET_POLLS {
+            return;
+        }
+        wait::delay(irql, 1);
+    }
+}
+
+/// Works with the counters, wherever they are: in the controller, or, while the device
+/// sleeps, with what was saved of it.
+pub(crate) fn with_counters<R>(
+    device: &Device<Edu>,
+    irql: &mut UpToDispatch,
+    f: impl Fn(&mut Counters) -> R,
+) -> Result<R> {
+    for _ in 0..ATTEMPTS {
+        let awake = device
+            .interrupt
+            .synchronize(irql, |_, shared| f(shared.0.counters_mut()));
+        if let Some(result) = awake {
+            return Ok(result);
+        }
+        let asleep = device.kept.with(irql, |_, kept| kept.asleep);
+        let Some(mut passive) = irql.try_passive().filter(|_| asleep) else {
+            break;
+        };
+        let irql = passive.token();
+        let saved = device
+            .interrupt
+            .with_disconnected(irql, |_, saved| f(&mut saved.counters));
+        if let Some(result) = saved {
+            return Ok(result);
+        }
+        wait::delay(irql, 1);
+    }
+    Err(NtError::STATUS_DEVICE_NOT_READY)
+}
