@@ -92,13 +92,12 @@ impl Uart {
         self.patience = self.patience.saturating_sub(1);
         waiting && self.patience == 0
     }
-}
 
-impl ServiceRoutine for Uart {
-    fn service(&mut self, _irql: &mut Dirql) -> Claim {
+    /// Quiets the device and saves what has happened; whether it was this device.
+    pub fn acknowledge(&mut self) -> bool {
         let causes = self.registers.read(CAUSES);
         if causes & (RECEIVED | SENT) == 0 {
-            return Claim::NotOurs;
+            return false;
         }
         self.registers.write(ACKNOWLEDGE, causes);
         if causes & RECEIVED != 0 {
@@ -109,6 +108,16 @@ impl ServiceRoutine for Uart {
             self.events.sent = self.events.sent.saturating_add(1);
             self.patience = 0;
         }
-        Claim::OursRequestDpc
+        true
+    }
+}
+
+impl ServiceRoutine for Uart {
+    fn service(&mut self, _irql: &mut Dirql) -> Claim {
+        if self.acknowledge() {
+            Claim::OursRequestDpc
+        } else {
+            Claim::NotOurs
+        }
     }
 }
