@@ -10,7 +10,7 @@ use test_driver::{Failed, Outcome, check, figures, until};
 
 use crate::{
     Lines,
-    shared::{Drained, QUIET_CAUSE},
+    shared::{Drained, OTHER_CAUSE, QUIET_CAUSE},
 };
 
 pub(crate) fn run(
@@ -27,6 +27,8 @@ pub(crate) fn run(
         2 => many_before_the_dpc(device, irql, count),
         3 => results(device, irql),
         4 => without_a_dpc(device, irql),
+        5 => other_dpc(device, irql, count),
+        6 => by_hand(device, irql, count),
         _ => Err(NtError::STATUS_INVALID_DEVICE_REQUEST.into()),
     }
 }
@@ -96,6 +98,46 @@ fn without_a_dpc(device: &Device<Lines>, irql: &mut Passive) -> Outcome {
     Ok(figures([]))
 }
 
+/// `count` interrupts for the other DPC, and as many for both.
+fn other_dpc(device: &Device<Lines>, irql: &mut Passive, count: u64) -> Outcome {
+    let (before, other_before) = (total(device, irql), other_total(device, irql));
+    for number in 1..=count {
+        let other = other_before.count.wrapping_add(number.wrapping_mul(2));
+        raise(device, irql, OTHER_CAUSE)?;
+        until(irql, |irql| {
+            other_total(device, irql).count.wrapping_add(1) == other
+        })?;
+        raise(device, irql, OTHER_CAUSE | 1)?;
+        let wanted = before.count.wrapping_add(number);
+        until(irql, |irql| {
+            other_total(device, irql).count == other && total(device, irql).count == wanted
+        })?;
+    }
+    Ok(figures([
+        other_total(device, irql)
+            .count
+            .wrapping_sub(other_before.count),
+        total(device, irql).count.wrapping_sub(before.count),
+    ]))
+}
+
+/// Raises under the lock taken by hand: the ISR cannot come before the lock is free.
+fn by_hand(device: &Device<Lines>, irql: &mut Passive, count: u64) -> Outcome {
+    let before = total(device, irql);
+    for number in 1..=count {
+        let claimed = device.interrupt.with_lock(irql, |_, shared| {
+            let claimed = shared.claimed();
+            shared.raise(1);
+            (claimed, shared.claimed())
+        });
+        let (claimed, claimed_still) = claimed.ok_or(Failed::here())?;
+        check!(claimed == claimed_still);
+        let wanted = before.count.wrapping_add(number);
+        until(irql, |irql| total(device, irql).count == wanted)?;
+    }
+    Ok(figures([count]))
+}
+
 fn raise<I: AtMostDispatch>(
     device: &Device<Lines>,
     irql: &mut I,
@@ -112,6 +154,10 @@ fn claimed<I: AtMostDispatch>(device: &Device<Lines>, irql: &mut I) -> Result<u6
         .interrupt
         .synchronize(irql, |_, shared| shared.claimed())
         .ok_or(Failed::here())
+}
+
+fn other_total(device: &Device<Lines>, irql: &mut Passive) -> Drained {
+    device.other_total.with(irql, |_, total| *total)
 }
 
 fn total(device: &Device<Lines>, irql: &mut Passive) -> Drained {

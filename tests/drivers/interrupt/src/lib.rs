@@ -3,6 +3,9 @@
 //! The ISR counts and saves; the DPC drains what was counted in one critical section;
 //! dispatch routines raise interrupts and look at the state in others. Nothing is
 //! lost however many interrupts come before a DPC, and nothing is counted twice.
+//!
+//! For some causes the ISR queues a DPC of the driver's own, in place of DpcForIsr or
+//! beside it.
 
 #![no_std]
 #![cfg_attr(
@@ -26,6 +29,7 @@ mod shared;
 
 use dirql::{
     device::Device,
+    dpc::{CustomDpc, Dpc, Placement},
     driver::{DpcForIsr, Driver, Routines, Stop},
     interrupt::Interrupt,
     irp::{Dispatched, Irp},
@@ -46,8 +50,32 @@ pin_project_lite::pin_project! {
     struct Lines {
         #[pin]
         interrupt: Interrupt<Shared>,
+        // What the ISR queues for some causes.
+        #[pin]
+        other: Dpc<Other>,
         // All that DpcForIsr has drained so far.
         total: SpinLock<Drained>,
+        // All that the other DPC has.
+        other_total: SpinLock<Drained>,
+    }
+}
+
+/// The DPC for the causes that are not DpcForIsr's.
+#[derive(Debug)]
+struct Other;
+
+impl CustomDpc for Other {
+    type Extension = Lines;
+
+    fn run(device: &Device<Lines>, irql: &mut Dispatch) {
+        let drained = device
+            .interrupt
+            .synchronize(irql, |_, shared| shared.drain_other());
+        if let Some(drained) = drained {
+            device
+                .other_total
+                .with(irql, |_, total| total.add(&drained));
+        }
     }
 }
 
@@ -60,7 +88,9 @@ impl Driver for Lines {
     fn add_device(_irql: &mut Passive) -> Result<Self> {
         Ok(Self {
             interrupt: Interrupt::new(),
+            other: Dpc::new(),
             total: SpinLock::new(Drained::default()),
+            other_total: SpinLock::new(Drained::default()),
         })
     }
 
@@ -71,8 +101,13 @@ impl Driver for Lines {
     ) -> Result<()> {
         let shared = Shared::new(EduBar::map(irql, &resources.memory(0)?)?);
         let line = resources.interrupt()?;
-        let interrupt = device.pinned().project_ref().interrupt;
-        interrupt.connect(device, irql, &line, shared, |_, _| ())?;
+        let pinned = device.pinned().project_ref();
+        pinned.other.initialize(device, irql, Placement::new())?;
+        let other = pinned.other.ready();
+        let dpcs = other.as_slice();
+        pinned
+            .interrupt
+            .connect_with_dpcs(device, irql, &line, dpcs, shared, |_, _| ())?;
         Ok(())
     }
 
@@ -81,6 +116,7 @@ impl Driver for Lines {
             .interrupt
             .synchronize(irql, |_, shared| shared.silence());
         drop(device.interrupt.disconnect(irql));
+        device.other.stop(irql);
         None
     }
 

@@ -1,13 +1,17 @@
 //! What the ISR shares: the registers, and what it counted and nobody has drained.
 
 use dirql::{
-    interrupt::{Claim, ServiceRoutine},
+    interrupt::{Claim, DpcSet, ServiceRoutine},
     irql::Dirql,
 };
 use test_driver::EduBar;
 
 /// A cause that the ISR deals with alone.
 pub(crate) const QUIET_CAUSE: u32 = 1 << 31;
+/// A cause for the other DPC.
+pub(crate) const OTHER_CAUSE: u32 = 1 << 30;
+/// The place of the other DPC in the list that the interrupt is connected with.
+const OTHER: DpcSet = DpcSet::custom::<0>();
 
 /// What a DPC takes out.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,6 +30,17 @@ impl Drained {
         self.causes |= other.causes;
         self.runs = self.runs.wrapping_add(other.runs);
     }
+
+    fn note(&mut self, causes: u32) {
+        self.count = self.count.wrapping_add(1);
+        self.causes |= causes;
+    }
+
+    fn take(&mut self) -> Self {
+        let mut taken = core::mem::take(self);
+        taken.runs = u64::from(taken.count != 0);
+        taken
+    }
 }
 
 /// State of the interrupt.
@@ -34,6 +49,8 @@ pub(crate) struct Shared {
     bar: EduBar,
     /// Counted by the ISR, taken by the DPC.
     waiting: Drained,
+    /// The same for the other DPC.
+    waiting_other: Drained,
     /// Interrupts that the ISR has claimed, ever.
     claimed: u64,
 }
@@ -43,6 +60,7 @@ impl Shared {
         Self {
             bar,
             waiting: Drained::default(),
+            waiting_other: Drained::default(),
             claimed: 0,
         }
     }
@@ -60,9 +78,11 @@ impl Shared {
     }
 
     pub(crate) fn drain(&mut self) -> Drained {
-        let mut drained = core::mem::take(&mut self.waiting);
-        drained.runs = u64::from(drained.count != 0);
-        drained
+        self.waiting.take()
+    }
+
+    pub(crate) fn drain_other(&mut self) -> Drained {
+        self.waiting_other.take()
     }
 }
 
@@ -78,8 +98,16 @@ impl ServiceRoutine for Shared {
         if causes == QUIET_CAUSE {
             return Claim::Ours;
         }
-        self.waiting.count = self.waiting.count.wrapping_add(1);
-        self.waiting.causes |= causes;
-        Claim::OursRequestDpc
+        if causes & OTHER_CAUSE == 0 {
+            self.waiting.note(causes);
+            return Claim::OursRequestDpc;
+        }
+        self.waiting_other.note(OTHER_CAUSE);
+        let rest = causes & !OTHER_CAUSE;
+        if rest == 0 {
+            return Claim::OursQueue(OTHER);
+        }
+        self.waiting.note(rest);
+        Claim::OursQueue(OTHER.and(DpcSet::FOR_ISR))
     }
 }

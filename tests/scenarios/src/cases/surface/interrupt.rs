@@ -28,6 +28,12 @@ fn isr(artifacts: &Artifacts, processors: u32, interrupts: Interrupts) -> anyhow
         );
         subject.check(3, &[])?;
         subject.check(4, &[])?;
+        let [other, for_isr, ..] = subject.check(5, &[25])?;
+        ensure!(
+            (other, for_isr) == (50, 25),
+            "the other DPC drained {other} interrupts and DpcForIsr {for_isr}"
+        );
+        subject.check(6, &[50])?;
         Ok(())
     })
 }
