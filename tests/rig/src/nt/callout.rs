@@ -19,6 +19,8 @@ pub(crate) enum Callback {
     Isr,
     SynchCritSection,
     Dpc,
+    ThreadedDpc,
+    IoTimer,
     Completion,
     WorkItem,
     PowerCompletion,
@@ -36,6 +38,8 @@ impl AsRef<str> for Callback {
             Self::Isr => "InterruptService",
             Self::SynchCritSection => "SynchCritSection",
             Self::Dpc => "DeferredRoutine",
+            Self::ThreadedDpc => "CustomThreadedDpc",
+            Self::IoTimer => "IoTimer",
             Self::Completion => "IoCompletion",
             Self::WorkItem => "WorkItem",
             Self::PowerCompletion => "PowerCompletion",
@@ -49,7 +53,7 @@ pub(crate) fn call_out<R>(callback: Callback, call: impl FnOnce() -> R) -> R {
     let irql = cpu::irql();
     let held = processor::held_count();
     let result = match callback {
-        Callback::Isr | Callback::Dpc => cancel_watch::aside(call),
+        Callback::Isr | Callback::Dpc | Callback::ThreadedDpc => cancel_watch::aside(call),
         _ => call(),
     };
     let irql_after = cpu::irql();

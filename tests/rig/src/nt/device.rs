@@ -25,7 +25,8 @@ use crate::nt::routine::Routine;
 use crate::nt::status::{STATUS_INVALID_PARAMETER, STATUS_OBJECT_NAME_COLLISION, STATUS_SUCCESS};
 use crate::nt::violation::{check, fatal};
 use crate::nt::{
-    address, device_queue, dpc, legacy, load, pnp, remove_lock, start_io, timer, unicode, work_item,
+    address, device_queue, dpc, io_timer, legacy, load, pnp, remove_lock, spin_lock, start_io,
+    timer, unicode, work_item,
 };
 
 /// `IO_TYPE_DEVICE`.
@@ -183,9 +184,11 @@ impl Device {
             dpc::assert_none_within(routine.name(), memory);
             timer::assert_none_within(routine.name(), memory);
             work_item::assert_none_within(routine.name(), memory);
+            spin_lock::forget_within(memory);
             remove_lock::assert_none_held_within(routine.name(), memory);
         }
         legacy::names::forget(self);
+        io_timer::forget(routine.name(), self);
         start_io::forget(routine, self);
         assert_guard(routine, record);
         self.unlink(record);

@@ -34,11 +34,13 @@ mod hang;
 mod interface;
 mod interrupt;
 mod io_manager;
+mod io_timer;
 mod irp;
 mod irql;
 mod kernel_memory;
 mod legacy;
 mod load;
+mod lock_order;
 mod mmio;
 mod node;
 mod object_type;
@@ -104,6 +106,8 @@ pub(crate) const fn handlers() -> Handlers {
 fn clock() {
     static TICKS: core::sync::atomic::AtomicU32 = core::sync::atomic::AtomicU32::new(0);
     timer::clock();
+    io_timer::clock();
+    dpc::clock();
     thread::clock();
     if cpu::current_processor() == 0 {
         let tick = TICKS.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
@@ -123,7 +127,9 @@ pub(crate) fn start() -> ! {
 /// Brings the executive up.
 fn bring_up() {
     work_item::start();
-    if let Some(test) = options::read() {
+    let test = options::read();
+    dpc::threaded::start();
+    if let Some(test) = test {
         // Alone, so that each thing that happens has the test on its stack. The
         // other processors take interrupts and no work.
         self_test::run(&test);

@@ -60,6 +60,8 @@ pub(crate) struct Options {
     pub(crate) fail_power_request: u32,
     /// How many messages a device is granted.
     pub(crate) messages: usize,
+    /// Threaded DPCs run in threads; otherwise as ordinary DPCs.
+    pub(crate) threaded_dpcs: bool,
 }
 
 static OPTIONS: IrqLock<Options> = IrqLock::new(Options {
@@ -71,6 +73,7 @@ static OPTIONS: IrqLock<Options> = IrqLock::new(Options {
     power_irql: PowerIrql::Passive,
     fail_power_request: 0,
     messages: 1,
+    threaded_dpcs: true,
 });
 
 /// The options of this run.
@@ -107,6 +110,8 @@ pub(crate) fn read() -> Option<String> {
             Some(("messages", count)) => options.messages = messages(count),
             Some(("early-isr", "on")) => options.early_isr = true,
             Some(("early-isr", "off")) => options.early_isr = false,
+            Some(("threaded-dpcs", "on")) => options.threaded_dpcs = true,
+            Some(("threaded-dpcs", "off")) => options.threaded_dpcs = false,
             Some(("cancel-storm", seed)) => match seed.parse() {
                 Ok(seed) => cancel_storm::begin(seed),
                 Err(error) => refuse(format_args!("The option '{word}' needs a number: {error}.")),
@@ -125,7 +130,7 @@ pub(crate) fn read() -> Option<String> {
             }
             Some(("self-test", rule)) => self_test = Some(rule.to_string()),
             _ => refuse(format_args!(
-                "The option '{word}' is unknown. Known are: irq=msi|intx|passive, connect=any|fully-specified, early-isr=on|off, cancel-storm=SEED, model=wdm|legacy, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, self-test=RULE-ID|list."
+                "The option '{word}' is unknown. Known are: irq=msi|intx|passive, connect=any|fully-specified, early-isr=on|off, threaded-dpcs=on|off, messages=N, cancel-storm=SEED, model=wdm|legacy, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, self-test=RULE-ID|list."
             )),
         }
     }

@@ -23,7 +23,7 @@ use crate::machine::sync::IrqLock;
 use crate::nt::irql::{APC_LEVEL, DISPATCH_LEVEL};
 use crate::nt::routine::Routine;
 use crate::nt::violation::check;
-use crate::nt::{address, dpc, timer, work_item};
+use crate::nt::{address, dpc, spin_lock, timer, work_item};
 
 /// Bytes of guard in front of and behind a small block.
 const GUARD: usize = 16;
@@ -229,6 +229,7 @@ pub(crate) fn free(routine: Routine, pointer: PVOID, tag: Option<ULONG>) {
     dpc::assert_none_within(routine.name(), &memory);
     timer::assert_none_within(routine.name(), &memory);
     work_item::assert_none_within(routine.name(), &memory);
+    spin_lock::forget_within(&memory);
     fill_range(memory, FREED_BYTE);
     let oldest = FREED.with(|freed| {
         freed.push_back((start, block));

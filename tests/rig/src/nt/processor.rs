@@ -21,12 +21,47 @@ pub(crate) enum LockKind {
     Executive,
     /// KeAcquireSpinLockAtDpcLevel and KeReleaseSpinLockFromDpcLevel.
     ExecutiveAtDispatch,
+    /// KeAcquireSpinLockForDpc and KeReleaseSpinLockForDpc.
+    ExecutiveForDpc,
+    /// KeAcquireInStackQueuedSpinLock and KeReleaseInStackQueuedSpinLock.
+    Queued,
+    /// KeAcquireInStackQueuedSpinLockAtDpcLevel and
+    /// KeReleaseInStackQueuedSpinLockFromDpcLevel.
+    QueuedAtDispatch,
+    /// KeAcquireInStackQueuedSpinLockForDpc and KeReleaseInStackQueuedSpinLockForDpc.
+    QueuedForDpc,
     /// The interrupt's, around the ISR and in KeSynchronizeExecution.
     Interrupt,
     /// KeAcquireInterruptSpinLock and KeReleaseInterruptSpinLock.
     InterruptByHand,
     /// IoAcquireCancelSpinLock and IoReleaseCancelSpinLock.
     Cancel,
+}
+
+impl LockKind {
+    /// Whether the lock's word heads a queue of those who wait.
+    pub(crate) const fn is_queued(self) -> bool {
+        matches!(
+            self,
+            Self::Queued | Self::QueuedAtDispatch | Self::QueuedForDpc
+        )
+    }
+}
+
+impl AsRef<str> for LockKind {
+    fn as_ref(&self) -> &str {
+        match self {
+            Self::Executive => "KeAcquireSpinLock",
+            Self::ExecutiveAtDispatch => "KeAcquireSpinLockAtDpcLevel",
+            Self::ExecutiveForDpc => "KeAcquireSpinLockForDpc",
+            Self::Queued => "KeAcquireInStackQueuedSpinLock",
+            Self::QueuedAtDispatch => "KeAcquireInStackQueuedSpinLockAtDpcLevel",
+            Self::QueuedForDpc => "KeAcquireInStackQueuedSpinLockForDpc",
+            Self::Interrupt => "KeSynchronizeExecution",
+            Self::InterruptByHand => "KeAcquireInterruptSpinLock",
+            Self::Cancel => "IoAcquireCancelSpinLock",
+        }
+    }
 }
 
 /// A spin lock that a processor holds.
@@ -105,6 +140,16 @@ pub(crate) fn take_held(lock: usize) -> Option<Held> {
             .find(|slot| slot.is_some_and(|held| held.lock == lock))
             .and_then(Option::take)
     })
+}
+
+/// The spin locks that this processor holds.
+pub(crate) fn held() -> [Option<Held>; MAX_HELD] {
+    with_own(|own| own.held)
+}
+
+/// Whether this processor holds the spin lock at this address.
+pub(crate) fn holds(lock: usize) -> bool {
+    with_own(|own| own.held.iter().flatten().any(|held| held.lock == lock))
 }
 
 /// How many spin locks this processor holds.

@@ -13,8 +13,8 @@ use crate::nt::irql::{APC_LEVEL, DISPATCH_LEVEL, HIGH_LEVEL, PASSIVE_LEVEL};
 use crate::nt::violation::check;
 use crate::nt::{
     affinity, cancel, cancel_storm, csq, debug, device, device_queue, dispatcher, dpc, event,
-    interface, interrupt, irp, irql, mmio, pool, power, property, remove_lock, rtl, spin_lock,
-    start_io, time, timer, work_item,
+    interface, interrupt, io_timer, irp, irql, mmio, pool, power, property, remove_lock, rtl,
+    spin_lock, start_io, time, timer, work_item,
 };
 
 /// Defines [`Routine`] and the look-up by name from one line for each export.
@@ -79,6 +79,7 @@ exports! {
     IoForwardIrpSynchronously up_to_apc irp::forward::io_forward_irp_synchronously;
     IoFreeWorkItem up_to_dispatch work_item::io_free_work_item;
     IoGetDeviceProperty passive property::io_get_device_property;
+    IoInitializeTimer passive io_timer::io_initialize_timer;
     IoInitializeRemoveLockEx passive remove_lock::io_initialize_remove_lock_ex;
     IoInitializeWorkItem any work_item::io_initialize_work_item;
     IoQueueWorkItem up_to_dispatch work_item::io_queue_work_item;
@@ -95,10 +96,20 @@ exports! {
     IoStartNextPacketByKey any start_io::io_start_next_packet_by_key;
     IoSizeofWorkItem any work_item::io_sizeof_work_item;
     IoUninitializeWorkItem any work_item::io_uninitialize_work_item;
+    IoStartTimer up_to_dispatch io_timer::io_start_timer;
+    IoStopTimer up_to_dispatch io_timer::io_stop_timer;
     IoStartPacket up_to_dispatch start_io::io_start_packet;
     IofCallDriver any irp::call::iof_call_driver;
     IofCompleteRequest any irp::complete::iof_complete_request;
     KeAcquireInterruptSpinLock any interrupt::lock::ke_acquire_interrupt_spin_lock;
+    KeAcquireInStackQueuedSpinLock any spin_lock::queued::ke_acquire_in_stack_queued_spin_lock;
+    KeAcquireInStackQueuedSpinLockAtDpcLevel any spin_lock::queued::ke_acquire_in_stack_queued_spin_lock_at_dpc_level;
+    KeAcquireInStackQueuedSpinLockForDpc any spin_lock::queued::ke_acquire_in_stack_queued_spin_lock_for_dpc;
+    KeAcquireSpinLockForDpc any spin_lock::ke_acquire_spin_lock_for_dpc;
+    KeReleaseInStackQueuedSpinLock any spin_lock::queued::ke_release_in_stack_queued_spin_lock;
+    KeReleaseInStackQueuedSpinLockForDpc any spin_lock::queued::ke_release_in_stack_queued_spin_lock_for_dpc;
+    KeReleaseInStackQueuedSpinLockFromDpcLevel any spin_lock::queued::ke_release_in_stack_queued_spin_lock_from_dpc_level;
+    KeReleaseSpinLockForDpc any spin_lock::ke_release_spin_lock_for_dpc;
     KeAcquireSpinLockAtDpcLevel any spin_lock::ke_acquire_spin_lock_at_dpc_level;
     KeAcquireSpinLockRaiseToDpc any spin_lock::ke_acquire_spin_lock_raise_to_dpc;
     KeBugCheckEx any debug::ke_bug_check_ex;
@@ -114,6 +125,7 @@ exports! {
     KeClearEvent up_to_dispatch event::ke_clear_event;
     KeInitializeEvent any event::ke_initialize_event;
     KeInitializeSpinLock any spin_lock::ke_initialize_spin_lock;
+    KeInitializeThreadedDpc any dpc::ke_initialize_threaded_dpc;
     KeInitializeTimerEx up_to_dispatch timer::ke_initialize_timer_ex;
     KeInsertByKeyDeviceQueue dispatch device_queue::ke_insert_by_key_device_queue;
     KeInsertDeviceQueue dispatch device_queue::ke_insert_device_queue;
@@ -121,6 +133,7 @@ exports! {
     KeLowerIrql any irql::ke_lower_irql;
     KeQueryActiveProcessorCountEx any time::ke_query_active_processor_count_ex;
     KeQueryInterruptTimePrecise any time::ke_query_interrupt_time_precise;
+    KeQuerySystemTimePrecise any time::ke_query_system_time_precise;
     KeQueryPerformanceCounter any time::ke_query_performance_counter;
     KeReadStateEvent up_to_dispatch event::ke_read_state_event;
     KeReleaseInterruptSpinLock any interrupt::lock::ke_release_interrupt_spin_lock;
@@ -134,6 +147,10 @@ exports! {
     KeRevertToUserGroupAffinityThread up_to_dispatch affinity::ke_revert_to_user_group_affinity_thread;
     KeSetEvent up_to_dispatch event::ke_set_event;
     KeSetSystemGroupAffinityThread up_to_dispatch affinity::ke_set_system_group_affinity_thread;
+    KeSetCoalescableTimer up_to_dispatch timer::ke_set_coalescable_timer;
+    KeSetImportanceDpc any dpc::placement::ke_set_importance_dpc;
+    KeSetTargetProcessorDpc any dpc::placement::ke_set_target_processor_dpc;
+    KeSetTargetProcessorDpcEx any dpc::placement::ke_set_target_processor_dpc_ex;
     KeSetTimerEx up_to_dispatch timer::ke_set_timer_ex;
     KeSynchronizeExecution any interrupt::synchronize::ke_synchronize_execution;
     KeWaitForSingleObject any dispatcher::ke_wait_for_single_object;

@@ -44,8 +44,12 @@ rules! {
     Syn02 "SYN-02" "An interrupt's spin lock is not taken twice by one processor.";
     Syn06 "SYN-06" "An interrupt's spin lock is released by whoever acquired it, to the IRQL from before.";
     Dpc01 "DPC-01" "A DPC is initialised before it is queued.";
+    Dpc07 "DPC-07" "The importance and the target processor of a DPC are set while it is in no queue, and the processor exists.";
     Dpc08 "DPC-08" "No DPC is queued or running when its memory goes away.";
+    Tmr01 "TMR-01" "A timer's DPC is not queued by KeInsertQueueDpc.";
+    Tmr02 "TMR-02" "A periodic timer is cancelled and the DPCs are flushed before its memory goes away.";
     Tmr03 "TMR-03" "No timer is set when its memory goes away.";
+    Tmr05 "TMR-05" "A device's IoTimer is initialised once, before its use, and not stopped by its own routine.";
     Sio01 "SIO-01" "Packets are started only by a driver that has a StartIo routine.";
     Sio02 "SIO-02" "The next packet is started at DISPATCH_LEVEL, once for each that ended.";
     Sio03 "SIO-03" "IoStartNextPacket is told whether the packets were started with a cancel routine.";
@@ -100,6 +104,7 @@ rules! {
     Mmio01 "MMIO-01" "Only the device's own memory ranges are mapped, and unmapped as they were mapped.";
     Spl01 "SPL-01" "A spin lock is released by the routine that goes with its acquisition.";
     Spl02 "SPL-02" "A spin lock is not taken twice by one processor, and released by its owner.";
+    Spl03 "SPL-03" "Spin locks are acquired in one order everywhere.";
     Spl04 "SPL-04" "A spin lock is acquired at DISPATCH_LEVEL or below and restores the IRQL it saved.";
     Spl05 "SPL-05" "A callback returns with the spin locks that were held when it was called.";
     Pool01 "POOL-01" "Pool is allocated and freed at an IRQL that its kind allows.";

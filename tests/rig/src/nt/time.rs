@@ -47,6 +47,13 @@ pub(crate) unsafe extern "C" fn ke_query_interrupt_time_precise(counter: PULONG6
     now
 }
 
+/// KeQuerySystemTimePrecise. The rig has no calendar: its system time is zero when it boots.
+pub(crate) unsafe extern "C" fn ke_query_system_time_precise(time: PLARGE_INTEGER) {
+    Routine::KeQuerySystemTimePrecise.enter();
+    // SAFETY: The driver passes a variable of its own.
+    unsafe { time.cast::<LONGLONG>().write(ticks()) };
+}
+
 /// KeDelayExecutionThread.
 pub(crate) unsafe extern "C" fn ke_delay_execution_thread(
     _mode: i8,

@@ -1,19 +1,21 @@
-//! Timers: KeInitializeTimerEx, KeSetTimerEx, KeCancelTimer.
+//! Timers: KeInitializeTimerEx, KeSetTimerEx, KeSetCoalescableTimer, KeCancelTimer.
 //!
 //! # Model
 //! A set timer belongs to the processor that set it: that processor's clock
 //! interrupt finds it due and asks for the dispatch interrupt, which signals it
-//! and queues its DPC.
+//! and queues its DPC. One with a tolerable delay expires at the next multiple of that
+//! delay, so that those which can wait expire together.
 //!
 //! # Soundness
 //! A timer in [`TIMERS`] is alive: memory that holds a set timer cannot be freed
 //! ([`assert_none_within`]), and one that is not set is only compared, not read.
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use wdk_sys::{BOOLEAN, LARGE_INTEGER, LONG, LONGLONG, PKDPC, PKTIMER, TIMER_TYPE};
+use wdk_sys::{BOOLEAN, LARGE_INTEGER, LONG, LONGLONG, PKDPC, PKTIMER, TIMER_TYPE, ULONG};
 
 use crate::machine::cpu::{self, MAX_PROCESSORS};
 use crate::machine::log::log;
@@ -33,8 +35,15 @@ const MILLISECOND: u64 = 10_000;
 struct State {
     /// When it expires, if it is set.
     due: Option<u64>,
+    /// When it would expire if it had no tolerable delay.
+    nominal: u64,
+    /// Tolerable delay in 100 ns.
+    tolerance: u64,
     /// Period in 100 ns; zero for a timer that expires once.
     period: u64,
+    /// It was set with a period and a DPC, and the DPCs were not flushed since it was
+    /// cancelled.
+    is_to_flush: bool,
     /// Address of its DPC, or zero.
     dpc: usize,
     /// The processor that set it.
@@ -66,14 +75,53 @@ pub(crate) unsafe extern "C" fn ke_set_timer_ex(
     period: LONG,
     timer_dpc: PKDPC,
 ) -> BOOLEAN {
-    let routine = Routine::KeSetTimerEx;
+    let period = period.max(0).unsigned_abs();
+    set(Routine::KeSetTimerEx, timer, due, period, 0, timer_dpc)
+}
+
+/// KeSetCoalescableTimer.
+pub(crate) unsafe extern "C" fn ke_set_coalescable_timer(
+    timer: PKTIMER,
+    due: LARGE_INTEGER,
+    period: ULONG,
+    tolerable_delay: ULONG,
+    timer_dpc: PKDPC,
+) -> BOOLEAN {
+    let routine = Routine::KeSetCoalescableTimer;
+    if period > LONG::MAX.unsigned_abs() {
+        fatal(
+            "INVALID-ARGUMENT",
+            routine.name(),
+            format_args!("A period of {period} ms is over MAXLONG."),
+        );
+    }
+    set(routine, timer, due, period, tolerable_delay, timer_dpc)
+}
+
+/// Sets a timer; whether it was set before.
+fn set(
+    routine: Routine,
+    timer: PKTIMER,
+    due: LARGE_INTEGER,
+    period: u32,
+    tolerable_delay: u32,
+    timer_dpc: PKDPC,
+) -> BOOLEAN {
     routine.enter();
+    if !timer_dpc.is_null() {
+        dpc::give_to_timer(routine.name(), timer_dpc);
+    }
     // SAFETY: Every bit pattern of a LARGE_INTEGER is an i64.
     let due: LONGLONG = unsafe { due.QuadPart };
+    let nominal = due_time(due);
+    let tolerance = u64::from(tolerable_delay) * MILLISECOND;
     let old = replace(routine, timer, |state| {
         *state = State {
-            due: Some(due_time(due)),
-            period: u64::from(period.max(0).unsigned_abs()) * MILLISECOND,
+            due: Some(coalesced(nominal, tolerance)),
+            nominal,
+            tolerance,
+            period: u64::from(period) * MILLISECOND,
+            is_to_flush: state.is_to_flush || (period != 0 && !timer_dpc.is_null()),
             dpc: address::of(timer_dpc),
             processor: cpu::current_processor(),
         };
@@ -81,11 +129,20 @@ pub(crate) unsafe extern "C" fn ke_set_timer_ex(
     let was_set = old.due.is_some();
     if was_set && old.dpc != 0 {
         // Setting a timer again takes back a DPC that is queued but has not run.
-        dpc::remove(address::to_pointer(old.dpc));
+        dpc::remove(routine.name(), address::to_pointer(old.dpc));
     }
     // SAFETY: The driver passes an initialised timer: `replace` found it.
     unsafe { Waitable::new(timer.cast()) }.clear();
     BOOLEAN::from(was_set)
+}
+
+/// The expiration in `nominal..=nominal + tolerance` that other timers have too.
+fn coalesced(nominal: u64, tolerance: u64) -> u64 {
+    if tolerance == 0 {
+        nominal
+    } else {
+        nominal.next_multiple_of(tolerance)
+    }
 }
 
 /// KeCancelTimer.
@@ -167,7 +224,8 @@ fn expire(timer: usize, state: &mut State, now: u64) {
         None
     } else {
         // A period that passed unseen (a late clock) is not made up for.
-        state.due.map(|due| (due + state.period).max(now))
+        state.nominal = (state.nominal + state.period).max(now);
+        Some(coalesced(state.nominal, state.tolerance))
     };
     let header = address::to_pointer(timer);
     // SAFETY: The timer was set until a moment ago and the timers' lock is held,
@@ -206,7 +264,53 @@ pub(crate) fn assert_none_within(routine: &str, memory: &Range<usize>) {
         "The timer at {:#x} is still set.",
         found.unwrap_or_default()
     );
+    let unflushed = TIMERS.with(|timers| {
+        timers
+            .iter()
+            .find(|(timer, state)| {
+                state.is_to_flush && (memory.contains(*timer) || memory.contains(&state.dpc))
+            })
+            .map(|(timer, _)| *timer)
+    });
+    check!(
+        Tmr02,
+        routine,
+        unflushed.is_none(),
+        "The periodic timer at {:#x} was cancelled, and KeFlushQueuedDpcs not called since.",
+        unflushed.unwrap_or_default()
+    );
     TIMERS.with(|timers| timers.retain(|timer, _| !memory.contains(timer)));
+}
+
+/// Whether a timer that is set has this DPC.
+pub(crate) fn is_set_with(dpc: usize) -> bool {
+    TIMERS.with(|timers| {
+        timers
+            .values()
+            .any(|state| state.due.is_some() && state.dpc == dpc)
+    })
+}
+
+/// The periodic timers that are cancelled now, for a flush that begins.
+pub(crate) fn cancelled_periodic() -> Vec<usize> {
+    TIMERS.with(|timers| {
+        timers
+            .iter()
+            .filter(|(_, state)| state.is_to_flush && state.due.is_none())
+            .map(|(timer, _)| *timer)
+            .collect()
+    })
+}
+
+/// The flush that began when these were cancelled has ended.
+pub(crate) fn flushed(cancelled: &[usize]) {
+    TIMERS.with(|timers| {
+        for timer in cancelled {
+            if let Some(state) = timers.get_mut(timer) {
+                state.is_to_flush = state.due.is_some();
+            }
+        }
+    });
 }
 
 /// Writes every timer that is set to the log, for a run that hangs.

@@ -6,6 +6,7 @@
 //! so that the checks are known not to cry wolf. `self-test=list` names them all.
 
 mod controller_faults;
+mod deferred_faults;
 mod driver;
 mod extension;
 mod faults;
@@ -42,6 +43,7 @@ const LIST: &str = "list";
 fn all() -> impl Iterator<Item = &'static Fault> {
     [
         irp_faults::FAULTS,
+        deferred_faults::FAULTS,
         interrupt_faults::FAULTS,
         memory_faults::FAULTS,
         pnp_faults::FAULTS,

@@ -1,5 +1,6 @@
 //! Executive spin locks, and the lock word that interrupt locks share with them.
-//! Wraps nothing: this is KeAcquireSpinLock and KeReleaseSpinLock.
+//! Wraps nothing: this is KeAcquireSpinLock and KeReleaseSpinLock, and their forms for
+//! DISPATCH_LEVEL and for threaded DPCs; [`queued`] has the in-stack queued ones.
 //!
 //! A `KSPIN_LOCK` is opaque to drivers: zero means free (KeInitializeSpinLock is
 //! inline code in drivers and stores zero), and everything else is the
@@ -13,20 +14,29 @@
 //!    pool, where drivers keep locks, are never given back to the heap while the
 //!    rig still knows an interrupt that uses them.
 
+pub(crate) mod queued;
+
+use alloc::collections::BTreeMap;
+use core::ops::Range;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use wdk_sys::{KIRQL, KSPIN_LOCK};
 
 use crate::machine::cpu;
+use crate::machine::sync::IrqLock;
 use crate::machine::time::SpinLimit;
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::processor::{self, Held, LockKind};
 use crate::nt::routine::Routine;
 use crate::nt::violation::check;
-use crate::nt::{address, counters};
+use crate::nt::{address, counters, dpc, lock_order};
 
 /// What a lock word holds while nobody owns the lock.
 const FREE: usize = 0;
+
+/// Whether each executive lock that was ever acquired is a queued one, by address. One
+/// that is used both ways is no lock.
+static ARE_QUEUED: IrqLock<BTreeMap<usize, bool>> = IrqLock::new(BTreeMap::new());
 
 /// A spin lock's word, wherever it lies.
 #[derive(Clone, Copy)]
@@ -62,6 +72,7 @@ impl LockWord {
     /// Spins until the lock is this processor's. The IRQL is raised already, so
     /// that nothing on this processor can want the lock meanwhile.
     pub(crate) fn acquire(self, kind: LockKind, old_irql: u8) {
+        lock_order::assert_after_held(self.address(), kind);
         let mut limit = SpinLimit::new("a spin lock");
         let mut waited = false;
         while self
@@ -106,21 +117,31 @@ pub(crate) unsafe extern "C" fn ke_initialize_spin_lock(lock: *mut KSPIN_LOCK) {
 
 /// KeAcquireSpinLockRaiseToDpc, which KeAcquireSpinLock is on this architecture.
 pub(crate) unsafe extern "C" fn ke_acquire_spin_lock_raise_to_dpc(lock: *mut KSPIN_LOCK) -> KIRQL {
-    let routine = Routine::KeAcquireSpinLockRaiseToDpc;
+    acquire_raising(
+        Routine::KeAcquireSpinLockRaiseToDpc,
+        lock,
+        LockKind::Executive,
+    )
+}
+
+/// KeAcquireSpinLockForDpc.
+pub(crate) unsafe extern "C" fn ke_acquire_spin_lock_for_dpc(lock: *mut KSPIN_LOCK) -> KIRQL {
+    let routine = Routine::KeAcquireSpinLockForDpc;
+    assert_in_threaded_dpc(routine);
+    acquire_raising(routine, lock, LockKind::ExecutiveForDpc)
+}
+
+/// Acquires a lock at DISPATCH_LEVEL or below; the IRQL from before.
+fn acquire_raising(routine: Routine, lock: *mut KSPIN_LOCK, kind: LockKind) -> KIRQL {
     routine.enter();
-    let old_irql = cpu::irql();
-    check!(
-        Spl04,
-        routine,
-        old_irql <= DISPATCH_LEVEL,
-        "An executive spin lock was acquired at IRQL {old_irql}."
-    );
+    let old_irql = assert_may_raise(routine);
     // SAFETY: Fact 2: the driver passes a resident lock.
     let word = unsafe { LockWord::of_driver(lock) };
     // From here on the thread stays on this processor.
     cpu::set_irql(DISPATCH_LEVEL);
     assert_not_mine(routine, word);
-    word.acquire(LockKind::Executive, old_irql);
+    assert_use(routine, word, kind);
+    word.acquire(kind, old_irql);
     old_irql
 }
 
@@ -132,6 +153,7 @@ pub(crate) unsafe extern "C" fn ke_acquire_spin_lock_at_dpc_level(lock: *mut KSP
     // SAFETY: Fact 2: the driver passes a resident lock.
     let word = unsafe { LockWord::of_driver(lock) };
     assert_not_mine(routine, word);
+    assert_use(routine, word, LockKind::ExecutiveAtDispatch);
     word.acquire(LockKind::ExecutiveAtDispatch, DISPATCH_LEVEL);
 }
 
@@ -147,12 +169,30 @@ pub(crate) unsafe extern "C" fn ke_release_spin_lock_from_dpc_level(lock: *mut K
 
 /// KeReleaseSpinLock.
 pub(crate) unsafe extern "C" fn ke_release_spin_lock(lock: *mut KSPIN_LOCK, new_irql: KIRQL) {
-    let routine = Routine::KeReleaseSpinLock;
+    release_lowering(
+        Routine::KeReleaseSpinLock,
+        lock,
+        LockKind::Executive,
+        new_irql,
+    );
+}
+
+/// KeReleaseSpinLockForDpc.
+pub(crate) unsafe extern "C" fn ke_release_spin_lock_for_dpc(
+    lock: *mut KSPIN_LOCK,
+    new_irql: KIRQL,
+) {
+    let routine = Routine::KeReleaseSpinLockForDpc;
+    release_lowering(routine, lock, LockKind::ExecutiveForDpc, new_irql);
+}
+
+/// Releases a lock and goes back to the IRQL from before.
+fn release_lowering(routine: Routine, lock: *mut KSPIN_LOCK, kind: LockKind, new_irql: KIRQL) {
     routine.enter();
     assert_at_dispatch(routine, lock);
     // SAFETY: Fact 2: the driver passes a resident lock.
     let word = unsafe { LockWord::of_driver(lock) };
-    let old_irql = release(routine, word, LockKind::Executive);
+    let old_irql = release(routine, word, kind);
     check!(
         Spl04,
         routine,
@@ -160,6 +200,50 @@ pub(crate) unsafe extern "C" fn ke_release_spin_lock(lock: *mut KSPIN_LOCK, new_
         "The spin lock at {lock:p} was acquired at IRQL {old_irql} and is released to {new_irql}."
     );
     cpu::set_irql(new_irql);
+}
+
+/// Forgets the locks in memory that goes away.
+pub(crate) fn forget_within(memory: &Range<usize>) {
+    ARE_QUEUED.with(|known| known.retain(|lock, _| !memory.contains(lock)));
+    lock_order::forget_within(memory);
+}
+
+/// Checks that the caller may acquire an executive spin lock; its IRQL.
+fn assert_may_raise(routine: Routine) -> KIRQL {
+    let irql = cpu::irql();
+    check!(
+        Spl04,
+        routine,
+        irql <= DISPATCH_LEVEL,
+        "An executive spin lock was acquired at IRQL {irql}."
+    );
+    irql
+}
+
+/// Checks that a routine which is made for threaded DPCs is called by one.
+fn assert_in_threaded_dpc(routine: Routine) {
+    check!(
+        Spl04,
+        routine,
+        dpc::threaded::is_running_here(),
+        "{routine:?} was called, and no threaded DPC runs here."
+    );
+}
+
+/// Checks that the lock is what it was before: a plain one or a queued one.
+fn assert_use(routine: Routine, word: LockWord, kind: LockKind) {
+    let is_queued = ARE_QUEUED.with(|known| {
+        *known
+            .entry(word.address())
+            .or_insert_with(|| kind.is_queued())
+    });
+    check!(
+        Spl01,
+        routine,
+        is_queued == kind.is_queued(),
+        "The spin lock at {:#x} is used both as a plain and as a queued one.",
+        word.address()
+    );
 }
 
 /// Checks that the caller is where the owner of an executive spin lock is.
@@ -178,7 +262,7 @@ fn assert_not_mine(routine: Routine, word: LockWord) {
     check!(
         Spl02,
         routine,
-        !word.is_mine(),
+        !processor::holds(word.address()),
         "The spin lock at {:#x} is held by this processor already: waiting for it would never end.",
         word.address()
     );
