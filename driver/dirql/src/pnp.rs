@@ -110,23 +110,26 @@ pub(crate) unsafe extern "C" fn dispatch<E: Driver>(
     irp: *mut sys::IRP,
 ) -> sys::NTSTATUS {
     // SAFETY: (Caller) the PnP manager; only `initialize::<E>` hands this out. The I/O
-    // manager keeps the device object across the call, until REMOVE deletes it.
+    // manager keeps the device object across the call, until REMOVE deletes it, facts 1, 3
+    // and 10.
     let device = unsafe { Device::<E>::of(object) };
     if let Err(error) = device.header().remove_lock().acquire(irp) {
-        // SAFETY: (Caller) the dispatch routine owns the IRP; no remove lock is held.
+        // SAFETY: (Caller) the dispatch routine owns the IRP; no remove lock is held, fact
+        // 4.
         return unsafe { thunks::refuse(irp, error) };
     }
-    // SAFETY: (Pointer) the dispatch routine owns the IRP.
+    // SAFETY: (Pointer) the dispatch routine owns the IRP, fact 4.
     let location = unsafe { sys::current_location(irp) };
-    // SAFETY: (Pointer) a location of that IRP.
+    // SAFETY: (Pointer) a location of that IRP, fact 4.
     let minor = u32::from(unsafe { (*location).MinorFunction });
-    // SAFETY: (Caller) the dispatch routine owns the IRP, and the lock was acquired above.
+    // SAFETY: (Caller) the dispatch routine owns the IRP, and the lock was acquired above,
+    // fact 4.
     let irp = unsafe { Irp::from_raw(irp) };
     if !changes_state(minor) {
         return forward(device.header(), irp);
     }
     // SAFETY: (IRQL) the PnP manager sends the requests that change the state at
-    // PASSIVE_LEVEL.
+    // PASSIVE_LEVEL, facts 4, 5 and 10.
     let mut irql = unsafe { Passive::assume() };
     change_state(device, &mut irql, minor, irp)
 }
@@ -209,7 +212,8 @@ fn start<E: Driver>(device: &Device<E>, irql: &mut Passive, irp: Irp) -> sys::NT
 
 fn start_with<E: Driver>(device: &Device<E>, irql: &mut Passive, irp: &Irp) -> Result<()> {
     let list = irp.translated_resources();
-    // SAFETY: (Pointer) the list is the PnP manager's and stays until the IRP is completed.
+    // SAFETY: (Pointer) the list is the PnP manager's and stays until the IRP is completed,
+    // facts 4 and 10.
     let resources = unsafe { Resources::new(list) };
     E::start_device(device, irql, &resources)?;
     device.header().show_interface(irql, true)
@@ -281,11 +285,11 @@ fn remove<E: Driver>(device: &Device<E>, irql: &mut Passive, irp: Irp) -> sys::N
     }
     let object = header.object();
     let irp = irp.into_raw();
-    // SAFETY: (Caller) the IRP is ours, not pended, and has no completion routine.
+    // SAFETY: (Caller) the IRP is ours, not pended, and has no completion routine, fact 4.
     let status = unsafe { call_below(header, irp, Some(0)) };
     header.remove_lock().release_and_wait(irql, irp);
     // SAFETY: (Caller) the remove lock has been waited for: no IRP is at the device and
-    // none will be. `device` and `header` are not used again.
+    // none will be. `device` and `header` are not used again, facts 1 and 3.
     unsafe { delete::<E>(irql, object) };
     status
 }
@@ -296,15 +300,15 @@ fn remove<E: Driver>(device: &Device<E>, irql: &mut Passive, irp: Irp) -> sys::N
 /// The extension was written, no IRP is at the device, and no reference to the
 /// extension is used afterwards.
 pub(crate) unsafe fn delete<E: Driver>(irql: &mut Passive, object: *mut sys::DEVICE_OBJECT) {
-    // SAFETY: (Pointer) the contract.
+    // SAFETY: (Pointer) the contract, facts 1 and 3.
     let device = unsafe { Device::<E>::of(object) };
-    // SAFETY: (Pointer) the extension is alive until it is dropped below.
+    // SAFETY: (Pointer) the extension is alive until it is dropped below, facts 1 and 3.
     unsafe { device.header().objects().quiesce_all(irql) };
     if E::ROUTINES.has_io_timer() {
         device.header().io_timer().close(irql, object);
     }
     // SAFETY: (IRQL) the token says PASSIVE_LEVEL. Nothing queues a DPC of this device any
-    // more: its interrupts and timers are gone.
+    // more: its interrupts and timers are gone, facts 1, 3, 5 and 10.
     unsafe { sys::KeFlushQueuedDpcs() };
     if E::ROUTINES.power.is_some() {
         // SAFETY: (Caller) the contract: no IRP is at the device, fact 35.
@@ -312,22 +316,25 @@ pub(crate) unsafe fn delete<E: Driver>(irql: &mut Passive, object: *mut sys::DEV
     }
     let lower = device.header().lower();
     if !lower.is_null() {
-        // SAFETY: (IRQL) as above. (Caller) the device is attached to `lower`, once.
+        // SAFETY: (IRQL) as above. (Caller) the device is attached to `lower`, once, facts
+        // 1, 5 and 10.
         unsafe { sys::IoDetachDevice(lower) };
     }
-    // SAFETY: (Pointer) as above; the field is the extension's address.
+    // SAFETY: (Pointer) as above; the field is the extension's address, fact 1.
     let place = unsafe { (*object).DeviceExtension }.cast::<Device<E>>();
     // SAFETY: (Aliasing) no IRP, ISR, DPC or timer routine is left that could hold a
     // reference, fact 3, and the contract rules out others.
     unsafe { place.drop_in_place() };
-    // SAFETY: (IRQL) as above. (Caller) detached, and nobody refers to it.
+    // SAFETY: (IRQL) as above. (Caller) detached, and nobody refers to it, facts 1, 3, 5
+    // and 10.
     unsafe { sys::IoDeleteDevice(object) };
 }
 
 /// Passes an IRP down as it came, and gives back its remove lock.
 pub(crate) fn forward(header: &Header, irp: Irp) -> sys::NTSTATUS {
     let irp = irp.into_raw();
-    // SAFETY: (Caller) the IRP was owned, not pended, and has no completion routine.
+    // SAFETY: (Caller) the IRP was owned, not pended, and has no completion routine, fact
+    // 4.
     let status = unsafe { call_below(header, irp, None) };
     header.remove_lock().release(irp);
     status
@@ -336,7 +343,7 @@ pub(crate) fn forward(header: &Header, irp: Irp) -> sys::NTSTATUS {
 /// Passes a handled IRP down with STATUS_SUCCESS.
 pub(crate) fn succeed_and_forward(header: &Header, irp: Irp) -> sys::NTSTATUS {
     let irp = irp.into_raw();
-    // SAFETY: as in `forward`.
+    // SAFETY: as in `forward`, fact 4.
     let status = unsafe { call_below(header, irp, Some(0)) };
     header.remove_lock().release(irp);
     status
@@ -350,13 +357,13 @@ unsafe fn call_below(
     status: Option<sys::NTSTATUS>,
 ) -> sys::NTSTATUS {
     if let Some(status) = status {
-        // SAFETY: (Aliasing) the caller owns the IRP.
+        // SAFETY: (Aliasing) the caller owns the IRP, fact 4.
         unsafe { sys::set_status(irp, status) };
     }
-    // SAFETY: (Caller) the contract: owned, not pended, forwarded next.
+    // SAFETY: (Caller) the contract: owned, not pended, forwarded next, fact 4.
     unsafe { sys::skip_current_location(irp) };
     // SAFETY: (IRQL) dispatch routines are at DISPATCH_LEVEL or below. (Pointer) the lower
-    // device stays while this one is attached.
+    // device stays while this one is attached, facts 1, 3, 5 and 10.
     unsafe { sys::IofCallDriver(header.lower(), irp) }
 }
 
@@ -378,14 +385,14 @@ fn forward_and_ignore(header: &Header, irql: &mut Passive, irp: Irp) -> Irp {
 fn forward_and_wait(header: &Header, _irql: &mut Passive, irp: Irp) -> (Irp, Result<()>) {
     let irp = irp.into_raw();
     // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Caller) the IRP is ours, and is again
-    // when the call returns.
+    // when the call returns, facts 4, 5 and 10.
     let forwarded = unsafe { sys::IoForwardIrpSynchronously(header.lower(), irp) };
     let result = if forwarded == 0 {
         Err(NtError::STATUS_INSUFFICIENT_RESOURCES)
     } else {
-        // SAFETY: (Aliasing) as above.
+        // SAFETY: (Aliasing) as above, facts 4, 5 and 10.
         NtError::check(unsafe { sys::status(irp) }).map(|_| ())
     };
-    // SAFETY: (Caller) the IRP came from an `Irp` a few lines above.
+    // SAFETY: (Caller) the IRP came from an `Irp` a few lines above, fact 4.
     (unsafe { Irp::from_raw(irp) }, result)
 }

@@ -61,7 +61,7 @@ unsafe fn queue_of<'a>(csq: *mut sys::IO_CSQ) -> &'a IrpQueue {
 /// # Safety
 /// As [`queue_of`], in a callback that is called with the lock held.
 unsafe fn content_of<'a>(csq: *mut sys::IO_CSQ) -> &'a mut Content {
-    // SAFETY: (Pointer) the contract.
+    // SAFETY: (Pointer) the contract, facts 33 and 34.
     let queue = unsafe { queue_of(csq) };
     // SAFETY: (Aliasing) the lock is held, fact 33.
     unsafe { &mut *queue.content.get() }
@@ -73,9 +73,9 @@ pub(super) unsafe extern "C" fn insert(
     irp: *mut sys::IRP,
     insert_context: sys::PVOID,
 ) -> sys::NTSTATUS {
-    // SAFETY: (Caller) IoCsqInsertIrpEx, which has called `acquire_lock`.
+    // SAFETY: (Caller) IoCsqInsertIrpEx, which has called `acquire_lock`, fact 10.
     let content = unsafe { content_of(csq) };
-    // SAFETY: (Pointer) `insert_as` alone inserts, and gives its own variable.
+    // SAFETY: (Pointer) `insert_as` alone inserts, and gives its own variable, fact 10.
     let how = unsafe { &*insert_context.cast_const().cast::<Insertion<'_>>() };
     if let Some(error) = content.closed {
         return error.status();
@@ -84,7 +84,7 @@ pub(super) unsafe extern "C" fn insert(
         return NtError::STATUS_DEVICE_BUSY.status();
     }
     // SAFETY: (Pointer) the IRP is the queue's from here on and alive until it is removed;
-    // its list entry is its owner's.
+    // its list entry is its owner's, facts 33 and 34.
     unsafe { content.list.push(irp) };
     if let Some(context) = how.context {
         context.queued();
@@ -94,7 +94,7 @@ pub(super) unsafe extern "C" fn insert(
 
 /// CsqRemoveIrp.
 pub(super) unsafe extern "C" fn remove(csq: *mut sys::IO_CSQ, irp: *mut sys::IRP) {
-    // SAFETY: (Caller) the system, which has called `acquire_lock`.
+    // SAFETY: (Caller) the system, which has called `acquire_lock`, facts 33 and 34.
     let content = unsafe { content_of(csq) };
     // SAFETY: (Pointer) the system removes what was inserted, once, fact 34.
     unsafe { content.list.remove(irp) };
@@ -106,22 +106,22 @@ pub(super) unsafe extern "C" fn peek_next(
     irp: *mut sys::IRP,
     peek_context: sys::PVOID,
 ) -> *mut sys::IRP {
-    // SAFETY: (Caller) the system, which has called `acquire_lock`.
+    // SAFETY: (Caller) the system, which has called `acquire_lock`, facts 33 and 34.
     let content = unsafe { content_of(csq) };
     let file = FileObject::new(peek_context.cast());
     let mut next = if irp.is_null() {
         content.list.first()
     } else {
         // SAFETY: (Pointer) the system goes on from an IRP that it was given, under the
-        // same lock.
+        // same lock, facts 33 and 34.
         unsafe { content.list.next(irp) }
     };
     while let Some(file) = file {
-        // SAFETY: (Pointer) what is in the list is alive.
+        // SAFETY: (Pointer) what is in the list is alive, facts 33 and 34.
         if next.is_null() || FileObject::new(unsafe { sys::file_object(next) }) == Some(file) {
             break;
         }
-        // SAFETY: (Pointer) as above.
+        // SAFETY: (Pointer) as above, facts 33 and 34.
         next = unsafe { content.list.next(next) };
     }
     next
@@ -129,27 +129,27 @@ pub(super) unsafe extern "C" fn peek_next(
 
 /// CsqAcquireLock.
 pub(super) unsafe extern "C" fn acquire_lock(csq: *mut sys::IO_CSQ, irql: *mut u8) {
-    // SAFETY: (Caller) the system, for a queue of ours.
+    // SAFETY: (Caller) the system, for a queue of ours, fact 10.
     let queue = unsafe { queue_of(csq) };
     // SAFETY: (IRQL) the queue's routines and IoCancelIrp are called at DISPATCH_LEVEL or
-    // below. (Pointer) the word lives in the queue.
+    // below. (Pointer) the word lives in the queue, facts 5 and 10.
     let old = unsafe { sys::KeAcquireSpinLockRaiseToDpc(queue.lock.get()) };
-    // SAFETY: (Pointer) the system's variable.
+    // SAFETY: (Pointer) the system's variable, fact 10.
     unsafe { irql.write(old) };
 }
 
 /// CsqReleaseLock.
 pub(super) unsafe extern "C" fn release_lock(csq: *mut sys::IO_CSQ, irql: u8) {
-    // SAFETY: (Caller) the system, for a queue of ours.
+    // SAFETY: (Caller) the system, for a queue of ours, fact 10.
     let queue = unsafe { queue_of(csq) };
-    // SAFETY: pairs with `acquire_lock`, which stored the level.
+    // SAFETY: pairs with `acquire_lock`, which stored the level, fact 10.
     unsafe { sys::KeReleaseSpinLock(queue.lock.get(), irql) };
 }
 
 /// CsqCompleteCanceledIrp.
 pub(super) unsafe extern "C" fn complete_cancelled(_csq: *mut sys::IO_CSQ, irp: *mut sys::IRP) {
     // SAFETY: (IRQL) IoCancelIrp and IoCsqInsertIrpEx are called at DISPATCH_LEVEL or
-    // below, and no lock is held here.
+    // below, and no lock is held here, facts 5 and 10.
     let mut irql = unsafe { UpToDispatch::assume() };
     // SAFETY: (Caller) the system has removed the IRP from the queue and gives it to us,
     // fact 34.

@@ -54,7 +54,7 @@ pub struct IrpContext {
 
 // SAFETY: (Aliasing) fact 62; the rest is atomic.
 unsafe impl Sync for IrpContext {}
-// SAFETY: belongs to no thread; moved only before it is used.
+// SAFETY: belongs to no thread; moved only before it is used, fact 61.
 unsafe impl Send for IrpContext {}
 
 impl Default for IrpContext {
@@ -102,7 +102,8 @@ impl IrpContext {
 
     /// Claims the context for an IRP that goes into `queue`.
     pub(super) fn claim(&self, queue: &IrpQueue) -> Result<()> {
-        // SAFETY: (Pointer) an initialised queue's device is alive as long as the queue.
+        // SAFETY: (Pointer) an initialised queue's device is alive as long as the queue,
+        // fact 61.
         let header = unsafe { Header::of(queue.device.load(Ordering::Relaxed)) };
         header.expect_within(self)?;
         self.state

@@ -128,7 +128,7 @@ impl Refused {
 // SAFETY: (Aliasing) the list is reached under the queue lock, fact 33; the rest is
 // atomic or written once, before it is shared.
 unsafe impl Sync for IrpQueue {}
-// SAFETY: belongs to no thread; moved only before it is initialised.
+// SAFETY: belongs to no thread; moved only before it is initialised, fact 61.
 unsafe impl Send for IrpQueue {}
 
 impl Default for IrpQueue {
@@ -257,7 +257,8 @@ impl IrpQueue {
             stop(Reason::ForeignIrp, irp.as_raw().addr());
         }
         let raw = irp.into_raw();
-        // SAFETY: (Aliasing) the IRP was owned a line ago, and is in no queue.
+        // SAFETY: (Aliasing) the IRP was owned a line ago, and is in no queue, facts 4 and
+        // 34.
         unsafe { sys::set_word(raw, how.context_pointer()) };
         // SAFETY: (IRQL) the token says at most DISPATCH_LEVEL. (Pointer) the queue is in
         // place, fact 61; the context, if there is one, lies in the same extension and is
@@ -272,7 +273,8 @@ impl IrpQueue {
         };
         match NtError::check(status) {
             Ok(_) => Ok(()),
-            // SAFETY: (Caller) an IRP that is refused was not queued: it is ours still.
+            // SAFETY: (Caller) an IRP that is refused was not queued: it is ours still,
+            // facts 4 and 34.
             Err(error) => Err(refused(unsafe { PendingIrp::from_raw(raw) }, error)),
         }
     }
@@ -320,10 +322,10 @@ impl IrpQueue {
         if irp.is_null() {
             return None;
         }
-        // SAFETY: (Pointer) the contract. (Ready) written by `insert_as`.
+        // SAFETY: (Pointer) the contract. (Ready) written by `insert_as`, facts 4 and 34.
         let context = unsafe { sys::word(irp) }.cast::<IrpContext>();
         // SAFETY: (Pointer) the context lies in the extension of the IRP's device, which
-        // its remove lock keeps alive.
+        // its remove lock keeps alive, facts 4 and 34.
         if let Some(context) = unsafe { context.as_ref() } {
             context.release();
         }
@@ -340,11 +342,11 @@ impl IrpQueue {
     /// Runs `f` with the list and the queue lock held.
     fn with_content<R>(&self, f: impl FnOnce(&mut Content) -> R) -> R {
         // SAFETY: (IRQL) all callers are at DISPATCH_LEVEL or below: they have a token or
-        // an IRP to complete. (Pointer) the word lives in the queue.
+        // an IRP to complete. (Pointer) the word lives in the queue, facts 4, 5, 10 and 34.
         let old = unsafe { sys::KeAcquireSpinLockRaiseToDpc(self.lock.get()) };
         // SAFETY: (Aliasing) the lock is held, fact 33, and `f` does not come back here.
         let result = f(unsafe { &mut *self.content.get() });
-        // SAFETY: pairs with the acquisition, whose level this is.
+        // SAFETY: pairs with the acquisition, whose level this is, facts 10 and 33.
         unsafe { sys::KeReleaseSpinLock(self.lock.get(), old) };
         result
     }

@@ -33,7 +33,8 @@ impl IrpSlot {
     /// # Errors
     /// As [`IrpQueue::initialize`].
     pub fn initialize<E>(self: Pin<&Self>, device: &Device<E>, irql: &mut Passive) -> Result<()> {
-        // SAFETY: (Pointer) the slot is its one field, which is moved only with it.
+        // SAFETY: (Pointer) the slot is its one field, which is moved only with it, fact
+        // 61.
         let queue = unsafe { self.map_unchecked(|slot| &slot.0) };
         queue.initialize(device, irql)
     }

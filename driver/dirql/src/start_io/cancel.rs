@@ -27,7 +27,7 @@ pub(crate) enum Beginning {
 /// Whether the IRP is the device's CurrentIrp. The cancel lock is held, under which the
 /// I/O manager changes it.
 pub(super) fn is_current(object: *mut sys::DEVICE_OBJECT, irp: *mut sys::IRP) -> bool {
-    // SAFETY: (Pointer) the callers' device is alive: an IRP of it is.
+    // SAFETY: (Pointer) the callers' device is alive: an IRP of it is, facts 1 and 4.
     unsafe { (*object).CurrentIrp == irp }
 }
 
@@ -46,7 +46,8 @@ pub(crate) unsafe fn begin(
         if !is_current(header.object(), irp) {
             return Beginning::Gone;
         }
-        // SAFETY: (Pointer) the current IRP of the device is alive and StartIo's.
+        // SAFETY: (Pointer) the current IRP of the device is alive and StartIo's, facts 4
+        // and 30.
         let is_cancelled = unsafe { sys::is_cancelled(irp) };
         // SAFETY: (Pointer) as above; `start` put it into the list, fact 32. The cancel
         // lock is held.
@@ -59,12 +60,13 @@ pub(crate) unsafe fn begin(
             reason = "64 bits both, on the machines that drivers are built for"
         )]
         let number = number as usize;
-        // SAFETY: (Aliasing) the IRP is StartIo's, and out of the device queue. Before
-        // the cancel routine is set, which reads it.
+        // SAFETY: (Aliasing) the IRP is StartIo's, and out of the device queue. Before the
+        // cancel routine is set, which reads it, fact 31.
         unsafe { sys::set_word(irp, core::ptr::without_provenance_mut(number)) };
         // SAFETY: (Pointer) as above. Fact 31: the cancel lock is held.
         let _was_cancelable = unsafe { sys::set_cancel_routine(irp, cancel_routine) };
-        // SAFETY: (Caller) StartIo owns the current IRP, and this is called once for it.
+        // SAFETY: (Caller) StartIo owns the current IRP, and this is called once for it,
+        // facts 4 and 30.
         let packet = unsafe { Packet::from_raw(irp) };
         if ends {
             Beginning::Cancelled(packet)
@@ -83,7 +85,8 @@ pub(super) unsafe extern "C" fn cancel_waiting(
     // the IRP holds the remove lock of its device, fact 4, and is not completed before
     // the cancel lock is released below, fact 31.
     let header = unsafe { Header::of(object) };
-    // SAFETY: (IRQL) cancel routines are called at DISPATCH_LEVEL, with the cancel lock.
+    // SAFETY: (IRQL) cancel routines are called at DISPATCH_LEVEL, with the cancel lock,
+    // facts 5, 10 and 31.
     let mut irql = unsafe { Dispatch::assume() };
     // The current one is StartIo's, which sees that it was cancelled.
     let was_queued = !is_current(object, irp) && take_out(header, irp);
@@ -92,15 +95,17 @@ pub(super) unsafe extern "C" fn cancel_waiting(
         // cancel lock is held.
         unsafe { header.packets().waiting().remove(&mut irql, irp) };
     }
-    // SAFETY: (Caller) this is the IRP's cancel routine, and the lock is held.
+    // SAFETY: (Caller) this is the IRP's cancel routine, and the lock is held, fact 31.
     let old = unsafe { sys::cancel_irql(irp) };
-    // SAFETY: (IRQL) at DISPATCH_LEVEL; the lock was acquired for this call, at `old`.
+    // SAFETY: (IRQL) at DISPATCH_LEVEL; the lock was acquired for this call, at `old`,
+    // facts 5, 10 and 31.
     unsafe { sys::IoReleaseCancelSpinLock(old) };
     if was_queued {
-        // SAFETY: (IRQL) IoCancelIrp is called at DISPATCH_LEVEL or below, where the
-        // line above has gone back to.
+        // SAFETY: (IRQL) IoCancelIrp is called at DISPATCH_LEVEL or below, where the line
+        // above has gone back to, facts 5, 10 and 31.
         let mut irql = unsafe { UpToDispatch::assume() };
-        // SAFETY: (Caller) taken out of queue and list above, so it is this routine's.
+        // SAFETY: (Caller) taken out of queue and list above, so it is this routine's,
+        // facts 4 and 32.
         let irp = unsafe { PendingIrp::from_raw(irp) };
         irp.complete(&mut irql, Err(NtError::STATUS_CANCELLED));
     }
@@ -111,7 +116,7 @@ fn take_out(header: &Header, irp: *mut sys::IRP) -> bool {
     // SAFETY: (Pointer) its cancel routine runs, so it is alive, fact 31.
     let entry = unsafe { sys::device_queue_entry(irp) };
     // SAFETY: (IRQL) DISPATCH_LEVEL. (Pointer) the device's own queue, and the entry of an
-    // IRP that is alive.
+    // IRP that is alive, facts 5, 10 and 32.
     unsafe { sys::KeRemoveEntryDeviceQueue(header.device_queue(), entry) != 0 }
 }
 
@@ -121,23 +126,23 @@ pub(crate) unsafe extern "C" fn cancel_started<E: Driver>(
     irp: *mut sys::IRP,
 ) {
     // SAFETY: (Caller) IoCancelIrp; only `begin` and `hold` hand this out, for devices
-    // whose extension is `E`. (Pointer) as in `cancel_waiting`, and from the release of
-    // the cancel lock on by the remove lock that is acquired here.
+    // whose extension is `E`. (Pointer) as in `cancel_waiting`, and from the release of the
+    // cancel lock on by the remove lock that is acquired here, fact 31.
     let device = unsafe { Device::<E>::of(object) };
     let remove_lock = device.header().remove_lock();
     let kept = remove_lock.acquire(object.cast());
     // SAFETY: (Ready) `begin` wrote it; a packet is in no queue. (Pointer) fact 31.
     let number = unsafe { sys::word(irp) }.addr();
-    // SAFETY: as in `cancel_waiting`.
+    // SAFETY: as in `cancel_waiting`, fact 31.
     let old = unsafe { sys::cancel_irql(irp) };
-    // SAFETY: as in `cancel_waiting`.
+    // SAFETY: as in `cancel_waiting`, facts 10 and 31.
     unsafe { sys::IoReleaseCancelSpinLock(old) };
     // The device is being removed: its driver has given back what it had, and REMOVE
     // waits for those who complete it.
     if kept.is_err() {
         return;
     }
-    // SAFETY: as in `cancel_waiting`.
+    // SAFETY: as in `cancel_waiting`, facts 10 and 31.
     let mut irql = unsafe { UpToDispatch::assume() };
     device.give_up_packet(&mut irql, PacketId(number as u64));
     remove_lock.release(object.cast());

@@ -59,7 +59,8 @@ impl Waiting {
     /// The caller owns the IRP and gives it to the device queue (fact 32).
     pub(super) unsafe fn add<I: AtMostDispatch>(&self, irql: &mut I, irp: *mut sys::IRP) {
         self.content.with(irql, |_, content| {
-            // SAFETY: (Pointer) the contract: alive until it is taken out, and in no list.
+            // SAFETY: (Pointer) the contract: alive until it is taken out, and in no list,
+            // fact 32.
             unsafe { content.list.push(irp) };
         });
     }
@@ -70,7 +71,7 @@ impl Waiting {
     /// The IRP is in the list, and the cancel lock is held.
     pub(super) unsafe fn remove(&self, irql: &mut Dispatch, irp: *mut sys::IRP) {
         self.content.with(irql, |_, content| {
-            // SAFETY: (Pointer) the contract.
+            // SAFETY: (Pointer) the contract, fact 32.
             unsafe { content.list.remove(irp) };
             let _ends_anyway = content.take_doom(irp);
         });
@@ -82,11 +83,11 @@ impl Waiting {
     /// As [`remove`](Self::remove).
     pub(super) unsafe fn begin(&self, irql: &mut Dispatch, irp: *mut sys::IRP) -> Begun {
         self.content.with(irql, |_, content| {
-            // SAFETY: (Pointer) the contract.
+            // SAFETY: (Pointer) the contract, fact 32.
             unsafe { content.list.remove(irp) };
             let is_doomed = content.take_doom(irp);
             content.started = content.started.wrapping_add(1);
-            // SAFETY: (Pointer) the IRP is StartIo's.
+            // SAFETY: (Pointer) the IRP is StartIo's, fact 4.
             content.file = FileObject::new(unsafe { sys::file_object(irp) });
             Begun {
                 id: PacketId(content.started),
@@ -128,10 +129,11 @@ impl Waiting {
                     // SAFETY: (Pointer) what is in the list is alive, fact 32.
                     let own = FileObject::new(unsafe { sys::file_object(irp) });
                     if own == Some(file) && content.take(header, irp) {
-                        // SAFETY: (Caller) `take` has taken it out of list and queue.
+                        // SAFETY: (Caller) `take` has taken it out of list and queue, fact
+                        // 32.
                         return Some(unsafe { PendingIrp::from_raw(irp) });
                     }
-                    // SAFETY: (Pointer) it is in the list still.
+                    // SAFETY: (Pointer) it is in the list still, fact 32.
                     irp = unsafe { content.list.next(irp) };
                 }
                 None
@@ -162,14 +164,14 @@ impl Content {
         if is_current || !was_cancelable {
             return false;
         }
-        // SAFETY: (Pointer) as above.
+        // SAFETY: (Pointer) as above, facts 31 and 32.
         let entry = unsafe { sys::device_queue_entry(irp) };
         // SAFETY: (IRQL) DISPATCH_LEVEL, under both locks. (Pointer) the device's own
-        // queue, and the entry of an IRP that is alive.
+        // queue, and the entry of an IRP that is alive, facts 5, 10 and 32.
         let was_queued =
             unsafe { sys::KeRemoveEntryDeviceQueue(header.device_queue(), entry) } != 0;
         if was_queued {
-            // SAFETY: (Pointer) it is in the list.
+            // SAFETY: (Pointer) it is in the list, fact 32.
             unsafe { self.list.remove(irp) };
             let _ends_here = self.take_doom(irp);
         }
