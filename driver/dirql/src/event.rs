@@ -121,6 +121,9 @@ unsafe impl Send for Event {}
 
 impl Event {
     /// An event that is not signalled.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn new(kind: Kind) -> Self {
         Self {

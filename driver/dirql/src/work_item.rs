@@ -98,6 +98,9 @@ pub trait WorkRoutine: 'static {
     type Extension: 'static;
 
     /// Runs after one or more requests, in a system thread, maybe on two at once.
+    ///
+    /// # IRQL
+    /// PASSIVE_LEVEL.
     fn run(device: &Device<Self::Extension>, irql: &mut Passive);
 }
 
@@ -125,6 +128,9 @@ impl<R: WorkRoutine> Default for WorkItem<R> {
 
 impl<R: WorkRoutine> WorkItem<R> {
     /// A work item that cannot be queued yet.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -211,6 +217,9 @@ impl<R: WorkRoutine> WorkItem<R> {
 
     /// Proof that it can be queued, for what does so on the driver's behalf; `None` if it
     /// cannot.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub fn ready(self: Pin<&Self>) -> Option<Ready<'_>> {
         self.run_down.is_open().then(|| Ready {

@@ -89,6 +89,9 @@ impl<S: ServiceRoutine, const N: usize> Default for MessageInterrupts<S, N> {
 
 impl<S: ServiceRoutine, const N: usize> MessageInterrupts<S, N> {
     /// Messages that are not connected.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn new() -> Self {
         const { assert!(N > 0, "a device without messages has a line") };

@@ -155,6 +155,9 @@ impl<S: ServiceRoutine, K: Send + 'static> Default for Interrupt<S, K> {
 
 impl<S: ServiceRoutine, K: Send + 'static> Interrupt<S, K> {
     /// An interrupt that is not connected.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn new() -> Self {
         Self {

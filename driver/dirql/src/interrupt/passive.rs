@@ -96,6 +96,10 @@ pub trait PassiveServiceRoutine: Send + 'static {
     /// The ISR: tell whose interrupt it is, quiet the source, save what would be lost, and
     /// leave. Runs in a real-time thread at PASSIVE_LEVEL with the interrupt's event held; it
     /// may wait, and the line is masked for so long.
+    ///
+    /// # IRQL
+    /// PASSIVE_LEVEL, with the interrupt's event held. See "Using Passive-Level Interrupt
+    /// Service Routines".
     fn service(&mut self, irql: &mut PassiveSection) -> PassiveClaim;
 }
 
@@ -132,6 +136,9 @@ impl<S: PassiveServiceRoutine> Default for PassiveInterrupt<S> {
 
 impl<S: PassiveServiceRoutine> PassiveInterrupt<S> {
     /// An interrupt that is not connected.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn new() -> Self {
         Self {

@@ -39,6 +39,9 @@ impl DpcSet {
 
     /// The DPC at this place in the list that the interrupt was connected with.
     ///
+    /// # IRQL
+    /// Any.
+    ///
     /// # Panics
     /// At compile time, or when a test runs: places end at [`MOST_DPCS`].
     #[must_use]
@@ -53,6 +56,9 @@ impl DpcSet {
     }
 
     /// These and those.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)

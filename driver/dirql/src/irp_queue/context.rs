@@ -65,6 +65,9 @@ impl Default for IrpContext {
 
 impl IrpContext {
     /// A context that stands for no IRP.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn new() -> Self {
         Self {

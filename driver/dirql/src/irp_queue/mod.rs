@@ -120,6 +120,9 @@ pub struct Refused {
 
 impl Refused {
     /// Completes the IRP with the error for which it was refused.
+    ///
+    /// # IRQL
+    /// At most DISPATCH_LEVEL.
     pub fn complete<I: AtMostDispatch>(self, irql: &mut I) {
         self.irp.complete(irql, Err(self.error));
     }
@@ -139,6 +142,9 @@ impl Default for IrpQueue {
 
 impl IrpQueue {
     /// A queue that takes nothing before it is initialised.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -220,6 +226,9 @@ impl IrpQueue {
     }
 
     /// As [`insert`](Self::insert); `context` picks the IRP out later.
+    ///
+    /// # IRQL
+    /// At most DISPATCH_LEVEL.
     ///
     /// # Errors
     /// As [`insert`](Self::insert), and STATUS_DEVICE_BUSY if the context stands for an IRP

@@ -20,6 +20,9 @@ pub struct IrpSlot(IrpQueue);
 
 impl IrpSlot {
     /// A slot that takes nothing before it is initialised.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn new() -> Self {
         Self(IrpQueue::new())
