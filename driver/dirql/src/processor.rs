@@ -10,7 +10,7 @@
 //! Facts 5, 10 and 11 of the crate.
 
 use crate::{
-    irql::Passive,
+    irql::{Dispatch, Passive},
     status::{NtError, Result},
     sys,
 };
@@ -26,11 +26,20 @@ pub fn active_count() -> u32 {
     unsafe { sys::KeQueryActiveProcessorCountEx(all_groups) }
 }
 
-/// Number of the processor that runs this. Wraps `KeGetCurrentProcessorNumberEx`.
+/// System-wide index, from zero, of the processor that runs this. Wraps
+/// `KeGetCurrentProcessorNumberEx`.
+///
+/// # IRQL
+/// DISPATCH_LEVEL: below that the thread can be on another processor when this returns.
+#[must_use]
+pub fn current(_irql: &Dispatch) -> u32 {
+    number()
+}
+
+/// Number of the processor that runs this.
 ///
 /// It tells something only while the thread cannot move, at DISPATCH_LEVEL or above.
-#[cfg(debug_assertions)]
-pub(crate) fn current() -> u32 {
+pub(crate) fn number() -> u32 {
     // SAFETY: callable at any IRQL; the optional out-parameter may be NULL, fact 10.
     unsafe { sys::KeGetCurrentProcessorNumberEx(core::ptr::null_mut()) }
 }

@@ -15,11 +15,13 @@ use anyhow::Context as _;
 pub(crate) const TEST_DRIVERS: &[&str] = &[
     "basics",
     "controller",
+    "dpc",
     "interrupt",
     "messages",
     "passive",
     "power",
     "queues",
+    "timers",
     "waits",
 ];
 

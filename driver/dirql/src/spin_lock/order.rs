@@ -70,7 +70,7 @@ impl Checks {
     /// thread cannot hold the lock, whatever the mark says: a holder never comes down
     /// before it releases.
     pub(super) fn before_acquiring(&self, held: Held, address: usize) -> Held {
-        if self.owner.load(Ordering::Relaxed) == processor::current()
+        if self.owner.load(Ordering::Relaxed) == processor::number()
             && irql::current() >= irql::DISPATCH_LEVEL
         {
             stop(Reason::SpinLockRecursion, address);
@@ -84,7 +84,7 @@ impl Checks {
     }
 
     pub(super) fn acquired(&self) {
-        self.owner.store(processor::current(), Ordering::Relaxed);
+        self.owner.store(processor::number(), Ordering::Relaxed);
     }
 
     pub(super) fn before_releasing(&self) {

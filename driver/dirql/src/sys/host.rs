@@ -321,7 +321,6 @@ pub(crate) unsafe fn KeLowerIrql(new: u8) {
     assert!(new <= old, "KeLowerIrql to a higher IRQL");
 }
 
-#[cfg(debug_assertions)]
 pub(crate) unsafe fn KeGetCurrentProcessorNumberEx(_: PVOID) -> u32 {
     0
 }

@@ -319,7 +319,6 @@ unsafe extern "C" {
     pub(crate) fn KfRaiseIrql(new: u8) -> u8;
     pub(crate) fn KeLowerIrql(new: u8);
     pub(crate) fn KeQuerySystemTimePrecise(time: *mut LARGE_INTEGER);
-    #[cfg(debug_assertions)]
     pub(crate) fn KeGetCurrentProcessorNumberEx(number: *mut core::ffi::c_void) -> u32;
 }
 

@@ -1,12 +1,14 @@
 //! KDPC objects: which there are, what they were made for, where they are queued.
 //!
 //! # Soundness
-//! 1. `KDPC.DpcData` is the executive's: null while the DPC is in no queue, else
+//! 1. An [`Object`] is a KDPC that was initialised and whose memory has not gone since:
+//!    [`Object::expect`] looks, and the driver keeps it while it uses it.
+//! 2. `KDPC.DpcData` is the executive's: null while the DPC is in no queue, else
 //!    the queue's number plus one. It is accessed atomically.
-//! 2. A KDPC's other fields are written by the routine that initialises it, by
+//! 3. A KDPC's other fields are written by the routine that initialises it, by
 //!    KeSetImportanceDpc and KeSetTargetProcessorDpc(Ex) while it is in no queue, and its
 //!    arguments by whoever moved `DpcData` away from null, under the queue's lock.
-//! 3. A queued KDPC is alive: memory that holds one cannot be freed, because
+//! 4. A queued KDPC is alive: memory that holds one cannot be freed, because
 //!    `assert_none_within` stops the run.
 
 use alloc::collections::BTreeMap;
@@ -17,6 +19,7 @@ use wdk_sys::{KDPC, LIST_ENTRY, PKDEFERRED_ROUTINE, PRKDPC, PVOID, UCHAR, USHORT
 
 use crate::machine::sync::IrqLock;
 use crate::nt::address;
+use crate::nt::kernel_memory::fields;
 use crate::nt::violation::check;
 
 /// The type byte of a DPC object.
@@ -57,6 +60,16 @@ pub(super) struct Contents {
 /// An initialised KDPC.
 #[derive(Clone, Copy)]
 pub(super) struct Object(PRKDPC);
+
+fields!(Object {
+    kind: UCHAR = Type;
+    importance / set_importance: UCHAR = Importance;
+    number / set_number: USHORT = Number;
+    routine: PKDEFERRED_ROUTINE = DeferredRoutine;
+    context: PVOID = DeferredContext;
+    argument1 / set_argument1: PVOID = SystemArgument1;
+    argument2 / set_argument2: PVOID = SystemArgument2;
+});
 
 impl Object {
     /// Initialises a KDPC.
@@ -107,7 +120,7 @@ impl Object {
     /// A KDPC that is in a queue.
     ///
     /// # Safety
-    /// It is, by fact 3, and that queue's lock is held.
+    /// It is, by fact 4, and that queue's lock is held.
     pub(super) unsafe fn queued(address: usize) -> Self {
         Self(address::to_pointer(address))
     }
@@ -122,10 +135,10 @@ impl Object {
 
     /// `DpcData`: the number of the queue that it is in, plus one, or zero.
     pub(super) fn queue(self) -> &'static AtomicUsize {
-        // SAFETY: (Pointer) initialised, and alive while the driver uses it.
+        // SAFETY: (Pointer) fact 1.
         let field = unsafe { &raw mut (*self.0).DpcData };
         // SAFETY: (Pointer) as above, and a pointer's size and alignment are those of
-        // usize. (Aliasing) fact 1.
+        // usize. (Aliasing) fact 2.
         unsafe { AtomicUsize::from_ptr(field.cast()) }
     }
 
@@ -134,51 +147,32 @@ impl Object {
     }
 
     pub(super) fn is_threaded(self) -> bool {
-        // SAFETY: (Pointer) as in `queue`. (Aliasing) fact 2: fixed since it was initialised.
-        unsafe { (&raw const (*self.0).Type).read() == THREADED_DPC_OBJECT }
-    }
-
-    pub(super) fn importance(self) -> u8 {
-        // SAFETY: (Pointer) as in `queue`. (Aliasing) fact 2, by value.
-        unsafe { (&raw const (*self.0).Importance).read_volatile() }
-    }
-
-    pub(super) fn set_importance(self, importance: u8) {
-        // SAFETY: (Pointer) as in `queue`. (Aliasing) fact 2, by value.
-        unsafe { (&raw mut (*self.0).Importance).write_volatile(importance) };
+        self.kind() == THREADED_DPC_OBJECT
     }
 
     /// The processor that it was told to run on.
     pub(super) fn target(self) -> Option<usize> {
-        // SAFETY: (Pointer) as in `queue`. (Aliasing) fact 2, by value.
-        let number = unsafe { (&raw const (*self.0).Number).read_volatile() };
-        usize::from(number).checked_sub(1)
+        usize::from(self.number()).checked_sub(1)
     }
 
     pub(super) fn set_target(self, processor: u8) {
-        // SAFETY: (Pointer) as in `queue`. (Aliasing) fact 2, by value.
-        unsafe { (&raw mut (*self.0).Number).write_volatile(USHORT::from(processor) + 1) };
+        self.set_number(USHORT::from(processor) + 1);
     }
 
     /// Stores the arguments; whoever calls has just claimed the DPC, under the lock of the
     /// queue.
     pub(super) fn set_arguments(self, argument1: PVOID, argument2: PVOID) {
-        // SAFETY: (Pointer) as in `queue`. (Aliasing) fact 2.
-        unsafe { (*self.0).SystemArgument1 = argument1 };
-        // SAFETY: As above.
-        unsafe { (*self.0).SystemArgument2 = argument2 };
+        self.set_argument1(argument1);
+        self.set_argument2(argument2);
     }
 
     /// What it is to be called with. The lock of its queue is held.
     pub(super) fn contents(self) -> Contents {
-        // SAFETY: (Pointer) as in `queue`. (Aliasing) fact 2: nobody writes while
-        // `DpcData` is not null, and the lock that is held keeps it so.
-        let object = unsafe { self.0.read() };
         Contents {
-            routine: object.DeferredRoutine,
-            context: object.DeferredContext,
-            argument1: object.SystemArgument1,
-            argument2: object.SystemArgument2,
+            routine: self.routine(),
+            context: self.context(),
+            argument1: self.argument1(),
+            argument2: self.argument2(),
         }
     }
 

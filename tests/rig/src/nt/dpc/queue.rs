@@ -91,7 +91,7 @@ pub(super) fn insert(object: Object, argument1: PVOID, argument2: PVOID, source:
             Number::ordinary(processor)
         };
         let depth = number.with(|queue| {
-            // The object is alive, fact 3 of `object`.
+            // The object is alive, fact 1 of `object`.
             object
                 .queue()
                 .compare_exchange(0, number.0 + 1, Ordering::AcqRel, Ordering::Relaxed)

@@ -6,10 +6,12 @@
 
 mod basics;
 mod controller;
+mod dpc;
 mod interrupt;
 mod messages;
 mod power;
 mod queues;
+mod timers;
 
 use std::time::Duration;
 
@@ -30,10 +32,12 @@ const PROCESSORS: [u32; 2] = [1, 4];
 pub(super) fn add(list: &mut List) {
     basics::add(list);
     controller::add(list);
+    dpc::add(list);
     interrupt::add(list);
     messages::add(list);
     power::add(list);
     queues::add(list);
+    timers::add(list);
 }
 
 /// Adds the scenario `surface/NAME` for one and for four processors.
