@@ -7,14 +7,19 @@ use alloc::vec::Vec;
 use wdk_sys::IRP_MJ_CLEANUP;
 
 use crate::machine::sync::IrqLock;
+use crate::machine::time::system_time_100ns;
 use crate::nt::address;
 use crate::nt::callout::Callback;
+use crate::nt::dispatcher::wait_until;
 use crate::nt::file::File;
 use crate::nt::io_manager::{outstanding, send_and_wait, simple_request};
 use crate::nt::irp::{Irp, Originator};
 use crate::nt::routine::Routine;
 use crate::nt::status::STATUS_CANCELLED;
 use crate::nt::violation::check;
+
+/// How long a request may take to end after the CLEANUP that ended it.
+const GRACE_100NS: u64 = 20_000_000;
 
 /// Files whose CLEANUP is under way, by the address of the object.
 static UNDER_WAY: IrqLock<Vec<usize>> = IrqLock::new(Vec::new());
@@ -34,13 +39,21 @@ pub(crate) fn send(file: &File) {
     );
     UNDER_WAY.with(|files| files.retain(|other| *other != object));
     for irp in before {
-        // Whoever completes it must have cleared its cancel routine first.
-        let is_queued =
-            irp.progress(|progress| progress.outcome().is_none() && irp.cancel_routine().is_some());
+        // Whoever completes it must have cleared its cancel routine first. One that was on
+        // its way from queue to device just then may take a moment.
+        let is_over = || {
+            irp.progress(|progress| progress.outcome().is_some() || irp.cancel_routine().is_none())
+        };
+        let deadline = system_time_100ns() + GRACE_100NS;
+        let is_over = wait_until(
+            "the requests of a file that is closed",
+            Some(deadline),
+            is_over,
+        );
         check!(
             Irp16,
             Callback::Dispatch,
-            !is_queued || irp.cancelled_at().is_some(),
+            is_over || irp.cancelled_at().is_some(),
             "IRP_MJ_CLEANUP is over, and the IRP {irp} of its file still waits in a queue."
         );
     }

@@ -122,7 +122,7 @@ pub(crate) fn cancelable_packets() -> alloc::vec::Vec<usize> {
 const ENTRY_OFFSET: usize = offset_of!(IRP, Tail);
 
 /// The address of an IRP's queue entry.
-fn entry_of(irp: &Irp) -> usize {
+pub(crate) fn entry_of(irp: &Irp) -> usize {
     // The first member of the overlay, whose layout the tests of the ABI compare.
     const { assert!(size_of::<KDEVICE_QUEUE_ENTRY>() == 24) };
     address::of(irp.pointer()) + ENTRY_OFFSET

@@ -18,7 +18,16 @@ use crate::{
 #[rustfmt::skip]
 const RULES: &[&str] = &[
     "CAN-01",
+    "CAN-02",
+    "CAN-03",
     "CAN-04",
+    "CAN-05",
+    "CAN-06",
+    "CAN-07",
+    "CAN-08",
+    "CSQ-01",
+    "CSQ-02",
+    "CSQ-03",
     "CTL-01",
     "CTL-02",
     "CTL-03",
@@ -50,6 +59,7 @@ const RULES: &[&str] = &[
     "IRP-12",
     "IRP-13",
     "IRP-14",
+    "IRP-16",
     "IRQL-01",
     "IRQL-02",
     "IRQL-03",
@@ -82,6 +92,9 @@ const RULES: &[&str] = &[
     "SEC-01",
     "SIO-01",
     "SIO-02",
+    "SIO-03",
+    "SIO-04",
+    "SIO-05",
     "SIO-06",
     "SPL-01",
     "SPL-02",
@@ -102,7 +115,8 @@ const RULES: &[&str] = &[
 /// Rules that the rig checks after the driver has returned, or on another
 /// processor: the stack is then its own, and the driver's part in it is over.
 const FOUND_LATER: &[&str] = &[
-    "IRP-11", "IRP-12", "IRP-14", "INT-09", "PWR-03", "PWR-05", "PWR-06", "PWR-08",
+    "IRP-11", "IRP-12", "IRP-14", "INT-09", "PWR-03", "PWR-05", "PWR-06", "PWR-08", "CAN-07",
+    "IRP-16",
 ];
 
 /// Faults that the rig can run into on purpose, and what it must stop with.

@@ -19,16 +19,16 @@ use wdk_sys::{
 };
 
 use crate::nt::device;
-use crate::nt::dpc::{ke_flush_queued_dpcs, ke_initialize_dpc, ke_insert_queue_dpc};
+use crate::nt::dpc::{ke_flush_queued_dpcs, ke_initialize_dpc};
 use crate::nt::interface::{io_register_device_interface, io_set_device_interface_state};
 use crate::nt::interrupt::connect::io_connect_interrupt_ex;
 use crate::nt::interrupt::disconnect::io_disconnect_interrupt_ex;
-use crate::nt::interrupt::synchronize::ke_synchronize_execution;
 use crate::nt::irp::call::iof_call_driver;
 use crate::nt::irp::complete::iof_complete_request;
 use crate::nt::irp::forward::io_forward_irp_synchronously;
 use crate::nt::irp::{Irp, ledger};
 use crate::nt::mmio::{mm_map_io_space_ex, mm_unmap_io_space};
+use crate::nt::node;
 use crate::nt::node::NodeRef;
 use crate::nt::pnp::minor;
 use crate::nt::power::{self, D0, D3};
@@ -39,16 +39,11 @@ use crate::nt::rtl::rtl_free_unicode_string;
 use crate::nt::rule::Rule;
 use crate::nt::self_test::extension::{Extension, own};
 use crate::nt::self_test::faults::{Hook, armed_rule, happen};
-use crate::nt::self_test::power_driver;
-use crate::nt::start_io::{io_start_next_packet, io_start_packet};
-use crate::nt::status::{STATUS_CANCELLED, STATUS_PENDING, STATUS_SUCCESS, is_success};
+use crate::nt::self_test::{packets, power_driver, queue};
+use crate::nt::start_io::io_set_start_io_attributes;
+use crate::nt::status::{STATUS_SUCCESS, is_success};
 use crate::nt::time::ke_delay_execution_thread;
 use crate::nt::timer::{ke_cancel_timer, ke_initialize_timer_ex, ke_set_timer_ex};
-use crate::nt::{cancel, node};
-
-/// Control codes: FILE_ANY_ACCESS, METHOD_BUFFERED.
-pub(super) const START_PACKET: ULONG = 0x8000_2000;
-pub(super) const PEND_UNTIL_CANCELLED: ULONG = 0x8000_2004;
 
 /// Registers of the device.
 pub(super) const STATUS: usize = 0x20;
@@ -72,15 +67,16 @@ pub(super) unsafe extern "C" fn driver_entry(
 ) -> NTSTATUS {
     // SAFETY: Fact 1; DriverEntry is alone with its driver object.
     let object: &mut DRIVER_OBJECT = unsafe { &mut *driver };
-    for major in [IRP_MJ_CREATE, IRP_MJ_CLEANUP, IRP_MJ_CLOSE] {
+    for major in [IRP_MJ_CREATE, IRP_MJ_CLOSE] {
         object.MajorFunction[major as usize] = Some(dispatch_open_and_close);
     }
-    object.MajorFunction[IRP_MJ_DEVICE_CONTROL as usize] = Some(dispatch_control);
+    object.MajorFunction[IRP_MJ_CLEANUP as usize] = Some(queue::dispatch_cleanup);
+    object.MajorFunction[IRP_MJ_DEVICE_CONTROL as usize] = Some(packets::dispatch_control);
     object.MajorFunction[IRP_MJ_PNP as usize] = Some(dispatch_pnp);
     object.MajorFunction[IRP_MJ_POWER as usize] = Some(power_driver::dispatch_power);
     object.DriverUnload = Some(unload);
     if happen(Hook::StartIoSlot, ptr::null_mut(), ptr::null_mut()).is_none() {
-        object.DriverStartIo = Some(start_io);
+        object.DriverStartIo = Some(packets::start_io);
     }
     // SAFETY: Fact 1: the I/O manager made the extension with the object.
     unsafe { (*object.DriverExtension).AddDevice = Some(add_device) };
@@ -117,6 +113,9 @@ unsafe extern "C" fn add_device(driver: PDRIVER_OBJECT, pdo: PDEVICE_OBJECT) -> 
     }
     own(device).set_pdo(pdo);
     initialize_objects(device, pdo);
+    queue::initialize(device);
+    // SAFETY: Fact 1.
+    unsafe { io_set_start_io_attributes(device, 1, 0) };
     // SAFETY: Fact 1.
     let lower = unsafe { device::io_attach_device_to_device_stack(device, pdo) };
     own(device).set_lower(lower);
@@ -152,7 +151,13 @@ fn initialize_objects(device: PDEVICE_OBJECT, pdo: PDEVICE_OBJECT) {
         );
     };
     // SAFETY: Facts 1 and 2.
-    unsafe { ke_initialize_dpc(own(device).at_dpc(), Some(packet_done), device.cast()) };
+    unsafe {
+        ke_initialize_dpc(
+            own(device).at_dpc(),
+            Some(packets::packet_done),
+            device.cast(),
+        )
+    };
     // SAFETY: Facts 1 and 2.
     let _status = unsafe {
         io_register_device_interface(
@@ -164,66 +169,9 @@ fn initialize_objects(device: PDEVICE_OBJECT, pdo: PDEVICE_OBJECT) {
     };
 }
 
-/// IRP_MJ_CREATE, IRP_MJ_CLEANUP, IRP_MJ_CLOSE.
+/// IRP_MJ_CREATE, IRP_MJ_CLOSE.
 unsafe extern "C" fn dispatch_open_and_close(_device: PDEVICE_OBJECT, irp: PIRP) -> NTSTATUS {
     complete(irp, STATUS_SUCCESS)
-}
-
-/// IRP_MJ_DEVICE_CONTROL.
-unsafe extern "C" fn dispatch_control(device: PDEVICE_OBJECT, irp: PIRP) -> NTSTATUS {
-    let packet = handle(irp);
-    if packet.first_location().control_code() == START_PACKET {
-        if let Some(status) = happen(Hook::Control, device, irp) {
-            return status;
-        }
-        mark_pending(&packet);
-        // SAFETY: Fact 1.
-        unsafe { io_start_packet(device, irp, ptr::null_mut(), None) };
-        return STATUS_PENDING;
-    }
-    if let Some(status) = happen(Hook::Pend, device, irp) {
-        return status;
-    }
-    mark_pending(&packet);
-    cancel::set_routine(&packet, cancel_routine);
-    STATUS_PENDING
-}
-
-/// The cancel routine.
-unsafe extern "C" fn cancel_routine(device: PDEVICE_OBJECT, irp: PIRP) {
-    if happen(Hook::Cancel, device, irp).is_none() {
-        cancel::io_release_cancel_spin_lock(handle(irp).cancel_irql());
-        complete(irp, STATUS_CANCELLED);
-    }
-}
-
-/// StartIo.
-unsafe extern "C" fn start_io(device: PDEVICE_OBJECT, irp: PIRP) {
-    let _status = happen(Hook::StartIo, device, irp);
-    // SAFETY: Facts 1 and 2.
-    unsafe {
-        ke_synchronize_execution(
-            own(device).interrupt(),
-            Some(critical_section),
-            device.cast(),
-        );
-    };
-    // SAFETY: Facts 1 and 2.
-    unsafe { ke_insert_queue_dpc(own(device).at_dpc(), irp.cast(), ptr::null_mut()) };
-}
-
-/// The critical section: looks at the device.
-unsafe extern "C" fn critical_section(device: PVOID) -> BOOLEAN {
-    let _status = happen(Hook::Critical, device.cast(), ptr::null_mut());
-    read_register(device.cast(), INTERRUPT_STATUS);
-    1
-}
-
-/// The DPC: completes the packet and starts the next.
-unsafe extern "C" fn packet_done(_dpc: *mut KDPC, device: PVOID, irp: PVOID, _argument2: PVOID) {
-    complete(irp.cast(), STATUS_SUCCESS);
-    // SAFETY: Fact 1.
-    unsafe { io_start_next_packet(device.cast(), 0) };
 }
 
 /// The timer's DPC: nothing to watch.
@@ -480,7 +428,7 @@ pub(super) fn complete(irp: PIRP, status: NTSTATUS) -> NTSTATUS {
 }
 
 /// Reads a register.
-fn read_register(device: PDEVICE_OBJECT, offset: usize) -> u32 {
+pub(super) fn read_register(device: PDEVICE_OBJECT, offset: usize) -> u32 {
     let registers = own(device).registers();
     // SAFETY: The offset is one of the constants above, inside the mapped range.
     let register = unsafe { registers.byte_add(offset) };

@@ -11,6 +11,7 @@ use wdk_sys::{
 };
 
 use crate::nt::kernel_memory::fields;
+use crate::nt::self_test::queue::Queue;
 
 /// The device extension.
 #[repr(C)]
@@ -28,6 +29,8 @@ pub(super) struct Extension {
     link: UNICODE_STRING,
     registers: *mut u32,
     is_enabled: bool,
+    queue: Queue,
+    queue_lock: KSPIN_LOCK,
 }
 
 /// A device object of this driver's, for its extension.
@@ -81,4 +84,6 @@ objects! {
     at_table: *mut IO_INTERRUPT_MESSAGE_INFO = table;
     at_spin_lock: KSPIN_LOCK = spin_lock;
     at_link: UNICODE_STRING = link;
+    at_queue: Queue = queue;
+    at_queue_lock: KSPIN_LOCK = queue_lock;
 }

@@ -26,6 +26,14 @@ pub(super) enum Hook {
     Cancel,
     /// StartIo, before it does its work.
     StartIo,
+    /// The DPC that has completed a packet, in place of starting the next.
+    Done,
+    /// A request is in the cancel-safe queue.
+    Queued,
+    /// CsqRemoveIrp, in place of unlinking.
+    Unlink,
+    /// IRP_MJ_CLEANUP, in place of emptying the queue.
+    Cleanup,
     /// The critical section.
     Critical,
     /// The ISR, in place of looking at the device.

@@ -13,9 +13,12 @@ mod faults;
 mod interrupt_faults;
 mod irp_faults;
 mod memory_faults;
+mod packets;
 mod pnp_faults;
 mod power_driver;
 mod power_faults;
+mod queue;
+mod queue_faults;
 mod registry_faults;
 mod work_item_faults;
 
@@ -32,7 +35,7 @@ use crate::nt::node::NodeRef;
 use crate::nt::rule::Rule;
 use crate::nt::self_test::faults::Fault;
 use crate::nt::status::{STATUS_SUCCESS, is_success};
-use crate::nt::{bus, dispatcher, io_manager, load, options, pnp, shutdown, work};
+use crate::nt::{bus, cancel_watch, dispatcher, io_manager, load, options, pnp, shutdown, work};
 
 /// The test in which nothing is done wrong.
 const NO_FAULT: &str = "none";
@@ -47,6 +50,7 @@ fn all() -> impl Iterator<Item = &'static Fault> {
         interrupt_faults::FAULTS,
         memory_faults::FAULTS,
         pnp_faults::FAULTS,
+        queue_faults::FAULTS,
         work_item_faults::FAULTS,
         registry_faults::FAULTS,
         controller_faults::FAULTS,
@@ -107,6 +111,7 @@ fn prepare(fault: &'static Fault) {
     faults::arm(fault);
     let mut options = options::get();
     match fault.rule {
+        Rule::Can07 => cancel_watch::set_limit_100ns(10_000_000),
         Rule::Int03 | Rule::Int11 => options.early_isr = true,
         Rule::Int13 => {
             options.irq = IrqKind::Intx;
@@ -155,7 +160,7 @@ fn live_a_life() {
     shutdown::assert_nothing_left();
 }
 
-/// Opens the device, has two requests done, one of them cancelled, and closes it.
+/// Opens the device, has requests done and cancelled, and closes it with one that waits.
 fn use_device() {
     let opened = io_manager::open(&Open {
         device: 0,
@@ -168,23 +173,36 @@ fn use_device() {
             "The self-test device cannot be opened: {opened:?}."
         ));
     };
-    control(handle, 1, driver::START_PACKET);
-    control(handle, 2, driver::PEND_UNTIL_CANCELLED);
+    for (number, code) in [
+        (1, packets::START_PACKET),
+        (2, packets::PEND_UNTIL_CANCELLED),
+        (3, packets::QUEUE),
+    ] {
+        send(handle, number, code);
+        io_manager::cancel_request(number);
+        finish_requests();
+    }
+    // This one waits until the file is closed.
+    send(handle, 4, packets::QUEUE);
     io_manager::close(handle);
+    finish_requests();
     while let Some(work) = work::take_pnp() {
         crate::nt::server::handle_pnp(&work);
     }
 }
 
-/// Sends one control request, cancels it, and waits for its end.
-fn control(handle: u32, number: u32, code: u32) {
+/// Sends one control request.
+fn send(handle: u32, number: u32, code: u32) {
     let refused = io_manager::device_control(number, handle, code, &[1; 8], 8);
     if let Some(refused) = refused {
         refuse(format_args!(
             "A self-test request was refused: {refused:?}."
         ));
     }
-    io_manager::cancel_request(number);
+}
+
+/// Waits for the end of all requests.
+fn finish_requests() {
     while !io_manager::outstanding().is_empty() {
         match work::take_end() {
             Some(irp) => io_manager::finish(&irp),
