@@ -42,7 +42,7 @@ pub(crate) struct DpcObject {
 
 // SAFETY: (Aliasing) the KDPC is initialised by the one thread that opens the run-down;
 // from then on only the kernel's DPC routines touch it, which synchronise among themselves,
-// facts 2 and 10.
+// facts 2, 10 and 21.
 unsafe impl Sync for DpcObject {}
 // SAFETY: belongs to no thread; moved only before it is registered, fact 2.
 unsafe impl Send for DpcObject {}
@@ -76,16 +76,17 @@ impl DpcObject {
         match kind {
             // SAFETY: (Aliasing) this thread moved the run-down, so nobody else is at the cell,
             // and the DPC is in no queue: it was never queued, or `stop` took it out and
-            // waited. (Pointer) the address is final, fact 2.
+            // waited. (Pointer) the address is final, facts 2 and 21.
             Kind::Ordinary => unsafe {
                 sys::KeInitializeDpc(self.object.get(), Some(routine), context);
             },
-            // SAFETY: as above, fact 2.
+            // SAFETY: as above, facts 2 and 21.
             Kind::Threaded => unsafe {
                 sys::KeInitializeThreadedDpc(self.object.get(), Some(routine), context);
             },
         }
-        // SAFETY: (Aliasing) as above. (Ready) initialised by the lines before, fact 2.
+        // SAFETY: (Aliasing) as above, facts 2 and 21. (Ready) initialised by the lines
+        // before.
         if let Err(error) = unsafe { placement.apply(self.object.get()) } {
             self.run_down.closed();
             return Err(error);
@@ -129,7 +130,7 @@ impl DpcObject {
 
     fn insert(&self) -> Queued {
         // SAFETY: (IRQL) any. (Pointer) inside the run-down the KDPC is initialised, and
-        // whoever closes it waits before the memory goes away, fact 3.
+        // whoever closes it waits before the memory goes away, facts 3 and 21.
         let inserted = unsafe { sys::KeInsertQueueDpc(self.object.get(), null_mut(), null_mut()) };
         if inserted == 0 {
             Queued::Already
@@ -160,7 +161,7 @@ impl DpcObject {
 
     fn remove(&self) -> WasQueued {
         // SAFETY: (IRQL) any. (Pointer) initialised, for the run-down is or was open, and
-        // alive, fact 3.
+        // alive, facts 3 and 21.
         if unsafe { sys::KeRemoveQueueDpc(self.object.get()) } == 0 {
             WasQueued::No
         } else {
