@@ -117,6 +117,8 @@ pub mod dpc;
 pub mod driver;
 pub mod event;
 pub mod file;
+#[cfg(test)]
+mod forgotten;
 pub mod interrupt;
 pub mod io_mem;
 pub mod io_timer;
