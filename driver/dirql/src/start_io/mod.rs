@@ -150,7 +150,7 @@ impl Packet {
     /// `irp` is what [`begin`] has made a packet of.
     const unsafe fn from_raw(irp: *mut sys::IRP) -> Self {
         // SAFETY: (Caller) the IRP's owner gave it to the device queue, which gave it to
-        // StartIo.
+        // StartIo, fact 30.
         Self(ManuallyDrop::new(unsafe { PendingIrp::from_raw(irp) }))
     }
 
@@ -162,7 +162,8 @@ impl Packet {
     /// Which packet it is.
     #[must_use]
     pub fn id(&self) -> PacketId {
-        // SAFETY: (Ready) `begin` wrote it when it made the packet, which is in no queue.
+        // SAFETY: (Ready) `begin` wrote it when it made the packet, which is in no queue,
+        // fact 30.
         let word = unsafe { sys::word(self.0.as_raw()) };
         PacketId(word.addr() as u64)
     }
@@ -218,13 +219,13 @@ impl Packet {
         });
         irql::at_dispatch(irql, |_| match next {
             // SAFETY: (IRQL) DISPATCH_LEVEL, just raised. (Pointer) the packet's device,
-            // which its remove lock keeps alive. (Caller) once for each packet: `self` was
-            // consumed. Packets are started with a cancel routine.
+            // which its remove lock keeps alive, fact 4. (Caller) once for each packet: `self`
+            // was consumed, fact 30. Packets are started with a cancel routine.
             Next::First => unsafe { sys::IoStartNextPacket(object, 1) },
-            // SAFETY: as above.
+            // SAFETY: as above, facts 4 and 30.
             Next::Key(key) => unsafe { sys::IoStartNextPacketByKey(object, 1, key) },
         });
-        // SAFETY: taken once: `packet` is never dropped and not used again.
+        // SAFETY: taken once: `packet` is never dropped and not used again, fact 4.
         unsafe { ManuallyDrop::take(&mut packet.0) }
     }
 }
@@ -234,9 +235,9 @@ impl Drop for Packet {
         if irql::current() > irql::DISPATCH_LEVEL {
             stop(Reason::DroppedTooHigh, self.0.device_object().addr());
         }
-        // SAFETY: (IRQL) looked at just now.
+        // SAFETY: (IRQL) looked at just now, fact 5.
         let mut irql = unsafe { UpToDispatch::assume() };
-        // SAFETY: taken once: `self` is being dropped.
+        // SAFETY: taken once: `self` is being dropped, fact 4.
         let irp = unsafe { ManuallyDrop::take(&mut self.0) };
         Self(ManuallyDrop::new(irp)).fail(&mut irql, NtError::STATUS_REQUEST_ABORTED);
     }
@@ -355,7 +356,8 @@ impl<E: Driver> Device<E> {
 
     fn take_back<I: AtMostDispatch>(&self, _irql: &mut I, id: PacketId) -> Option<Packet> {
         let take_back = E::ROUTINES.take_back?;
-        // SAFETY: (IRQL) the token says at most DISPATCH_LEVEL, and is borrowed meanwhile.
+        // SAFETY: (IRQL) the token says at most DISPATCH_LEVEL, and is borrowed meanwhile,
+        // fact 5.
         let mut irql = unsafe { UpToDispatch::assume() };
         take_back(self, &mut irql, id)
     }
@@ -378,7 +380,7 @@ impl<E: Driver> Device<E> {
 impl Packet {
     /// Whether the request was cancelled.
     fn is_cancelled(&self) -> bool {
-        // SAFETY: (Pointer) this owner's IRP is alive.
+        // SAFETY: (Pointer) this owner's IRP is alive, fact 4.
         unsafe { sys::is_cancelled(self.0.as_raw()) }
     }
 }

@@ -142,7 +142,7 @@ fn insert(
     let status = queue.insert(routine, &irp, insert_context);
     if !is_success(status) {
         irp.set_queue_context(core::ptr::null_mut());
-        queue.unlock(routine, lock);
+        queue.unlock(routine, &lock);
         return status;
     }
     record(&queue, |queued| queued.push(address::of(irp.pointer())));
@@ -152,7 +152,7 @@ fn insert(
     if is_cancelled {
         take_out(routine, &queue, &irp);
     }
-    queue.unlock(routine, lock);
+    queue.unlock(routine, &lock);
     if is_cancelled {
         queue.complete_cancelled(routine, &irp);
     }
@@ -177,7 +177,7 @@ pub(crate) unsafe extern "C" fn io_csq_remove_next_irp(csq: PIO_CSQ, peek_contex
         // It is being cancelled, and its cancel routine waits for the lock.
         candidate = peek(routine, &queue, Some(&irp), peek_context);
     }
-    queue.unlock(routine, lock);
+    queue.unlock(routine, &lock);
     removed
 }
 
@@ -208,7 +208,7 @@ pub(crate) unsafe extern "C" fn io_csq_remove_irp(
             removed = irp.pointer();
         }
     }
-    queue.unlock(routine, lock);
+    queue.unlock(routine, &lock);
     removed
 }
 
@@ -220,7 +220,7 @@ unsafe extern "C" fn cancel_queued(_device: PDEVICE_OBJECT, irp: PIRP) {
     let queue = queue_of(&irp);
     let lock = queue.lock(routine);
     take_out(routine, &queue, &irp);
-    queue.unlock(routine, lock);
+    queue.unlock(routine, &lock);
     queue.complete_cancelled(routine, &irp);
 }
 
@@ -356,7 +356,9 @@ fn take_out(routine: Routine, queue: &Queue, irp: &Irp) {
     );
     if !context.is_null() {
         // SAFETY: Fact 1.
-        unsafe { (&raw mut (*context).Irp).write_volatile(core::ptr::null_mut()) };
+        let tied = unsafe { &raw mut (*context).Irp };
+        // SAFETY: Fact 1.
+        unsafe { tied.write_volatile(core::ptr::null_mut()) };
     }
     irp.set_queue_context(core::ptr::null_mut());
 }

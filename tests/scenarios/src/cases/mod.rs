@@ -6,6 +6,7 @@
 
 mod bad_images;
 mod bad_options;
+mod cancel;
 mod channel;
 mod command_line;
 mod pnp;
@@ -59,6 +60,7 @@ fn all(artifacts: &Artifacts) -> (Vec<Trial>, Vec<Trial>) {
     channel::add(&mut alone);
     command_line::add(&mut alone);
     pnp::add(&mut alone);
+    cancel::add(&mut alone);
     power::add(&mut alone);
     surface::add(&mut alone);
     windows_program::add(&mut alone);

@@ -71,7 +71,7 @@ impl Queue {
     }
 
     /// CsqReleaseLock.
-    pub(super) fn unlock(&self, routine: Routine, lock: Lock) {
+    pub(super) fn unlock(&self, routine: Routine, lock: &Lock) {
         if let Some(release) = self.callbacks().CsqReleaseLock {
             // SAFETY: As for CsqAcquireLock, which stored the level.
             unsafe { release(self.0, lock.stored) };

@@ -156,7 +156,7 @@ fn initialize_objects(device: PDEVICE_OBJECT, pdo: PDEVICE_OBJECT) {
             own(device).at_dpc(),
             Some(packets::packet_done),
             device.cast(),
-        )
+        );
     };
     // SAFETY: Facts 1 and 2.
     let _status = unsafe {

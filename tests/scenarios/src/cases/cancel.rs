@@ -1,0 +1,207 @@
+//! Requests to edu.sys that are not wanted any more: cancelled, or their handle closed.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, ensure};
+use edu_interface::{FACTORIAL, FactorialRequest, RAISE_INTERRUPT, RaiseRequest};
+use eductl::{
+    Device, DeviceError, NtStatus, Open, Transport as _,
+    rig::{PendingControl, Rig, RigHandle},
+    verify,
+};
+use rig_protocol::{Action, Request};
+use zerocopy::IntoBytes as _;
+
+use super::{
+    List,
+    support::{computes, fails_with, in_rig, passed},
+};
+use crate::{artifacts::Artifacts, machine::Machine};
+
+/// Keeps the device busy for seconds.
+const LARGE: u32 = u32::MAX;
+const LONG_MS: u32 = 60_000;
+const LIMIT: Duration = Duration::from_secs(20);
+/// What a cancelled request may take: much less than what the device computes.
+const PROMPT: Duration = Duration::from_secs(3);
+
+pub(super) fn add(list: &mut List) {
+    list.add("cancel/queued-held-and-under-way", anywhere);
+    list.add("cancel/closing-one-of-two-handles", one_of_two_handles);
+    for processors in [1, 4] {
+        list.add(format!("cancel/storm/{processors}"), move |artifacts| {
+            storm(artifacts, processors)
+        });
+    }
+}
+
+fn factorial(handle: &RigHandle, n: u32) -> anyhow::Result<PendingControl> {
+    let request = FactorialRequest {
+        n,
+        timeout_ms: LONG_MS,
+    };
+    Ok(handle.start_control(FACTORIAL.value(), request.as_bytes(), 8)?)
+}
+
+fn raise(handle: &RigHandle, mask: u32) -> anyhow::Result<PendingControl> {
+    let request = RaiseRequest {
+        mask,
+        timeout_ms: LONG_MS,
+    };
+    Ok(handle.start_control(RAISE_INTERRUPT.value(), request.as_bytes(), 8)?)
+}
+
+/// Waits until the driver has started `count` operations.
+fn started(device: &Device<'_>, count: u64) -> anyhow::Result<()> {
+    let began = Instant::now();
+    while device.statistics()?.operations_started < count {
+        ensure!(began.elapsed() < LIMIT, "operation {count} never began");
+    }
+    Ok(())
+}
+
+/// Cancels a request, which must end soon, as a cancelled one.
+fn cancel(rig: &Rig, what: &str, mut pending: PendingControl) -> anyhow::Result<()> {
+    let number = pending.number();
+    rig.send(Request::Cancel { number })?.wait(LIMIT)?;
+    ensure!(pending.answers_within(PROMPT), "{what}: it does not end");
+    fails_with(what, pending.wait(), &[NtStatus::CANCELLED])
+}
+
+fn anywhere(artifacts: &Artifacts) -> anyhow::Result<()> {
+    in_rig(&Machine::new(artifacts).with_processors(2), |rig| {
+        let handle = rig.open_handle(&Open::read_write(0))?;
+        let device = Device::new(&handle);
+        let under_way = factorial(&handle, LARGE)?;
+        started(&device, 1)?;
+        let queued = factorial(&handle, 5)?;
+        let kept = factorial(&handle, 6)?;
+        cancel(rig, "a queued request", queued)?;
+        cancel(rig, "the one that the device works on", under_way)?;
+        // It waits for the device, which computes what nobody wants any more.
+        let mut kept = kept;
+        ensure!(kept.answers_within(LIMIT), "the one behind never ends");
+        ensure!(kept.wait()? == [6_u32.to_le_bytes(), 720_u32.to_le_bytes()].concat());
+        let statistics = device.statistics()?;
+        ensure!(
+            (
+                statistics.operations_aborted,
+                statistics.operations_completed
+            ) == (1, 1),
+            "one operation was taken back and one completed, but: {statistics:?}"
+        );
+
+        let held = factorial(&handle, LARGE)?;
+        started(&device, 3)?;
+        let behind = factorial(&handle, 7)?;
+        rig.pnp(0, Action::Stop)?;
+        cancel(rig, "the request that is held", held)?;
+        cancel(rig, "the one behind it", behind)?;
+        rig.pnp(0, Action::Start)?;
+        computes(&device, 8, LONG_MS)?;
+        passed(&verify::run(rig, 0)?)
+    })?;
+    Ok(())
+}
+
+/// Closing a handle ends its requests at once, and no others.
+fn one_of_two_handles(artifacts: &Artifacts) -> anyhow::Result<()> {
+    in_rig(&Machine::new(artifacts).with_processors(2), |rig| {
+        let handle = rig.open_handle(&Open::read_write(0))?;
+        let device = Device::new(&handle);
+        let other = rig.open_handle(&Open::read_write(0))?;
+        let mut ended = vec![factorial(&other, LARGE)?];
+        started(&device, 1)?;
+        let kept = factorial(&handle, 9)?;
+        for _ in 0..5 {
+            ended.push(factorial(&other, LARGE)?);
+        }
+        let kept_last = factorial(&handle, 10)?;
+        // Requests may be handled by several processors; none may come after the close.
+        device.liveness(1)?;
+        thread::sleep(Duration::from_millis(200));
+        let began = Instant::now();
+        Box::new(other).close()?;
+        ensure!(began.elapsed() < PROMPT, "the handle does not close");
+        for mut pending in ended {
+            ensure!(pending.answers_within(PROMPT), "it does not end");
+            fails_with("a closed handle's", pending.wait(), &[NtStatus::CANCELLED])?;
+        }
+        for (mut pending, n, value) in [(kept, 9_u32, 362_880_u32), (kept_last, 10, 3_628_800)] {
+            ensure!(pending.answers_within(LIMIT), "{n}! never ends");
+            ensure!(pending.wait()? == [n.to_le_bytes(), value.to_le_bytes()].concat());
+        }
+        passed(&verify::run(rig, 0)?)
+    })?;
+    Ok(())
+}
+
+/// Hundreds of requests, of which many are cancelled, by the client and by the rig
+/// between any two steps of the driver's: each ends once, done or cancelled.
+fn storm(artifacts: &Artifacts, processors: u32) -> anyhow::Result<()> {
+    const WORKERS: u32 = 4;
+    const ROUNDS: u32 = 10;
+    const AT_ONCE: u32 = 10;
+    let machine = Machine::new(artifacts)
+        .with_processors(processors)
+        .with_option("cancel-storm=7");
+    in_rig(&machine, |rig| {
+        let handle = rig.open_handle(&Open::read_write(0))?;
+        let (done, gone) = (AtomicU64::new(0), AtomicU64::new(0));
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..WORKERS)
+                .map(|worker| {
+                    let (handle, done, gone) = (&handle, &done, &gone);
+                    scope.spawn(move || {
+                        for round in 0..ROUNDS {
+                            let mut pending = Vec::new();
+                            for number in 0..AT_ONCE {
+                                let request = if (worker + number).is_multiple_of(2) {
+                                    raise(handle, 1 << (number % 8 + 1))?
+                                } else {
+                                    factorial(handle, round * AT_ONCE + number)?
+                                };
+                                if (round + number).is_multiple_of(3) {
+                                    let number = request.number();
+                                    rig.send(Request::Cancel { number })?.wait(LIMIT)?;
+                                }
+                                pending.push(request);
+                            }
+                            for request in pending {
+                                match request.wait() {
+                                    Ok(_) => done.fetch_add(1, Ordering::Relaxed),
+                                    Err(error) => {
+                                        fails_with::<(), _>(
+                                            "a request in the storm",
+                                            Err(DeviceError::from(error)),
+                                            &[NtStatus::CANCELLED],
+                                        )?;
+                                        gone.fetch_add(1, Ordering::Relaxed)
+                                    }
+                                };
+                            }
+                        }
+                        anyhow::Ok(())
+                    })
+                })
+                .collect();
+            workers
+                .into_iter()
+                .try_for_each(|worker| worker.join().ok().context("a thread panicked")?)
+        })?;
+        let (done, gone) = (done.into_inner(), gone.into_inner());
+        let statistics = Device::new(&handle).statistics()?;
+        ensure!(
+            done + gone == u64::from(WORKERS * ROUNDS * AT_ONCE)
+                && done == statistics.operations_completed,
+            "{done} requests were done and {gone} cancelled; the driver says {statistics:?}"
+        );
+        ensure!(done > 0 && gone > 0, "{done} done and {gone} cancelled");
+        Ok(())
+    })?;
+    Ok(())
+}
