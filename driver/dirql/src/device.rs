@@ -88,6 +88,8 @@ pub(crate) struct Header {
     interface: UnsafeCell<Option<DeviceInterface>>,
     /// Whether user mode can see the interface. PnP requests alone, one at a time.
     interface_enabled: AtomicBool,
+    /// A request of the device waits for the channel of a DMA adapter: one at a time may.
+    waits_for_channel: AtomicBool,
 }
 
 // SAFETY: the pointers are the kernel's and fixed after AddDevice; everything else is
@@ -127,6 +129,7 @@ impl<E> Device<E> {
                 irp_holders: IrpHolders::new(),
                 interface: UnsafeCell::new(None),
                 interface_enabled: AtomicBool::new(false),
+                waits_for_channel: AtomicBool::new(false),
             },
             extension,
         }
@@ -244,6 +247,16 @@ impl Header {
 
     pub(crate) const fn io_timer(&self) -> &IoTimerState {
         &self.io_timer
+    }
+
+    /// A request is about to wait for a DMA channel; false if another one does.
+    pub(crate) fn begin_channel_request(&self) -> bool {
+        !self.waits_for_channel.swap(true, Ordering::Acquire)
+    }
+
+    /// The request has got the channel, or was refused.
+    pub(crate) fn end_channel_request(&self) {
+        self.waits_for_channel.store(false, Ordering::Release);
     }
 
     /// AddDevice attaches the device after it has written the extension.

@@ -122,6 +122,26 @@ pub trait DpcForIsr: Driver {
     fn dpc_for_isr(device: &Device<Self>, irql: &mut Dispatch);
 }
 
+/// Read and write routines, for a device whose buffers are locked (DO_DIRECT_IO).
+pub trait DirectIo: Driver {
+    /// IRP_MJ_READ: the buffer is the request's [`mdl`](crate::direct_io::DirectRequest::mdl).
+    /// Is `DispatchRead`; see "DispatchRead, DispatchWrite, and DispatchReadWrite Routines".
+    ///
+    /// # IRQL
+    /// At most DISPATCH_LEVEL.
+    fn read(_device: &Device<Self>, irql: &mut UpToDispatch, irp: Irp) -> Dispatched {
+        irp.complete(irql, Err(NtError::STATUS_INVALID_DEVICE_REQUEST))
+    }
+
+    /// IRP_MJ_WRITE, likewise. Is `DispatchWrite`.
+    ///
+    /// # IRQL
+    /// At most DISPATCH_LEVEL.
+    fn write(_device: &Device<Self>, irql: &mut UpToDispatch, irp: Irp) -> Dispatched {
+        irp.complete(irql, Err(NtError::STATUS_INVALID_DEVICE_REQUEST))
+    }
+}
+
 /// The routines that a driver has beside those that all have.
 #[derive(Debug)]
 pub struct Routines<E: Driver> {
@@ -131,6 +151,8 @@ pub struct Routines<E: Driver> {
     pub(crate) io_timer: Option<IoTimerRoutine>,
     pub(crate) power: Option<thunks::DispatchRoutine>,
     pub(crate) take_back: Option<TakeBackRoutine<E>>,
+    /// IRP_MJ_READ and IRP_MJ_WRITE.
+    pub(crate) direct_io: Option<[thunks::DispatchRoutine; 2]>,
 }
 
 /// [`TakeBack::take_back`].
@@ -153,6 +175,7 @@ impl<E: Driver> Routines<E> {
             io_timer: None,
             power: None,
             take_back: None,
+            direct_io: None,
         }
     }
 
@@ -208,6 +231,16 @@ impl<E: Driver> Routines<E> {
         E: Power,
     {
         self.power = Some(power::dispatch::<E>);
+        self
+    }
+
+    /// The driver has read and write routines, and its devices do direct I/O.
+    #[must_use]
+    pub const fn direct_io(mut self) -> Self
+    where
+        E: DirectIo,
+    {
+        self.direct_io = Some([thunks::read::<E>, thunks::write::<E>]);
         self
     }
 

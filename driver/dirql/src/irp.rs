@@ -202,6 +202,11 @@ macro_rules! ownership {
                 Self(Owned(irp))
             }
 
+            /// The IRP, which stays this owner's.
+            pub(crate) const fn as_raw(&self) -> *mut sys::IRP {
+                self.0.0
+            }
+
             /// Gives the IRP up without completing it.
             pub(crate) fn into_raw(self) -> *mut sys::IRP {
                 ManuallyDrop::new(self).0.0
@@ -296,11 +301,6 @@ impl Irp {
 }
 
 impl PendingIrp {
-    /// The IRP, which stays this owner's.
-    pub(crate) const fn as_raw(&self) -> *mut sys::IRP {
-        self.0.0
-    }
-
     /// The device object whose stack location this is.
     pub(crate) fn device_object(&self) -> *mut sys::DEVICE_OBJECT {
         self.0.device_object()

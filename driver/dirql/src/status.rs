@@ -55,6 +55,8 @@ codes! {
     STATUS_REQUEST_ABORTED = 0xC000_0240;
     /// The request was cancelled, or its file closed.
     STATUS_CANCELLED = 0xC000_0120;
+    /// The data is not what it should be.
+    STATUS_DATA_ERROR = 0xC000_003E;
     /// The object is about to be deleted: the device was removed.
     STATUS_DELETE_PENDING = 0xC000_0056;
     /// Another use of the device is in the way.
@@ -63,6 +65,8 @@ codes! {
     STATUS_DEVICE_CONFIGURATION_ERROR = 0xC000_0182;
     /// The device is not started.
     STATUS_DEVICE_NOT_READY = 0xC000_00A3;
+    /// An address or a length is not a multiple of what it must be.
+    STATUS_DATATYPE_MISALIGNMENT = 0x8000_0002;
     /// The buffer is shorter than the request.
     STATUS_INFO_LENGTH_MISMATCH = 0xC000_0004;
     /// Memory or another resource is short.

@@ -36,6 +36,12 @@ pub(crate) enum Reason {
     ForeignController = 40,
     /// ControllerControl was called for a device object that waits with no packet.
     NoPacketWaiting = 41,
+    /// A transfer was dropped while its device may still reach its memory.
+    DroppedWhileMapped = 20,
+    /// A transfer is under way, and its adapter is not open.
+    AdapterMissing = 22,
+    /// An AdapterControl routine returned another one's action.
+    ForeignAction = 21,
 }
 
 /// Stops the machine. Wraps `KeBugCheckEx`.

@@ -6,7 +6,7 @@ use core::ptr::null_mut;
 use crate::{
     device::{Device, Header},
     device_interface::DeviceInterface,
-    driver::{DpcForIsr, Driver},
+    driver::{DirectIo, DpcForIsr, Driver},
     file::FileObject,
     irp::{Buffers, Dispatched, Irp},
     irql::{Dispatch, Passive, UpToDispatch},
@@ -27,6 +27,7 @@ pub(crate) type DispatchRoutine =
 pub(crate) const FILE_DEVICE_UNKNOWN: u32 = 0x22;
 pub(crate) const FILE_DEVICE_SECURE_OPEN: u32 = 0x100;
 pub(crate) const DO_BUFFERED_IO: u32 = 0x4;
+const DO_DIRECT_IO: u32 = 0x10;
 const DO_DEVICE_INITIALIZING: u32 = 0x80;
 const DO_POWER_PAGABLE: u32 = 0x2000;
 const TRUE: u8 = 1;
@@ -71,7 +72,13 @@ pub unsafe fn initialize<E: Driver>(
         (sys::IRP_MJ_POWER, E::ROUTINES.power.or(Some(pass_down))),
         (sys::IRP_MJ_SYSTEM_CONTROL, Some(pass_down)),
     ];
-    for (major, routine) in routines {
+    let direct_io = E::ROUTINES.direct_io.into_iter().flat_map(|[read, write]| {
+        [
+            (sys::IRP_MJ_READ, Some(read) as sys::PDRIVER_DISPATCH),
+            (sys::IRP_MJ_WRITE, Some(write)),
+        ]
+    });
+    for (major, routine) in routines.into_iter().chain(direct_io) {
         let slot = usize::try_from(major).ok();
         if let Some(slot) = slot.and_then(|major| driver.MajorFunction.get_mut(major)) {
             *slot = routine;
@@ -188,8 +195,13 @@ fn attach<E: Driver>(
     header.attached_to(lower);
     // SAFETY: (Pointer) the stack keeps the lower object while this one is attached.
     let pageable = unsafe { (*lower).Flags } & DO_POWER_PAGABLE;
+    let buffering = if E::ROUTINES.direct_io.is_some() {
+        DO_DIRECT_IO
+    } else {
+        DO_BUFFERED_IO
+    };
     // SAFETY: (Aliasing) the device still says that it is initialising.
-    unsafe { (*object).Flags |= DO_BUFFERED_IO | pageable };
+    unsafe { (*object).Flags |= buffering | pageable };
     Ok(())
 }
 
@@ -269,6 +281,36 @@ unsafe extern "C" fn device_control<E: Driver>(
     dispatch(irp, arrived, |device, irql, irp| {
         match device.header().state().admit_request() {
             Ok(()) => E::device_control(device, irql, irp),
+            Err(error) => irp.complete(irql, Err(error)),
+        }
+    })
+}
+
+/// IRP_MJ_READ.
+pub(crate) unsafe extern "C" fn read<E: DirectIo>(
+    object: *mut sys::DEVICE_OBJECT,
+    irp: *mut sys::IRP,
+) -> sys::NTSTATUS {
+    // SAFETY: as in `create`.
+    let arrived = unsafe { Arrived::<E>::new(object, irp) };
+    dispatch(irp, arrived, |device, irql, irp| {
+        match device.header().state().admit_request() {
+            Ok(()) => E::read(device, irql, irp),
+            Err(error) => irp.complete(irql, Err(error)),
+        }
+    })
+}
+
+/// IRP_MJ_WRITE.
+pub(crate) unsafe extern "C" fn write<E: DirectIo>(
+    object: *mut sys::DEVICE_OBJECT,
+    irp: *mut sys::IRP,
+) -> sys::NTSTATUS {
+    // SAFETY: as in `create`.
+    let arrived = unsafe { Arrived::<E>::new(object, irp) };
+    dispatch(irp, arrived, |device, irql, irp| {
+        match device.header().state().admit_request() {
+            Ok(()) => E::write(device, irql, irp),
             Err(error) => irp.complete(irql, Err(error)),
         }
     })

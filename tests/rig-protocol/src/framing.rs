@@ -7,9 +7,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::messages::{Frame, MAX_TRANSFER};
 
-/// Longest encoded frame, in bytes, with its zero byte. A control request with a
-/// full buffer is the longest message; COBS adds one byte in 254.
-pub const MAX_FRAME: usize = MAX_TRANSFER + MAX_TRANSFER / 254 + 256;
+/// Longest encoded frame, in bytes, with its zero byte. A direct control request with
+/// two full buffers is the longest message; COBS adds one byte in 254.
+pub const MAX_FRAME: usize = 2 * MAX_TRANSFER + 2 * MAX_TRANSFER / 254 + 256;
 
 /// A frame that cannot be understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

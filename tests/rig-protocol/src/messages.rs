@@ -11,7 +11,7 @@ pub const PROTOCOL_VERSION: u32 = 1;
 /// [`Reply::Refused`].
 pub const MAX_OUTSTANDING: usize = 256;
 
-/// Longest input or output buffer of a control request, in bytes.
+/// Longest buffer of a request, in bytes.
 pub const MAX_TRANSFER: usize = 4096;
 
 /// A message and the number that ties a reply to its request.
@@ -70,6 +70,35 @@ pub enum Request {
     /// Removes the devices, unloads the driver, checks that nothing is left, and
     /// powers off after [`Reply::Report`].
     Shutdown,
+    /// `ReadFile` on a handle (`IRP_MJ_READ`).
+    Read {
+        /// From [`Reply::Opened`].
+        handle: u32,
+        /// `ByteOffset`.
+        offset: u64,
+        /// Length of the caller's buffer, in bytes.
+        length: u32,
+    },
+    /// `WriteFile` on a handle (`IRP_MJ_WRITE`).
+    Write {
+        /// From [`Reply::Opened`].
+        handle: u32,
+        /// `ByteOffset`.
+        offset: u64,
+        /// The caller's buffer.
+        data: Vec<u8>,
+    },
+    /// `DeviceIoControl` with `METHOD_IN_DIRECT` or `METHOD_OUT_DIRECT`.
+    DirectControl {
+        /// From [`Reply::Opened`].
+        handle: u32,
+        /// The I/O control code, all 32 bits.
+        code: u32,
+        /// The first buffer, which is copied.
+        input: Vec<u8>,
+        /// What the second buffer holds, which is locked; its length is the output's.
+        buffer: Vec<u8>,
+    },
 }
 
 /// How a handle is opened.

@@ -131,8 +131,9 @@ impl FakeRig {
                 completed(self.control(&open, code, &input, output_length as usize))
             }
             Request::Report | Request::Shutdown => Reply::Report(Report::default()),
-            Request::Cancel { .. } | Request::Pnp { .. } => Reply::Refused {
-                reason: "the fake rig has no PnP manager".to_owned(),
+            // The commands ask for none of these.
+            other => Reply::Refused {
+                reason: format!("the fake rig does not do {other:?}"),
             },
         }
     }

@@ -15,6 +15,7 @@ use anyhow::Context as _;
 pub(crate) const TEST_DRIVERS: &[&str] = &[
     "basics",
     "controller",
+    "dma",
     "dpc",
     "interrupt",
     "messages",

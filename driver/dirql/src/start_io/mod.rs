@@ -148,7 +148,7 @@ enum Next {
 impl Packet {
     /// # Safety
     /// `irp` is what [`begin`] has made a packet of.
-    const unsafe fn from_raw(irp: *mut sys::IRP) -> Self {
+    pub(crate) const unsafe fn from_raw(irp: *mut sys::IRP) -> Self {
         // SAFETY: (Caller) the IRP's owner gave it to the device queue, which gave it to
         // StartIo, fact 30.
         Self(ManuallyDrop::new(unsafe { PendingIrp::from_raw(irp) }))
@@ -157,6 +157,18 @@ impl Packet {
     /// The device object whose packet it is.
     pub(crate) fn device_object(&self) -> *mut sys::DEVICE_OBJECT {
         self.0.device_object()
+    }
+
+    /// The IRP, which stays in this packet's hands.
+    pub(crate) fn as_raw(&self) -> *mut sys::IRP {
+        self.0.as_raw()
+    }
+
+    /// Gives the packet up without starting the next.
+    pub(crate) fn into_raw(self) -> *mut sys::IRP {
+        let mut packet = ManuallyDrop::new(self);
+        // SAFETY: (Caller) taken once: `packet` is never dropped and not used again, fact 4.
+        unsafe { ManuallyDrop::take(&mut packet.0) }.into_raw()
     }
 
     /// Which packet it is.
@@ -198,6 +210,17 @@ impl Packet {
     ) {
         let mut irp = self.start_next(irql, next);
         let result = reply.and_then(|reply| irp.write_output(&reply));
+        irp.complete(irql, result);
+    }
+
+    /// Starts the next packet, then completes this one: `Ok` with the number of bytes
+    /// transferred, or the error. For requests whose data is no reply in the system buffer:
+    /// see [`crate::direct_io`]. Wraps `IoStartNextPacket`, `IoCompleteRequest`.
+    ///
+    /// # IRQL
+    /// At most DISPATCH_LEVEL.
+    pub fn complete_transfer<I: AtMostDispatch>(self, irql: &mut I, result: Result<usize>) {
+        let irp = self.start_next(irql, Next::First);
         irp.complete(irql, result);
     }
 

@@ -62,6 +62,11 @@ pub(crate) type DEVICE_POWER_STATE = i32;
 pub(crate) type SYSTEM_POWER_STATE = i32;
 pub(crate) type POWER_STATE_TYPE = i32;
 pub(crate) type WORK_QUEUE_TYPE = i32;
+type AdapterControl = Option<
+    unsafe extern "C" fn(*mut DEVICE_OBJECT, *mut IRP, PVOID, PVOID) -> IO_ALLOCATION_ACTION,
+>;
+type ListControl =
+    Option<unsafe extern "C" fn(*mut DEVICE_OBJECT, *mut IRP, *mut SCATTER_GATHER_LIST, PVOID)>;
 type SynchronizeRoutine = Option<unsafe extern "C" fn(PVOID) -> BOOLEAN>;
 
 pub(crate) const KERNEL_MODE: CCHAR = 0;
@@ -83,7 +88,11 @@ pub(crate) const OBJ_CASE_INSENSITIVE: u32 = 0x40;
 pub(crate) const OBJ_KERNEL_HANDLE: u32 = 0x200;
 pub(crate) const IRP_MJ_CREATE: u32 = 0;
 pub(crate) const IRP_MJ_CLOSE: u32 = 2;
+pub(crate) const IRP_MJ_READ: u32 = 3;
+pub(crate) const IRP_MJ_WRITE: u32 = 4;
 pub(crate) const IRP_MJ_DEVICE_CONTROL: u32 = 14;
+pub(crate) const INTERFACE_TYPE_UNDEFINED: i32 = -1;
+pub(crate) const DEALLOCATE_OBJECT_KEEP_REGISTERS: IO_ALLOCATION_ACTION = 3;
 pub(crate) const IRP_MJ_CLEANUP: u32 = 18;
 pub(crate) const IRP_MJ_POWER: u32 = 22;
 pub(crate) const IRP_MJ_SYSTEM_CONTROL: u32 = 23;
@@ -181,12 +190,13 @@ structures! {
     pub(crate) struct OverlayWords { DriverContext: [PVOID; 4], }
     pub(crate) struct OverlayQueue { ListEntry: LIST_ENTRY, __bindgen_anon_1: OverlayLocation, }
     pub(crate) struct IRP {
-        AssociatedIrp: AssociatedIrp, IoStatus: IO_STATUS_BLOCK, CurrentLocation: CCHAR,
+        MdlAddress: *mut MDL, AssociatedIrp: AssociatedIrp, IoStatus: IO_STATUS_BLOCK, CurrentLocation: CCHAR,
         Cancel: BOOLEAN, CancelIrql: u8, CancelRoutine: CancelSlot, Tail: Tail,
     }
     pub(crate) struct DeviceIoControl {
         OutputBufferLength: u32, InputBufferLength: u32, IoControlCode: u32,
     }
+    pub(crate) struct Read { Length: u32, ByteOffset: LARGE_INTEGER, }
     pub(crate) struct StartDevice { AllocatedResourcesTranslated: *mut CM_RESOURCE_LIST, }
     pub(crate) struct IO_STACK_LOCATION {
         MajorFunction: u8, MinorFunction: u8, Control: u8, Parameters: Parameters,
@@ -195,6 +205,48 @@ structures! {
     }
     pub(crate) struct IO_WORKITEM { reserved: usize, }
     pub(crate) struct Power { Type: POWER_STATE_TYPE, State: POWER_STATE, }
+    pub(crate) struct MDL {
+        MdlFlags: i16, MappedSystemVa: PVOID, StartVa: PVOID, ByteCount: u32, ByteOffset: u32,
+    }
+    pub(crate) struct DEVICE_DESCRIPTION {
+        Version: u32, Master: BOOLEAN, ScatterGather: BOOLEAN, InterfaceType: i32,
+        MaximumLength: u32, DmaAddressWidth: u32,
+    }
+    pub(crate) struct DMA_ADAPTER { DmaOperations: *mut DMA_OPERATIONS, }
+    pub(crate) struct DMA_OPERATIONS {
+        PutDmaAdapter: Option<unsafe extern "C" fn(*mut DMA_ADAPTER)>,
+        AllocateCommonBuffer: Option<
+            unsafe extern "C" fn(*mut DMA_ADAPTER, u32, *mut LARGE_INTEGER, BOOLEAN) -> PVOID,
+        >,
+        FreeCommonBuffer:
+            Option<unsafe extern "C" fn(*mut DMA_ADAPTER, u32, LARGE_INTEGER, PVOID, BOOLEAN)>,
+        AllocateAdapterChannel: Option<
+            unsafe extern "C" fn(
+                *mut DMA_ADAPTER, *mut DEVICE_OBJECT, u32, AdapterControl, PVOID,
+            ) -> NTSTATUS,
+        >,
+        FlushAdapterBuffers: Option<
+            unsafe extern "C" fn(*mut DMA_ADAPTER, *mut MDL, PVOID, PVOID, u32, BOOLEAN) -> BOOLEAN,
+        >,
+        FreeMapRegisters: Option<unsafe extern "C" fn(*mut DMA_ADAPTER, PVOID, u32)>,
+        MapTransfer: Option<
+            unsafe extern "C" fn(
+                *mut DMA_ADAPTER, *mut MDL, PVOID, PVOID, *mut u32, BOOLEAN,
+            ) -> LARGE_INTEGER,
+        >,
+        GetScatterGatherList: Option<
+            unsafe extern "C" fn(
+                *mut DMA_ADAPTER, *mut DEVICE_OBJECT, *mut MDL, PVOID, u32, ListControl, PVOID,
+                BOOLEAN,
+            ) -> NTSTATUS,
+        >,
+        PutScatterGatherList:
+            Option<unsafe extern "C" fn(*mut DMA_ADAPTER, *mut SCATTER_GATHER_LIST, BOOLEAN)>,
+    }
+    pub(crate) struct SCATTER_GATHER_ELEMENT { Address: LARGE_INTEGER, Length: u32, }
+    pub(crate) struct SCATTER_GATHER_LIST {
+        NumberOfElements: u32, Elements: [SCATTER_GATHER_ELEMENT; 1],
+    }
     pub(crate) struct MemoryDescriptor { Start: LARGE_INTEGER, Length: u32, }
     pub(crate) struct InterruptDescriptor { Level: u32, Vector: u32, Affinity: u64, }
     pub(crate) struct CM_PARTIAL_RESOURCE_DESCRIPTOR {
@@ -245,7 +297,7 @@ unions! {
         DeviceQueueEntry: KDEVICE_QUEUE_ENTRY, __bindgen_anon_1: OverlayWords,
     }
     OverlayLocation { CurrentStackLocation: *mut IO_STACK_LOCATION, }
-    Parameters { DeviceIoControl: DeviceIoControl, StartDevice: StartDevice, Power: Power, }
+    Parameters { DeviceIoControl: DeviceIoControl, Read: Read, StartDevice: StartDevice, Power: Power, }
     POWER_STATE { SystemState: SYSTEM_POWER_STATE, DeviceState: DEVICE_POWER_STATE, }
     DescriptorUnion { Memory: MemoryDescriptor, Interrupt: InterruptDescriptor, }
     MessageConnectionContext { Generic: *mut PVOID, }
@@ -284,6 +336,13 @@ pub(crate) const fn zeroed_csq() -> IO_CSQ {
 
 pub(crate) const fn zeroed_csq_context() -> IO_CSQ_IRP_CONTEXT {
     IO_CSQ_IRP_CONTEXT { reserved: [0; 3] }
+}
+
+impl Default for DEVICE_DESCRIPTION {
+    fn default() -> Self {
+        // SAFETY: integers; zero is valid for all.
+        unsafe { core::mem::zeroed() }
+    }
 }
 
 pub(crate) const fn zeroed_timer() -> KTIMER {
@@ -495,6 +554,14 @@ pub(crate) unsafe fn IoSetDeviceInterfaceState(_: *mut UNICODE_STRING, _: BOOLEA
     STATUS_NOT_FOUND
 }
 
+pub(crate) unsafe fn IoGetDmaAdapter(
+    _: *mut DEVICE_OBJECT,
+    _: *mut DEVICE_DESCRIPTION,
+    _: *mut u32,
+) -> *mut DMA_ADAPTER {
+    core::ptr::null_mut()
+}
+
 pub(crate) unsafe fn MmMapIoSpaceEx(_: LARGE_INTEGER, _: u64, _: u32) -> PVOID {
     core::ptr::null_mut()
 }
@@ -644,6 +711,7 @@ needs_a_device! {
     KeSetTargetProcessorDpcEx(*mut KDPC, *mut PROCESSOR_NUMBER) -> NTSTATUS;
     KeRemoveEntryDeviceQueue(*mut KDEVICE_QUEUE, *mut KDEVICE_QUEUE_ENTRY) -> BOOLEAN;
     KeSetTimerEx(*mut KTIMER, LARGE_INTEGER, i32, *mut KDPC) -> BOOLEAN;
+    MmMapLockedPagesSpecifyCache(*mut MDL, CCHAR, i32, PVOID, u32, u32) -> PVOID;
     MmUnmapIoSpace(PVOID, u64);
     RtlFreeUnicodeString(*mut UNICODE_STRING);
     ExFreePool(PVOID);

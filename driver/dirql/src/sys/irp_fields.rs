@@ -194,3 +194,49 @@ pub(crate) unsafe fn set_previous(irp: *mut IRP, previous: *mut IRP) {
     // SAFETY: (Pointer) the contract, fact 4.
     unsafe { set_links(irp, next, previous) };
 }
+
+/// The second of the words that [`word`] is the first of. The packet in StartIo's hands is
+/// numbered by the first.
+///
+/// # Safety
+/// As [`word`]; [`set_second_word`] was called.
+pub(crate) unsafe fn second_word(irp: *mut IRP) -> PVOID {
+    // SAFETY: (Pointer) the contract, fact 4.
+    let words = unsafe { driver_word(irp) };
+    // SAFETY: (Pointer) there are four words, fact 12.
+    let place = unsafe { words.add(1) };
+    // SAFETY: (Ready) the contract: it was written, fact 4.
+    unsafe { place.read() }
+}
+
+/// Writes what [`second_word`] reads.
+///
+/// # Safety
+/// As [`set_word`].
+pub(crate) unsafe fn set_second_word(irp: *mut IRP, word: PVOID) {
+    // SAFETY: (Pointer) the contract, fact 4.
+    let words = unsafe { driver_word(irp) };
+    // SAFETY: (Pointer) there are four words, fact 12.
+    let place = unsafe { words.add(1) };
+    // SAFETY: (Aliasing) the words are the owner's, fact 4.
+    unsafe { place.write(word) };
+}
+
+/// What [`set_information`] wrote.
+///
+/// # Safety
+/// As [`word`].
+pub(crate) unsafe fn information(irp: *mut IRP) -> usize {
+    // SAFETY: (Pointer) the contract, fact 4.
+    let information = unsafe { (*irp).IoStatus.Information };
+    usize::try_from(information).unwrap_or(0)
+}
+
+/// Keeps a number in the IRP until it is completed: `IoStatus.Information`.
+///
+/// # Safety
+/// As [`set_word`].
+pub(crate) unsafe fn set_information(irp: *mut IRP, information: usize) {
+    // SAFETY: (Aliasing) the IRP is its owner's until it is completed, fact 4.
+    unsafe { (*irp).IoStatus.Information = information as u64 };
+}

@@ -15,8 +15,9 @@ pub(crate) use host::*;
 pub(crate) use windows::*;
 
 pub(crate) use irp_fields::{
-    CancelRoutine, cancel_irql, device_queue_entry, file_object, is_cancelled, links,
-    set_cancel_routine, set_links, set_next, set_previous, set_word, word,
+    CancelRoutine, cancel_irql, device_queue_entry, file_object, information, is_cancelled, links,
+    second_word, set_cancel_routine, set_information, set_links, set_next, set_previous,
+    set_second_word, set_word, word,
 };
 
 // What the driver-entry macro names, so it must be nameable from outside.

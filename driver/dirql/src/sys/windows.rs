@@ -7,7 +7,9 @@ pub(crate) use wdk_sys::{
     CCHAR,
     CM_PARTIAL_RESOURCE_DESCRIPTOR,
     CM_RESOURCE_LIST,
+    DEVICE_DESCRIPTION,
     DEVICE_OBJECT,
+    DMA_ADAPTER,
     GROUP_AFFINITY,
     GUID,
     IO_CONNECT_INTERRUPT_FULLY_SPECIFIED_PARAMETERS,
@@ -24,10 +26,13 @@ pub(crate) use wdk_sys::{
     KSPIN_LOCK,
     KTIMER,
     LARGE_INTEGER,
+    MDL,
     NTSTATUS,
     PDRIVER_DISPATCH,
     PROCESSOR_NUMBER,
     PVOID,
+    SCATTER_GATHER_ELEMENT,
+    SCATTER_GATHER_LIST,
     ntddk::{
         IoAcquireRemoveLockEx,
         IoAttachDeviceToDeviceStack,
@@ -37,6 +42,7 @@ pub(crate) use wdk_sys::{
         IoDetachDevice,
         IoDisconnectInterruptEx,
         IoForwardIrpSynchronously,
+        IoGetDmaAdapter,
         IoInitializeRemoveLockEx,
         IoRegisterDeviceInterface,
         IoReleaseRemoveLockAndWaitEx,
@@ -186,10 +192,10 @@ pub(crate) use wdk_sys::{
     _IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS__bindgen_ty_1 as MessageConnectionContext,
     _IO_DISCONNECT_INTERRUPT_PARAMETERS__bindgen_ty_1 as DisconnectContext,
     _KINTERRUPT as KINTERRUPT, IO_STATUS_BLOCK, IRP_MJ_CLEANUP, IRP_MJ_CLOSE, IRP_MJ_CREATE,
-    IRP_MJ_DEVICE_CONTROL, IRP_MJ_PNP, IRP_MJ_POWER, IRP_MJ_SYSTEM_CONTROL,
-    IRP_MN_CANCEL_REMOVE_DEVICE, IRP_MN_CANCEL_STOP_DEVICE, IRP_MN_QUERY_REMOVE_DEVICE,
-    IRP_MN_QUERY_STOP_DEVICE, IRP_MN_REMOVE_DEVICE, IRP_MN_START_DEVICE, IRP_MN_STOP_DEVICE,
-    IRP_MN_SURPRISE_REMOVAL, ULONG_PTR as Parameter,
+    IRP_MJ_DEVICE_CONTROL, IRP_MJ_PNP, IRP_MJ_POWER, IRP_MJ_READ, IRP_MJ_SYSTEM_CONTROL,
+    IRP_MJ_WRITE, IRP_MN_CANCEL_REMOVE_DEVICE, IRP_MN_CANCEL_STOP_DEVICE,
+    IRP_MN_QUERY_REMOVE_DEVICE, IRP_MN_QUERY_STOP_DEVICE, IRP_MN_REMOVE_DEVICE,
+    IRP_MN_START_DEVICE, IRP_MN_STOP_DEVICE, IRP_MN_SURPRISE_REMOVAL, ULONG_PTR as Parameter,
 };
 
 /// `KernelMode`.
@@ -227,6 +233,12 @@ pub(crate) const fn zeroed_event() -> KEVENT {
     // SAFETY: as in `zeroed_timer`, fact 12.
     unsafe { core::mem::zeroed() }
 }
+/// `InterfaceTypeUndefined`: the system looks the bus up.
+pub(crate) const INTERFACE_TYPE_UNDEFINED: wdk_sys::INTERFACE_TYPE =
+    wdk_sys::_INTERFACE_TYPE::InterfaceTypeUndefined;
+/// `DeallocateObjectKeepRegisters`.
+pub(crate) const DEALLOCATE_OBJECT_KEEP_REGISTERS: IO_ALLOCATION_ACTION =
+    wdk_sys::_IO_ALLOCATION_ACTION::DeallocateObjectKeepRegisters;
 
 /// A timer that was never initialised.
 pub(crate) const fn zeroed_timer() -> KTIMER {
@@ -310,6 +322,19 @@ called_directly! {
     KeReleaseSpinLock: fn(*mut KSPIN_LOCK, u8);
     KeReleaseSpinLockFromDpcLevel: fn(*mut KSPIN_LOCK);
     KeSynchronizeExecution: fn(*mut KINTERRUPT, wdk_sys::PKSYNCHRONIZE_ROUTINE, PVOID) -> BOOLEAN;
+}
+
+// Its priority is a ULONG in the WDK, for flags are added to it, and an enumeration in
+// mingw-w64's headers.
+unsafe extern "C" {
+    pub(crate) fn MmMapLockedPagesSpecifyCache(
+        mdl: *mut MDL,
+        mode: CCHAR,
+        cache: i32,
+        base: PVOID,
+        bug_check_on_failure: u32,
+        priority: u32,
+    ) -> PVOID;
 }
 
 // Inline functions in some versions of the WDK's headers, exports in all versions

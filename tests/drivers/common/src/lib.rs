@@ -21,7 +21,7 @@
 mod bar;
 mod check;
 
-pub use bar::EduBar;
+pub use bar::{DmaCommand, EduBar};
 pub use check::{Failed, Outcome, answer, figures, reply, request, until};
 pub use test_protocol::{Arguments, Findings};
 

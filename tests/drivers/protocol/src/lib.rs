@@ -29,6 +29,26 @@ pub const fn control_code(number: u32) -> u32 {
     DEVICE_TYPE << 16 | (FIRST_FUNCTION + number) << 2
 }
 
+/// `METHOD_IN_DIRECT`.
+const IN_DIRECT: u32 = 1;
+/// `METHOD_OUT_DIRECT`.
+const OUT_DIRECT: u32 = 2;
+
+/// The control code `number` with a direct method; the numbers are none of
+/// [`control_code`]'s, whose method is another.
+const fn direct_code(number: u32, method: u32) -> u32 {
+    control_code(number) | method
+}
+
+/// Writes the second buffer to the device by scatter/gather lists; the first says where.
+pub const LIST_WRITE: u32 = direct_code(0x100, IN_DIRECT);
+/// Reads from the device into the second buffer, likewise.
+pub const LIST_READ: u32 = direct_code(0x100, OUT_DIRECT);
+/// Adds the second buffer up; the first says what it must come to.
+pub const COPY_IN: u32 = direct_code(0x101, IN_DIRECT);
+/// Fills the second buffer with bytes in a row; the first says where it begins.
+pub const COPY_OUT: u32 = direct_code(0x101, OUT_DIRECT);
+
 /// The check that a control code runs; `None` if it is none of [`control_code`]'s.
 #[must_use]
 pub const fn check_number(code: u32) -> Option<u32> {

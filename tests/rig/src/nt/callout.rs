@@ -25,6 +25,8 @@ pub(crate) enum Callback {
     WorkItem,
     PowerCompletion,
     ControllerControl,
+    AdapterControl,
+    AdapterListControl,
 }
 
 impl AsRef<str> for Callback {
@@ -44,6 +46,8 @@ impl AsRef<str> for Callback {
             Self::WorkItem => "WorkItem",
             Self::PowerCompletion => "PowerCompletion",
             Self::ControllerControl => "ControllerControl",
+            Self::AdapterControl => "AdapterControl",
+            Self::AdapterListControl => "AdapterListControl",
         }
     }
 }

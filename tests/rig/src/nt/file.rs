@@ -99,6 +99,15 @@ impl File {
         self.desired_access() & needed == needed
     }
 
+    /// Whether the file was opened for reading, or else for writing.
+    pub(crate) fn is_opened_for(&self, reading: bool) -> bool {
+        if reading {
+            self.can_read
+        } else {
+            self.can_write
+        }
+    }
+
     /// A request begins on the file; `false` when its handle is closed.
     pub(crate) fn begin_request(&self) -> bool {
         self.usage.with(|usage| {

@@ -1,5 +1,5 @@
 //! The I/O manager's part in requests of the command channel: handles, IRPs for
-//! create, cleanup, close and device control, their results.
+//! create, cleanup, close and buffered device control, their results.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -25,12 +25,14 @@ use crate::nt::status::{
 };
 use crate::nt::violation::check;
 use crate::nt::work::{self, PnpWork, Work};
-use crate::nt::{cancel, cleanup, counters, interface, legacy, node, pnp, power, server};
+use crate::nt::{
+    cancel, cleanup, counters, direct_io, interface, legacy, node, pnp, power, server,
+};
 
 /// `METHOD_BUFFERED`, in the low two bits of a control code.
 const METHOD_BUFFERED: u32 = 0;
 /// `UserMode`.
-const USER_MODE: i8 = 1;
+pub(super) const USER_MODE: i8 = 1;
 /// `FILE_SHARE_READ | FILE_SHARE_WRITE`.
 const SHARE_ALL: u16 = 3;
 
@@ -49,7 +51,7 @@ static HANDLES: IrqLock<Handles> = IrqLock::new(Handles {
 static OUTSTANDING: IrqLock<BTreeMap<u32, Irp>> = IrqLock::new(BTreeMap::new());
 
 /// A major function code as a stack location has it.
-const fn code(major: u32) -> u8 {
+pub(super) const fn code(major: u32) -> u8 {
     major.to_le_bytes()[0]
 }
 
@@ -90,7 +92,7 @@ pub(crate) fn send_and_wait(
 }
 
 /// How many stack locations an IRP for this device needs.
-fn stack_size(device: Device) -> usize {
+pub(super) fn stack_size(device: Device) -> usize {
     usize::try_from(device.stack_size()).unwrap_or(1)
 }
 
@@ -161,7 +163,7 @@ pub(crate) fn open(request: &Open) -> Reply {
 }
 
 /// The file of a handle.
-fn file_of(handle: u32) -> Option<Arc<File>> {
+pub(super) fn file_of(handle: u32) -> Option<Arc<File>> {
     HANDLES.with(|handles| handles.files.get(&handle).cloned())
 }
 
@@ -265,6 +267,12 @@ fn send_control(
     location.set_control_code(control_code);
     location.set_input_length(ULONG::try_from(input.len()).unwrap_or(ULONG::MAX));
     location.set_output_length(output_length);
+    counters::DEVICE_CONTROLS.add();
+    send_noted(number, file, &irp)
+}
+
+/// Sends the IRP of a request whose answer comes when it ends, unless it is given here.
+pub(super) fn send_noted(number: u32, file: &Arc<File>, irp: &Irp) -> Option<Reply> {
     let is_noted = OUTSTANDING.with(|outstanding| {
         let may_send = outstanding.len() < MAX_OUTSTANDING && !outstanding.contains_key(&number);
         if may_send {
@@ -279,12 +287,11 @@ fn send_control(
             "request {number} is outstanding already, or {MAX_OUTSTANDING} others are"
         )));
     }
-    counters::DEVICE_CONTROLS.add();
-    let _returned = send(top, &irp);
+    let _returned = send(file.node().pdo().top_of_stack(), irp);
     None
 }
 
-/// Answers a control request whose IRP has ended. PASSIVE_LEVEL.
+/// Answers a request whose IRP has ended. PASSIVE_LEVEL.
 pub(crate) fn finish(irp: &Irp) {
     let (Some(outcome), Originator::Channel { number, file }) = (irp.outcome(), irp.originator())
     else {
@@ -313,6 +320,9 @@ fn end_request(file: &Arc<File>) {
 /// What the driver wrote, as the I/O manager copies it to the caller: nothing for
 /// an error, else as much as Information says.
 fn take_output(irp: &Irp, outcome: Outcome) -> Vec<u8> {
+    if direct_io::is_transfer(irp) {
+        return direct_io::take_output(irp, outcome);
+    }
     let Some(buffer) = irp.buffer() else {
         return Vec::new();
     };

@@ -62,6 +62,8 @@ pub(crate) struct Options {
     pub(crate) messages: usize,
     /// Threaded DPCs run in threads; otherwise as ordinary DPCs.
     pub(crate) threaded_dpcs: bool,
+    /// Map registers that a DMA adapter grants at most.
+    pub(crate) dma_map_registers: usize,
 }
 
 static OPTIONS: IrqLock<Options> = IrqLock::new(Options {
@@ -74,6 +76,7 @@ static OPTIONS: IrqLock<Options> = IrqLock::new(Options {
     fail_power_request: 0,
     messages: 1,
     threaded_dpcs: true,
+    dma_map_registers: 16,
 });
 
 /// The options of this run.
@@ -128,9 +131,15 @@ pub(crate) fn read() -> Option<String> {
                     ))
                 });
             }
+            Some(("dma-map-registers", count)) => match count.parse() {
+                Ok(count) if (1..=64).contains(&count) => options.dma_map_registers = count,
+                _ => refuse(format_args!(
+                    "The option '{word}' does not say how many map registers there are: 1 to 64."
+                )),
+            },
             Some(("self-test", rule)) => self_test = Some(rule.to_string()),
             _ => refuse(format_args!(
-                "The option '{word}' is unknown. Known are: irq=msi|intx|passive, connect=any|fully-specified, early-isr=on|off, threaded-dpcs=on|off, messages=N, cancel-storm=SEED, model=wdm|legacy, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, self-test=RULE-ID|list."
+                "The option '{word}' is unknown. Known are: irq=msi|intx|passive, connect=any|fully-specified, early-isr=on|off, threaded-dpcs=on|off, messages=N, cancel-storm=SEED, model=wdm|legacy, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, dma-map-registers=N, self-test=RULE-ID|list."
             )),
         }
     }

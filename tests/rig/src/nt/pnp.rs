@@ -29,7 +29,7 @@ use crate::nt::power::{self, D0, D3};
 use crate::nt::resources::{Form, ResourceList};
 use crate::nt::status::{STATUS_DEVICE_BUSY, STATUS_NOT_SUPPORTED, STATUS_SUCCESS, is_success};
 use crate::nt::violation::check;
-use crate::nt::{interface, interrupt, mmio, node};
+use crate::nt::{dma, interface, interrupt, mmio, node};
 
 /// Minor function codes.
 pub(crate) mod minor {
@@ -344,6 +344,7 @@ fn remove_now(node: &NodeRef) {
 fn assert_released(node: &NodeRef, event: &str) {
     interrupt::assert_none_left(event, node);
     let (base, length) = node.memory();
+    dma::assert_put(event, node);
     mmio::assert_none_left(event, base, length as u64);
 }
 

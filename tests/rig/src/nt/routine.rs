@@ -12,8 +12,8 @@ use crate::machine::cpu;
 use crate::nt::irql::{APC_LEVEL, DISPATCH_LEVEL, HIGH_LEVEL, PASSIVE_LEVEL};
 use crate::nt::violation::check;
 use crate::nt::{
-    affinity, cancel, cancel_storm, csq, debug, device, device_queue, dispatcher, dpc, event,
-    interface, interrupt, io_timer, irp, irql, mmio, pool, power, property, remove_lock, rtl,
+    affinity, cancel, cancel_storm, csq, debug, device, device_queue, dispatcher, dma, dpc, event,
+    interface, interrupt, io_timer, irp, irql, mdl, mmio, pool, power, property, remove_lock, rtl,
     spin_lock, start_io, time, timer, work_item,
 };
 
@@ -78,6 +78,7 @@ exports! {
     IoDisconnectInterruptEx passive interrupt::disconnect::io_disconnect_interrupt_ex;
     IoForwardIrpSynchronously up_to_apc irp::forward::io_forward_irp_synchronously;
     IoFreeWorkItem up_to_dispatch work_item::io_free_work_item;
+    IoGetDmaAdapter passive dma::io_get_dma_adapter;
     IoGetDeviceProperty passive property::io_get_device_property;
     IoInitializeTimer passive io_timer::io_initialize_timer;
     IoInitializeRemoveLockEx passive remove_lock::io_initialize_remove_lock_ex;
@@ -155,6 +156,7 @@ exports! {
     KeSynchronizeExecution any interrupt::synchronize::ke_synchronize_execution;
     KeWaitForSingleObject any dispatcher::ke_wait_for_single_object;
     MmGetSystemRoutineAddress passive rtl::mm_get_system_routine_address;
+    MmMapLockedPagesSpecifyCache up_to_dispatch mdl::mm_map_locked_pages_specify_cache;
     MmMapIoSpaceEx up_to_dispatch mmio::mm_map_io_space_ex;
     MmUnmapIoSpace up_to_dispatch mmio::mm_unmap_io_space;
     PoCallDriver any power::exports::po_call_driver;

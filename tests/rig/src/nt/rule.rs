@@ -43,6 +43,14 @@ rules! {
     Syn01 "SYN-01" "KeSynchronizeExecution is called at or below the interrupt's SynchronizeIrql.";
     Syn02 "SYN-02" "An interrupt's spin lock is not taken twice by one processor.";
     Syn06 "SYN-06" "An interrupt's spin lock is released by whoever acquired it, to the IRQL from before.";
+    Dma01 "DMA-01" "A DMA adapter is asked for with a description that was zeroed and has a version and an address width.";
+    Dma02 "DMA-02" "A device is given logical addresses only, and keeps to what they map.";
+    Dma03 "DMA-03" "AllocateAdapterChannel is called at DISPATCH_LEVEL, once at a time for each device object.";
+    Dma04 "DMA-04" "Map registers are freed once, as the action of their AdapterControl routine says.";
+    Dma05 "DMA-05" "A transfer is flushed before its map registers are used again or freed and before its IRP is completed.";
+    Dma06 "DMA-06" "The device has done with memory before that is unmapped or freed.";
+    Dma07 "DMA-07" "Common buffers are freed as they were allocated, and the adapter is given back last.";
+    Dma08 "DMA-08" "A transfer lies in its MDL and uses no more map registers than were allocated.";
     Dpc01 "DPC-01" "A DPC is initialised before it is queued.";
     Dpc07 "DPC-07" "The importance and the target processor of a DPC are set while it is in no queue, and the processor exists.";
     Dpc08 "DPC-08" "No DPC is queued or running when its memory goes away.";
@@ -81,6 +89,7 @@ rules! {
     Irp13 "IRP-13" "A dispatch routine completes, forwards or pends its IRP.";
     Irp14 "IRP-14" "IoStatus.Information says no more than was written to the output buffer.";
     Irp16 "IRP-16" "IRP_MJ_CLEANUP ends the queued IRPs of its file object, and no others.";
+    Irp15 "IRP-15" "A request with an empty buffer survives, and transfers nothing.";
     Pnp01 "PNP-01" "AddDevice attaches a device object and clears DO_DEVICE_INITIALIZING.";
     Pnp04 "PNP-04" "A PnP IRP that goes down with success is given STATUS_SUCCESS first.";
     Pnp05 "PNP-05" "A PnP IRP that may not fail does not fail.";

@@ -12,7 +12,7 @@ use crate::machine::{command_port, cpu};
 use crate::nt::io_manager::{self, completed, refused};
 use crate::nt::status::STATUS_SUCCESS;
 use crate::nt::work::{self, PnpWork, Work};
-use crate::nt::{counters, interrupt, node, options, pnp, shutdown};
+use crate::nt::{counters, direct_io, interrupt, node, options, pnp, shutdown};
 
 /// Bytes that are taken from the port at once.
 const CHUNK: usize = 256;
@@ -116,6 +116,22 @@ fn answer(number: u32, request: Request) -> Option<Reply> {
             input,
             output_length,
         } => io_manager::device_control(number, handle, code, &input, output_length),
+        Request::Read {
+            handle,
+            offset,
+            length,
+        } => direct_io::read(number, handle, offset, length),
+        Request::Write {
+            handle,
+            offset,
+            data,
+        } => direct_io::write(number, handle, offset, &data),
+        Request::DirectControl {
+            handle,
+            code,
+            input,
+            buffer,
+        } => direct_io::control(number, handle, code, &input, &buffer),
         Request::Cancel { number } => Some(io_manager::cancel_request(number)),
         Request::Message { device, message } => Some(send_message(device, message)),
         Request::Report => Some(Reply::Report(counters::report())),

@@ -61,6 +61,11 @@ impl SystemBuffer {
         self.output_length
     }
 
+    /// How long the caller's input is.
+    pub(crate) fn input_length(&self) -> usize {
+        self.input_length
+    }
+
     /// What the driver is given.
     pub(crate) fn pointer(&self) -> PVOID {
         UnsafeCell::raw_get(self.memory.as_ptr()).cast()

@@ -32,6 +32,14 @@ const RULES: &[&str] = &[
     "CTL-02",
     "CTL-03",
     "CTL-04",
+    "DMA-01",
+    "DMA-02",
+    "DMA-03",
+    "DMA-04",
+    "DMA-05",
+    "DMA-06",
+    "DMA-07",
+    "DMA-08",
     "DPC-01",
     "DPC-07",
     "DPC-08",
@@ -59,6 +67,7 @@ const RULES: &[&str] = &[
     "IRP-12",
     "IRP-13",
     "IRP-14",
+    "IRP-15",
     "IRP-16",
     "IRQL-01",
     "IRQL-02",
@@ -115,8 +124,8 @@ const RULES: &[&str] = &[
 /// Rules that the rig checks after the driver has returned, or on another
 /// processor: the stack is then its own, and the driver's part in it is over.
 const FOUND_LATER: &[&str] = &[
-    "IRP-11", "IRP-12", "IRP-14", "INT-09", "PWR-03", "PWR-05", "PWR-06", "PWR-08", "CAN-07",
-    "IRP-16",
+    "IRP-11", "IRP-12", "IRP-14", "IRP-15", "INT-09", "PWR-03", "PWR-05", "PWR-06", "PWR-08",
+    "CAN-07", "IRP-16",
 ];
 
 /// Faults that the rig can run into on purpose, and what it must stop with.

@@ -64,7 +64,100 @@ impl RigHandle {
     }
 }
 
+impl RigHandle {
+    /// Sends a read of `length` bytes at `offset` and returns at once.
+    ///
+    /// # Errors
+    /// [`TransportError::Lost`] when it cannot be sent.
+    pub fn start_read(&self, offset: u64, length: usize) -> Result<PendingControl, TransportError> {
+        let operation = Operation::Rig("reading from the device");
+        let handle = self.handle.ok_or_else(|| closed(operation))?;
+        let request = Request::Read {
+            handle,
+            offset,
+            length: u32::try_from(length).map_err(|_| closed(operation))?,
+        };
+        self.start(operation, request, length)
+    }
+
+    /// Sends a write of `data` at `offset` and returns at once.
+    ///
+    /// # Errors
+    /// [`TransportError::Lost`] when it cannot be sent.
+    pub fn start_write(&self, offset: u64, data: &[u8]) -> Result<PendingControl, TransportError> {
+        let operation = Operation::Rig("writing to the device");
+        let handle = self.handle.ok_or_else(|| closed(operation))?;
+        let request = Request::Write {
+            handle,
+            offset,
+            data: data.to_vec(),
+        };
+        self.start(operation, request, data.len())
+    }
+
+    /// Sends a control request with a direct method, whose second buffer holds `buffer`,
+    /// and returns at once.
+    ///
+    /// # Errors
+    /// [`TransportError::Lost`] when it cannot be sent.
+    pub fn start_direct_control(
+        &self,
+        code: u32,
+        input: &[u8],
+        buffer: &[u8],
+    ) -> Result<PendingControl, TransportError> {
+        let operation = Operation::Control(code);
+        let handle = self.handle.ok_or_else(|| closed(operation))?;
+        let request = Request::DirectControl {
+            handle,
+            code,
+            input: input.to_vec(),
+            buffer: buffer.to_vec(),
+        };
+        self.start(operation, request, buffer.len())
+    }
+
+    fn start(
+        &self,
+        operation: Operation,
+        request: Request,
+        output_length: usize,
+    ) -> Result<PendingControl, TransportError> {
+        if output_length > MAX_TRANSFER {
+            return Err(TransportError::Lost {
+                operation,
+                reason: format!("the command channel carries at most {MAX_TRANSFER} bytes"),
+            });
+        }
+        Ok(PendingControl {
+            operation,
+            pending: self.connection.send(operation, request, CONTROL_LIMIT)?,
+            output_length,
+        })
+    }
+}
+
 impl PendingControl {
+    /// Waits for the end of a read, a write or a direct control request: how many bytes
+    /// were transferred, and what came for the caller.
+    ///
+    /// # Errors
+    /// As [`Transport::device_io_control`].
+    pub fn wait_transfer(self) -> Result<(u64, Vec<u8>), TransportError> {
+        let operation = self.operation;
+        match self.pending.wait(CONTROL_LIMIT)? {
+            Reply::Completed {
+                status,
+                information,
+                output,
+            } => {
+                succeeded(operation, status)?;
+                Ok((information, output))
+            }
+            other => Err(unexpected(operation, &other)),
+        }
+    }
+
     /// The number by which the request can be cancelled.
     #[must_use]
     pub const fn number(&self) -> u32 {

@@ -88,6 +88,20 @@ pub(super) fn take_contiguous(length: u64) -> u64 {
         })
 }
 
+/// Takes `length` bytes in one piece that lie below `end`. Returns where.
+pub(super) fn take_below(length: u64, end: u64) -> Option<u64> {
+    FRAMES.with(|frames| {
+        let (start, _) = frames.ranges.iter_mut().find(|(start, last)| {
+            start
+                .checked_add(length)
+                .is_some_and(|behind| behind <= end.min(*last))
+        })?;
+        let taken = *start;
+        *start += length;
+        Some(taken)
+    })
+}
+
 /// The page below 1 MiB; once.
 pub(super) fn take_low_page() -> u64 {
     FRAMES.with(|frames| frames.low.take()).unwrap_or_else(|| {

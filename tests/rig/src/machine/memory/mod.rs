@@ -29,8 +29,8 @@ pub(crate) use check::check_protections;
 pub(crate) use low_page::{install_low_page, remove_low_page};
 pub(crate) use paging::{Protection, page_table_root, physical_address};
 pub(crate) use ranges::{
-    Place, allocate_guarded, close_device, free_guarded, map_device, map_driver_image, open_device,
-    protect_driver_image, unmap_device, unmap_driver_image,
+    Place, allocate_guarded, allocate_low, close_device, free_guarded, map_device,
+    map_driver_image, open_device, protect_driver_image, unmap_device, unmap_driver_image,
 };
 pub(crate) use stacks::{
     EXCEPTION_STACK, PROCESSOR_STACK, THREAD_STACK, allocate_stack, stack_above,

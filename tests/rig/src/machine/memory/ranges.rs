@@ -140,6 +140,18 @@ pub(crate) fn allocate_guarded(length: usize) -> Option<*mut u8> {
     map_memory(&GUARDED, length)
 }
 
+/// Memory in one piece that lies below `end`, for good: where it is mapped, and where it
+/// lies. It is not cleared. Any IRQL.
+pub(crate) fn allocate_low(pages: usize, end: u64) -> Option<(*mut u8, u64)> {
+    let physical = frames::take_below((pages * PAGE) as u64, end)?;
+    let base = GUARDED.take(pages)?;
+    let is_mapped = (0..pages as u64).all(|index| {
+        let offset = index * PAGE as u64;
+        paging::map(base + offset, physical + offset, Protection::ReadWrite)
+    });
+    is_mapped.then(|| (core::ptr::with_exposed_provenance_mut(word(base)), physical))
+}
+
 /// Gives back what [`allocate_guarded`] gave: a later access faults. IRQL <= 2.
 ///
 /// # Panics

@@ -14,7 +14,7 @@ use crate::nt::routine::Routine;
 use crate::nt::status::{STATUS_MORE_PROCESSING_REQUIRED, STATUS_PENDING, is_success};
 use crate::nt::violation::check;
 use crate::nt::work::{self, Work};
-use crate::nt::{cancel_watch, cleanup, counters, power, processor};
+use crate::nt::{cancel_watch, cleanup, counters, dma, power, processor};
 
 /// IofCompleteRequest.
 pub(crate) unsafe extern "C" fn iof_complete_request(irp: PIRP, _boost: CCHAR) {
@@ -29,6 +29,7 @@ pub(crate) unsafe extern "C" fn iof_complete_request(irp: PIRP, _boost: CCHAR) {
         "An IRP was completed at IRQL {irql} with {held} spin locks held."
     );
     let irp = ledger::completed(routine.name(), irp);
+    dma::assert_unmapped(routine, &irp);
     begin(&irp);
     cancel_watch::assert_may_complete(&irp);
     cleanup::assert_may_complete(&irp);

@@ -6,8 +6,9 @@
 use core::marker::PhantomData;
 
 use wdk_sys::{
-    IO_STACK_LOCATION, PCM_RESOURCE_LIST, PDEVICE_OBJECT, PFILE_OBJECT, PIO_COMPLETION_ROUTINE,
-    PIO_SECURITY_CONTEXT, POWER_STATE, POWER_STATE_TYPE, PVOID, UCHAR, ULONG, USHORT,
+    IO_STACK_LOCATION, LARGE_INTEGER, PCM_RESOURCE_LIST, PDEVICE_OBJECT, PFILE_OBJECT,
+    PIO_COMPLETION_ROUTINE, PIO_SECURITY_CONTEXT, POWER_STATE, POWER_STATE_TYPE, PVOID, UCHAR,
+    ULONG, USHORT,
 };
 
 use crate::nt::address;
@@ -42,6 +43,8 @@ fields!(Location<'_> {
     _ / set_output_length: ULONG = Parameters.DeviceIoControl.OutputBufferLength;
     _ / set_input_length: ULONG = Parameters.DeviceIoControl.InputBufferLength;
     control_code / set_control_code: ULONG = Parameters.DeviceIoControl.IoControlCode;
+    _ / set_transfer_length: ULONG = Parameters.Read.Length;
+    _ / set_transfer_offset: LARGE_INTEGER = Parameters.Read.ByteOffset;
     _ / set_security_context: PIO_SECURITY_CONTEXT = Parameters.Create.SecurityContext;
     _ / set_share_access: USHORT = Parameters.Create.ShareAccess;
     _ / set_raw_resources: PCM_RESOURCE_LIST = Parameters.StartDevice.AllocatedResources;

@@ -28,7 +28,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use wdk_sys::{
     BOOLEAN, CHAR, CSHORT, IO_STACK_LOCATION, IRP, KIRQL, KPROCESSOR_MODE, NTSTATUS,
-    PDRIVER_CANCEL, PFILE_OBJECT, PIO_STACK_LOCATION, PIRP, PVOID, ULONG_PTR, USHORT,
+    PDRIVER_CANCEL, PFILE_OBJECT, PIO_STACK_LOCATION, PIRP, PMDL, PVOID, ULONG_PTR, USHORT,
 };
 
 use crate::machine::sync::IrqLock;
@@ -38,6 +38,7 @@ use crate::nt::file::File;
 use crate::nt::irp::location::Location;
 use crate::nt::irp::progress::Progress;
 use crate::nt::kernel_memory::fields;
+use crate::nt::mdl::LockedBuffer;
 use crate::nt::power::PowerAsk;
 use crate::nt::system_buffer::SystemBuffer;
 
@@ -94,6 +95,8 @@ struct Inner {
     minor: u8,
     sent: u64,
     buffer: Option<SystemBuffer>,
+    /// The buffer of a request for direct I/O.
+    locked: IrqLock<Option<Arc<LockedBuffer>>>,
     originator: Originator,
     progress: IrqLock<Progress>,
     /// When it was cancelled, in 100 ns since the rig booted; zero if it was not.
@@ -111,6 +114,7 @@ unsafe impl Sync for Inner {}
 fields!(Irp {
     _ / set_kind: CSHORT = Type;
     _ / set_size: USHORT = Size;
+    _ / set_mdl: PMDL = MdlAddress;
     _ / set_system_buffer: PVOID = AssociatedIrp.SystemBuffer;
     status / set_status: NTSTATUS = IoStatus.__bindgen_anon_1.Status;
     information / set_information: ULONG_PTR = IoStatus.Information;
@@ -150,6 +154,7 @@ impl Irp {
             minor: request.minor,
             sent: system_time_100ns(),
             buffer: request.buffer,
+            locked: IrqLock::new(None),
             originator: request.originator,
             progress: IrqLock::new(Progress::new()),
             cancelled_at: AtomicU64::new(0),
@@ -176,11 +181,6 @@ impl Irp {
     /// The IRP as drivers see it.
     pub(crate) fn pointer(&self) -> PIRP {
         self.0.block.as_ptr()
-    }
-
-    /// Its major function code.
-    pub(crate) fn major(&self) -> u8 {
-        self.0.major
     }
 
     /// How many stack locations it has.
@@ -237,6 +237,24 @@ impl Irp {
     /// The system buffer, if the request has one.
     pub(crate) fn buffer(&self) -> Option<&SystemBuffer> {
         self.0.buffer.as_ref()
+    }
+
+    /// Gives the IRP a locked buffer, before anybody has seen it.
+    pub(crate) fn attach(&self, buffer: Option<Arc<LockedBuffer>>) {
+        if let Some(buffer) = &buffer {
+            self.set_mdl(buffer.pointer());
+        }
+        self.0.locked.with(|locked| *locked = buffer);
+    }
+
+    /// The locked buffer, if the request has one.
+    pub(crate) fn locked(&self) -> Option<Arc<LockedBuffer>> {
+        self.0.locked.with(|locked| locked.clone())
+    }
+
+    /// Its major function code.
+    pub(crate) fn major(&self) -> u8 {
+        self.0.major
     }
 
     /// Who waits for it.

@@ -10,12 +10,12 @@
 use core::ptr;
 
 use wdk_sys::{
-    BOOLEAN, CONNECT_LINE_BASED, CONNECT_MESSAGE_BASED, DO_DEVICE_INITIALIZING, DO_POWER_PAGABLE,
-    DRIVER_OBJECT, FILE_DEVICE_SECURE_OPEN, FILE_DEVICE_UNKNOWN, GUID,
+    BOOLEAN, CONNECT_LINE_BASED, CONNECT_MESSAGE_BASED, DO_DEVICE_INITIALIZING, DO_DIRECT_IO,
+    DO_POWER_PAGABLE, DRIVER_OBJECT, FILE_DEVICE_SECURE_OPEN, FILE_DEVICE_UNKNOWN, GUID,
     IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS, IO_CONNECT_INTERRUPT_PARAMETERS,
     IO_DISCONNECT_INTERRUPT_PARAMETERS, IRP_MJ_CLEANUP, IRP_MJ_CLOSE, IRP_MJ_CREATE,
-    IRP_MJ_DEVICE_CONTROL, IRP_MJ_PNP, IRP_MJ_POWER, KDPC, LARGE_INTEGER, NTSTATUS, PDEVICE_OBJECT,
-    PDRIVER_OBJECT, PIRP, PKINTERRUPT, PUNICODE_STRING, PVOID, ULONG,
+    IRP_MJ_DEVICE_CONTROL, IRP_MJ_PNP, IRP_MJ_POWER, IRP_MJ_WRITE, KDPC, LARGE_INTEGER, NTSTATUS,
+    PDEVICE_OBJECT, PDRIVER_OBJECT, PIRP, PKINTERRUPT, PUNICODE_STRING, PVOID, ULONG,
 };
 
 use crate::nt::device;
@@ -37,6 +37,7 @@ use crate::nt::remove_lock::{
 };
 use crate::nt::rtl::rtl_free_unicode_string;
 use crate::nt::rule::Rule;
+use crate::nt::self_test::dma_faults;
 use crate::nt::self_test::extension::{Extension, own};
 use crate::nt::self_test::faults::{Hook, armed_rule, happen};
 use crate::nt::self_test::{packets, power_driver, queue};
@@ -72,6 +73,7 @@ pub(super) unsafe extern "C" fn driver_entry(
     }
     object.MajorFunction[IRP_MJ_CLEANUP as usize] = Some(queue::dispatch_cleanup);
     object.MajorFunction[IRP_MJ_DEVICE_CONTROL as usize] = Some(packets::dispatch_control);
+    object.MajorFunction[IRP_MJ_WRITE as usize] = Some(dispatch_write);
     object.MajorFunction[IRP_MJ_PNP as usize] = Some(dispatch_pnp);
     object.MajorFunction[IRP_MJ_POWER as usize] = Some(power_driver::dispatch_power);
     object.DriverUnload = Some(unload);
@@ -121,7 +123,7 @@ unsafe extern "C" fn add_device(driver: PDRIVER_OBJECT, pdo: PDEVICE_OBJECT) -> 
     own(device).set_lower(lower);
     // As the device below has it; power IRPs come at PASSIVE_LEVEL then.
     // SAFETY: Fact 1; nobody else knows the device object yet.
-    unsafe { (*device).Flags |= DO_POWER_PAGABLE };
+    unsafe { (*device).Flags |= DO_DIRECT_IO | DO_POWER_PAGABLE };
     if happen(Hook::Initialized, device, ptr::null_mut()).is_none() {
         // SAFETY: Fact 1; nobody else knows the device object yet.
         unsafe { (*device).Flags &= !DO_DEVICE_INITIALIZING };
@@ -172,6 +174,11 @@ fn initialize_objects(device: PDEVICE_OBJECT, pdo: PDEVICE_OBJECT) {
 /// IRP_MJ_CREATE, IRP_MJ_CLOSE.
 unsafe extern "C" fn dispatch_open_and_close(_device: PDEVICE_OBJECT, irp: PIRP) -> NTSTATUS {
     complete(irp, STATUS_SUCCESS)
+}
+
+/// IRP_MJ_WRITE: there is nothing to write to.
+unsafe extern "C" fn dispatch_write(device: PDEVICE_OBJECT, irp: PIRP) -> NTSTATUS {
+    happen(Hook::Write, device, irp).unwrap_or_else(|| complete(irp, STATUS_SUCCESS))
 }
 
 /// The timer's DPC: nothing to watch.
@@ -287,6 +294,9 @@ fn start(device: PDEVICE_OBJECT) -> NTSTATUS {
         power_driver::request(device, power::minor::QUERY_POWER, D3, ptr::null_mut());
     }
     let _status = happen(Hook::Connected, device, ptr::null_mut());
+    if happen(Hook::Dma, device, ptr::null_mut()).is_none() {
+        dma_faults::use_adapter(device);
+    }
     if armed_rule() == Some(Rule::Int09) {
         // The fault is in the ISR, which only an interrupt calls; a storm takes time.
         write_register(device, INTERRUPT_RAISE, 1);

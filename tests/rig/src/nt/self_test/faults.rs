@@ -20,6 +20,10 @@ pub(super) enum Hook {
     Connected,
     /// A control request, in place of starting a packet.
     Control,
+    /// START_DEVICE, in place of using a DMA adapter.
+    Dma,
+    /// A write, in place of completing it.
+    Write,
     /// A control request, in place of pending it with a cancel routine.
     Pend,
     /// The cancel routine, in place of releasing the cancel spin lock.

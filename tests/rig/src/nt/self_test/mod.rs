@@ -7,6 +7,7 @@
 
 mod controller_faults;
 mod deferred_faults;
+mod dma_faults;
 mod driver;
 mod extension;
 mod faults;
@@ -35,7 +36,9 @@ use crate::nt::node::NodeRef;
 use crate::nt::rule::Rule;
 use crate::nt::self_test::faults::Fault;
 use crate::nt::status::{STATUS_SUCCESS, is_success};
-use crate::nt::{bus, cancel_watch, dispatcher, io_manager, load, options, pnp, shutdown, work};
+use crate::nt::{
+    bus, cancel_watch, direct_io, dispatcher, io_manager, load, options, pnp, shutdown, work,
+};
 
 /// The test in which nothing is done wrong.
 const NO_FAULT: &str = "none";
@@ -55,6 +58,7 @@ fn all() -> impl Iterator<Item = &'static Fault> {
         registry_faults::FAULTS,
         controller_faults::FAULTS,
         power_faults::FAULTS,
+        dma_faults::FAULTS,
     ]
     .into_iter()
     .flatten()
@@ -182,6 +186,7 @@ fn use_device() {
         io_manager::cancel_request(number);
         finish_requests();
     }
+    write_nothing(handle, 5);
     // This one waits until the file is closed.
     send(handle, 4, packets::QUEUE);
     io_manager::close(handle);
@@ -199,6 +204,16 @@ fn send(handle: u32, number: u32, code: u32) {
             "A self-test request was refused: {refused:?}."
         ));
     }
+}
+
+/// Sends a write with an empty buffer and waits for its end.
+fn write_nothing(handle: u32, number: u32) {
+    if let Some(refused) = direct_io::write(number, handle, 0, &[]) {
+        refuse(format_args!(
+            "A self-test request was refused: {refused:?}."
+        ));
+    }
+    finish_requests();
 }
 
 /// Waits for the end of all requests.

@@ -6,6 +6,7 @@
 
 mod basics;
 mod controller;
+mod dma;
 mod dpc;
 mod interrupt;
 mod messages;
@@ -32,6 +33,7 @@ const PROCESSORS: [u32; 2] = [1, 4];
 pub(super) fn add(list: &mut List) {
     basics::add(list);
     controller::add(list);
+    dma::add(list);
     dpc::add(list);
     interrupt::add(list);
     messages::add(list);

@@ -1,0 +1,179 @@
+//! Requests whose buffer a device may reach, and parts of that buffer.
+
+use crate::{
+    direct_io::{DirectRequest, Direction, sealed::RawIrp},
+    irp::PendingIrp,
+    start_io::Packet,
+    status::{NtError, Result},
+    sys,
+};
+
+/// The device object that an IRP is at.
+///
+/// # Safety
+/// `irp` is alive, and nobody else's than the caller's.
+pub(super) unsafe fn device_object(irp: *mut sys::IRP) -> *mut sys::DEVICE_OBJECT {
+    // SAFETY: (Pointer) the contract, passed on.
+    let location = unsafe { sys::current_location(irp) };
+    // SAFETY: (Pointer) a location of an IRP that is alive.
+    unsafe { (*location).DeviceObject }
+}
+
+/// Bytes in a page.
+pub(super) const PAGE: usize = 4096;
+
+pub(super) mod sealed {
+    use crate::direct_io::sealed::RawIrp;
+
+    /// An owner that may hand its IRP to the kernel and get it back.
+    pub trait HandsOver {
+        /// Gives the IRP up without completing it.
+        #[doc(hidden)]
+        fn hand_over(self) -> RawIrp;
+
+        /// # Safety
+        /// `irp` is what [`hand_over`](Self::hand_over) of this type has returned, and the
+        /// one owner that comes of it.
+        #[doc(hidden)]
+        unsafe fn take_back(irp: RawIrp) -> Self;
+    }
+}
+
+/// A request that may be mapped for DMA: one that is pending, or in StartIo's hands.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be given to a DMA adapter",
+    note = "pend the IRP first; a request whose transfer is mapped comes back when that is flushed"
+)]
+pub trait DmaRequest: DirectRequest + sealed::HandsOver + Sized + Send + 'static {}
+
+impl sealed::HandsOver for PendingIrp {
+    fn hand_over(self) -> RawIrp {
+        RawIrp(self.into_raw())
+    }
+
+    unsafe fn take_back(irp: RawIrp) -> Self {
+        // SAFETY: (Caller) the contract: owned once, and its remove lock is still held.
+        unsafe { Self::from_raw(irp.0) }
+    }
+}
+
+impl sealed::HandsOver for Packet {
+    fn hand_over(self) -> RawIrp {
+        RawIrp(self.into_raw())
+    }
+
+    unsafe fn take_back(irp: RawIrp) -> Self {
+        // SAFETY: (Caller) the contract: it is still the packet in StartIo's hands.
+        unsafe { Self::from_raw(irp.0) }
+    }
+}
+
+impl DmaRequest for PendingIrp {}
+impl DmaRequest for Packet {}
+
+/// A request that an adapter has not taken, and why.
+#[derive(Debug)]
+pub struct Refused<Q> {
+    /// The request, to be completed or tried again.
+    pub request: Q,
+    /// Why.
+    pub error: NtError,
+}
+
+/// A part of a request's buffer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    pub(super) mdl: *mut sys::MDL,
+    /// Index of its first byte, as the operations count.
+    pub(super) index: usize,
+    pub(super) length: usize,
+    pub(super) to_device: bool,
+}
+
+impl Part {
+    /// What is left of a request's buffer from `start` on.
+    pub(super) fn of<Q: DirectRequest>(request: &Q, start: usize) -> Result<Self> {
+        let mdl = request.mdl()?;
+        let nothing_left = NtError::STATUS_INVALID_PARAMETER;
+        let length = mdl.length().checked_sub(start).ok_or(nothing_left)?;
+        let (raw, first) = mdl.for_device().ok_or(nothing_left)?;
+        if length == 0 {
+            return Err(nothing_left);
+        }
+        Ok(Self {
+            mdl: raw,
+            index: first.checked_add(start).ok_or(nothing_left)?,
+            length,
+            to_device: mdl.direction() == Direction::ToDevice,
+        })
+    }
+
+    /// Its first `longest` bytes.
+    pub(super) fn limited_to(self, longest: usize) -> Self {
+        Self {
+            length: self.length.min(longest),
+            ..self
+        }
+    }
+
+    /// Bytes from its beginning that so many map registers cover.
+    pub(super) const fn covered_by(&self, registers: usize) -> usize {
+        registers
+            .saturating_mul(PAGE)
+            .saturating_sub(self.index % PAGE)
+    }
+
+    /// Map registers that it needs. Is `ADDRESS_AND_SIZE_TO_SPAN_PAGES`.
+    pub(super) fn registers(&self) -> u32 {
+        let pages = (self.index % PAGE)
+            .saturating_add(self.length)
+            .div_ceil(PAGE);
+        u32::try_from(pages).unwrap_or(u32::MAX)
+    }
+
+    /// The length as the operations have it.
+    pub(super) fn ulong_length(&self) -> u32 {
+        u32::try_from(self.length).unwrap_or(u32::MAX)
+    }
+
+    /// The index as the operations have it: a pointer that nobody follows.
+    pub(super) fn current_va(&self) -> sys::PVOID {
+        core::ptr::without_provenance_mut(self.index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PAGE, Part};
+
+    fn part(index: usize, length: usize) -> Part {
+        Part {
+            mdl: core::ptr::null_mut(),
+            index,
+            length,
+            to_device: true,
+        }
+    }
+
+    #[test]
+    fn counts_the_pages_that_a_part_spans() {
+        assert_eq!(part(0, 1).registers(), 1);
+        assert_eq!(part(0, PAGE).registers(), 1);
+        assert_eq!(part(0, PAGE + 1).registers(), 2);
+        assert_eq!(part(PAGE - 1, 2).registers(), 2);
+        assert_eq!(part(3 * PAGE + 100, 2 * PAGE).registers(), 3);
+    }
+
+    #[test]
+    fn what_registers_cover_needs_no_more_of_them() {
+        for index in [0, 1, PAGE - 1, PAGE + 77] {
+            for registers in 1..5 {
+                let whole = part(index, 10 * PAGE);
+                let covered = whole.limited_to(whole.covered_by(registers));
+                assert_eq!(usize::try_from(covered.registers()), Ok(registers));
+                let more = part(index, covered.length + 1);
+                assert_eq!(usize::try_from(more.registers()), Ok(registers + 1));
+            }
+        }
+    }
+}
