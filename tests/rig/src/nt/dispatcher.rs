@@ -22,7 +22,7 @@ use crate::nt::routine::Routine;
 use crate::nt::status::{STATUS_SUCCESS, STATUS_TIMEOUT};
 use crate::nt::thread::{self, Ended, WaitQueue};
 use crate::nt::violation::{check, fatal};
-use crate::nt::{address, work};
+use crate::nt::{address, power, work};
 
 /// Threads in [`wait_until`].
 static WAITERS: WaitQueue = WaitQueue::new();
@@ -176,6 +176,9 @@ pub(crate) unsafe extern "C" fn ke_wait_for_single_object(
         irql < DISPATCH_LEVEL || timeout == Some(0),
         "A wait that can block was begun at IRQL {irql}."
     );
+    if timeout.is_none() {
+        power::dispatching::assert_may_wait(routine);
+    }
     // SAFETY: The driver passes an initialised object, alive until the wait ends.
     let kind = unsafe { object_type(object.cast()) };
     let Some(kind) = kind else {

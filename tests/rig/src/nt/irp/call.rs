@@ -13,7 +13,7 @@ use crate::nt::load;
 use crate::nt::routine::Routine;
 use crate::nt::rule::Rule;
 use crate::nt::violation::{check, fatal, violation};
-use crate::nt::{counters, processor};
+use crate::nt::{counters, power, processor};
 
 /// IofCallDriver.
 pub(crate) unsafe extern "C" fn iof_call_driver(device: PDEVICE_OBJECT, irp: PIRP) -> NTSTATUS {
@@ -123,8 +123,10 @@ fn call(routine: &str, device: Device, irp: &Irp) -> NTSTATUS {
     };
     // SAFETY: (Caller) the driver put the routine into its driver object to be
     // called so. (Pointer) `device` was found, the IRP is alive: `irp` holds it.
-    let status = call_out(Callback::Dispatch, || unsafe {
-        dispatch(device.pointer(), irp.pointer())
+    let status = power::dispatching::inside(irp, || {
+        call_out(Callback::Dispatch, || unsafe {
+            dispatch(device.pointer(), irp.pointer())
+        })
     });
     judge(irp, index, status, &Function(major, minor));
     status

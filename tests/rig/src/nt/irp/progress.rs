@@ -99,6 +99,16 @@ impl Progress {
         self.was_at_the_bottom = true;
     }
 
+    /// Whether a driver has sent the IRP on and it has not come back to anybody.
+    pub(crate) fn is_under_way_below(&self) -> bool {
+        self.phase == Phase::Owned
+            && !self.is_kept
+            && self
+                .levels
+                .iter()
+                .any(|level| level.forwarded && level.completed.is_none())
+    }
+
     /// Whether the rig's own driver at the bottom has completed the IRP.
     pub(crate) const fn was_at_the_bottom(&self) -> bool {
         self.was_at_the_bottom

@@ -19,6 +19,7 @@
 
 mod ask;
 pub(crate) mod bus;
+pub(crate) mod dispatching;
 pub(crate) mod exports;
 pub(crate) mod manager;
 pub(crate) mod queue;

@@ -2,16 +2,19 @@
 
 use wdk_sys::{NTSTATUS, PDEVICE_OBJECT, PIRP, POWER_STATE, PVOID};
 
-use crate::nt::irp::forward::io_forward_irp_synchronously;
+use crate::nt::dispatcher::ke_wait_for_single_object;
+use crate::nt::event::{ke_initialize_event, ke_set_event};
+use crate::nt::irp::call::iof_call_driver;
+use crate::nt::irp::location::{SL_INVOKE_ON_CANCEL, SL_INVOKE_ON_ERROR, SL_INVOKE_ON_SUCCESS};
 use crate::nt::power::exports::po_request_power_irp;
-use crate::nt::power::{D0, minor};
+use crate::nt::power::{D0, D3, minor};
 use crate::nt::rule::Rule;
 use crate::nt::self_test::driver::{
     INTERRUPT_RAISE, complete, handle, mark_pending, write_register,
 };
 use crate::nt::self_test::extension::own;
 use crate::nt::self_test::faults::{Fault, Hook, Place};
-use crate::nt::self_test::power_driver::copy_and_forward;
+use crate::nt::self_test::power_driver::{copy_and_forward, report};
 use crate::nt::status::{
     STATUS_INSUFFICIENT_RESOURCES, STATUS_MORE_PROCESSING_REQUIRED, STATUS_PENDING, STATUS_SUCCESS,
 };
@@ -111,9 +114,30 @@ fn succeed_alone(place: Place) -> NTSTATUS {
     complete(place.irp, STATUS_SUCCESS)
 }
 
+/// As one would forward any other IRP and wait.
 fn wait_for_own(place: Place) -> NTSTATUS {
+    /// Keeps the IRP and tells the dispatch routine.
+    unsafe extern "C" fn signal(_device: PDEVICE_OBJECT, _irp: PIRP, event: PVOID) -> NTSTATUS {
+        // SAFETY: The event of the routine that waits for it.
+        unsafe { ke_set_event(event.cast(), 0, 0) };
+        STATUS_MORE_PROCESSING_REQUIRED
+    }
+    let mut event = wdk_sys::KEVENT::default();
+    let event = &raw mut event;
+    // SAFETY: The event is this function's own.
+    unsafe { ke_initialize_event(event, 0, 0) };
+    let packet = handle(place.irp);
+    packet.set_status(STATUS_SUCCESS);
+    let next = packet.location(packet.current() - 1);
+    next.write(packet.location(packet.current()).read());
+    next.set_control(SL_INVOKE_ON_SUCCESS | SL_INVOKE_ON_ERROR | SL_INVOKE_ON_CANCEL);
+    next.set_completion_routine(Some(signal));
+    next.set_context(event.cast());
+    report(place.device, D3);
     // SAFETY: The driver's own lower device and IRP.
-    unsafe { io_forward_irp_synchronously(own(place.device).lower(), place.irp) };
+    unsafe { iof_call_driver(own(place.device).lower(), place.irp) };
+    // SAFETY: As above; it is waited for without a limit.
+    unsafe { ke_wait_for_single_object(event.cast(), 0, 0, 0, core::ptr::null_mut()) };
     complete(place.irp, STATUS_SUCCESS)
 }
 
