@@ -129,9 +129,12 @@ impl DpcObject {
     }
 
     fn insert(&self) -> Queued {
+        // Made of the whole object: a threaded DPC's routine is handed it, and goes back to the
+        // object by it.
+        let dpc = core::ptr::from_ref(self).cast_mut().cast::<sys::KDPC>();
         // SAFETY: (IRQL) any. (Pointer) inside the run-down the KDPC is initialised, and
         // whoever closes it waits before the memory goes away, facts 3 and 21.
-        let inserted = unsafe { sys::KeInsertQueueDpc(self.object.get(), null_mut(), null_mut()) };
+        let inserted = unsafe { sys::KeInsertQueueDpc(dpc, null_mut(), null_mut()) };
         if inserted == 0 {
             Queued::Already
         } else {
