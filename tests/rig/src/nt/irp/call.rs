@@ -121,9 +121,9 @@ fn call(routine: &str, device: Device, irp: &Irp) -> NTSTATUS {
             ),
         )
     };
-    // SAFETY: (Caller) the driver put the routine into its driver object to be
-    // called so. (Pointer) `device` was found, the IRP is alive: `irp` holds it.
     let status = power::dispatching::inside(irp, || {
+        // SAFETY: (Caller) the driver put the routine into its driver object to be
+        // called so. (Pointer) `device` was found, the IRP is alive: `irp` holds it.
         call_out(Callback::Dispatch, || unsafe {
             dispatch(device.pointer(), irp.pointer())
         })
