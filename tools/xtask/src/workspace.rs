@@ -18,6 +18,7 @@ pub(crate) const TEST_DRIVERS: &[&str] = &[
     "dma",
     "dpc",
     "interrupt",
+    "leaks",
     "messages",
     "passive",
     "power",

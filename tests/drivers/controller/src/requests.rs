@@ -4,7 +4,7 @@
 use dirql::{
     irp::{Dispatched, Irp},
     irql::{Dispatch, UpToDispatch},
-    legacy::{AllocatedController, Allocation, Controller, LegacyDevice},
+    legacy::{AllocatedController, Allocation, Controller, KeptController, LegacyDevice},
     start_io::Packet,
     status::NtError,
 };
@@ -18,6 +18,8 @@ const FACTORIAL: u32 = 1;
 const COMPLEMENT: u32 = 2;
 /// What was seen so far: turns of unit 0 and 1, overlaps, results. Needs no turn.
 const RECORD: u32 = 3;
+/// Keeps the controller and forgets it: nobody has another turn.
+const FORGET: u32 = 4;
 
 pub(crate) fn device_control(
     device: &LegacyDevice<Unit>,
@@ -26,7 +28,7 @@ pub(crate) fn device_control(
 ) -> Dispatched {
     match request(&irp) {
         Ok((RECORD, _)) => test_driver::answer(irql, irp, |irql, _, _| record(device, irql)),
-        Ok((FACTORIAL | COMPLEMENT, _)) => irp.pend(|irp| device.queue_packet(irql, irp)),
+        Ok((FACTORIAL | COMPLEMENT | FORGET, _)) => irp.pend(|irp| device.queue_packet(irql, irp)),
         Ok(_) => irp.complete(irql, Err(NtError::STATUS_INVALID_DEVICE_REQUEST)),
         Err(error) => irp.complete(irql, Err(error)),
     }
@@ -56,6 +58,10 @@ pub(crate) fn controller_control(
         packet.complete(irql, Ok(reply(answered(answer, unit))));
         return controller.deallocate();
     }
+    if number == FORGET {
+        packet.complete(irql, Ok(reply(Ok(figures([])))));
+        return controller.keep(forget);
+    }
     controller.keep(|controller| {
         let turn = UnderWay {
             controller,
@@ -70,6 +76,15 @@ pub(crate) fn controller_control(
             .interrupt
             .synchronize(irql, |_, shared| shared.start_factorial(unit, value));
     })
+}
+
+/// Forgets a handle. Nothing of it is dropped.
+#[expect(
+    clippy::mem_forget,
+    reason = "that it does no harm is what is tested here"
+)]
+fn forget(controller: KeptController) {
+    core::mem::forget(controller);
 }
 
 /// DpcForIsr: the hardware has finished what the controller was kept for.

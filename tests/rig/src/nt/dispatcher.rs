@@ -15,7 +15,7 @@ use wdk_sys::{
 
 use crate::machine::cpu;
 use crate::machine::time::{TICKS_PER_SECOND, system_time_100ns};
-use crate::nt::hang::{HANG_100NS, hang};
+use crate::nt::hang::{hang, limit_100ns, limit_seconds};
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::object_type::{ObjectType, object_type};
 use crate::nt::routine::Routine;
@@ -56,10 +56,10 @@ pub(crate) fn wait_until(
             if deadline.is_some_and(|deadline| now >= deadline) {
                 return false;
             }
-            if now - started > HANG_100NS {
+            if now - started > limit_100ns() {
                 hang(
                     what,
-                    format_args!("{what} has been waiting for 90 seconds."),
+                    format_args!("{what} has been waiting for {} seconds.", limit_seconds()),
                 );
             }
             let look_again = deadline.unwrap_or(u64::MAX).min(now + LOOK_AGAIN);

@@ -8,6 +8,7 @@ use crate::machine::fw_cfg;
 use crate::machine::stop::refuse;
 use crate::machine::sync::IrqLock;
 use crate::nt::cancel_storm;
+use crate::nt::hang;
 use crate::nt::node::MAX_MESSAGES;
 use crate::nt::registry;
 
@@ -121,6 +122,10 @@ pub(crate) fn read() -> Option<String> {
             },
             Some(("model", "wdm")) => options.model = Model::Wdm,
             Some(("model", "legacy")) => options.model = Model::Legacy,
+            Some(("patience", seconds)) => match seconds.parse() {
+                Ok(seconds) => hang::set_limit_seconds(seconds),
+                Err(error) => refuse(format_args!("The option '{word}' needs a number: {error}.")),
+            },
             Some(("parameter", value)) if registry::add_parameter(value) => {}
             Some(("power-irql", "passive")) => options.power_irql = PowerIrql::Passive,
             Some(("power-irql", "dispatch")) => options.power_irql = PowerIrql::Dispatch,
@@ -139,7 +144,7 @@ pub(crate) fn read() -> Option<String> {
             },
             Some(("self-test", rule)) => self_test = Some(rule.to_string()),
             _ => refuse(format_args!(
-                "The option '{word}' is unknown. Known are: irq=msi|intx|passive, connect=any|fully-specified, early-isr=on|off, threaded-dpcs=on|off, messages=N, cancel-storm=SEED, model=wdm|legacy, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, dma-map-registers=N, self-test=RULE-ID|list."
+                "The option '{word}' is unknown. Known are: irq=msi|intx|passive, connect=any|fully-specified, early-isr=on|off, threaded-dpcs=on|off, messages=N, cancel-storm=SEED, model=wdm|legacy, patience=SECONDS, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, dma-map-registers=N, self-test=RULE-ID|list."
             )),
         }
     }

@@ -19,6 +19,7 @@ pub(super) fn add(list: &mut List) {
             "parameter=Level:dword:many",
             &["Level"],
         ),
+        ("malformed-patience", "patience=little", &["patience"]),
         ("unknown-self-test", "self-test=NONE-01", &["NONE-01"]),
     ] {
         list.add(format!("bad-option/{name}"), move |artifacts| {

@@ -11,7 +11,7 @@ use wdk_sys::PIRP;
 use crate::machine::sync::IrqLock;
 use crate::machine::time::system_time_100ns;
 use crate::nt::address;
-use crate::nt::hang::{HANG_100NS, hang};
+use crate::nt::hang::{hang, limit_100ns, limit_seconds};
 use crate::nt::irp::Irp;
 use crate::nt::violation::{check, fatal};
 
@@ -121,13 +121,16 @@ pub(crate) fn look_for_hangs() {
     let now = system_time_100ns();
     let late = LIVE.with(|live| {
         live.values()
-            .find(|irp| now.saturating_sub(irp.sent()) > HANG_100NS)
+            .find(|irp| now.saturating_sub(irp.sent()) > limit_100ns())
             .cloned()
     });
     if let Some(irp) = late {
         hang(
             "IofCallDriver",
-            format_args!("The IRP {irp} has been outstanding for 90 seconds."),
+            format_args!(
+                "The IRP {irp} has been outstanding for {} seconds.",
+                limit_seconds()
+            ),
         );
     }
 }

@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{current, locked, switch};
 use crate::machine::time::system_time_100ns;
-use crate::nt::hang::{HANG_100NS, hang};
+use crate::nt::hang::{hang, limit_100ns, limit_seconds};
 use crate::nt::{address, work};
 
 /// How a wait ended.
@@ -53,14 +53,14 @@ pub(crate) fn block_at_work(
     deadline: Option<u64>,
     unneeded: impl FnOnce() -> bool,
 ) -> Ended {
-    let hangs_at = system_time_100ns() + HANG_100NS;
+    let hangs_at = system_time_100ns() + limit_100ns();
     let until = deadline.unwrap_or(u64::MAX).min(hangs_at);
     let ended = work::while_waiting(|| block(what, key, Some(until), unneeded));
     let is_over = deadline.is_some_and(|deadline| system_time_100ns() >= deadline);
     if ended == Ended::TimedOut && !is_over {
         hang(
             what,
-            format_args!("{what} has been waiting for 90 seconds."),
+            format_args!("{what} has been waiting for {} seconds.", limit_seconds()),
         );
     }
     ended

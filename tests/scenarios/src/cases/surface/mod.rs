@@ -9,6 +9,7 @@ mod controller;
 mod dma;
 mod dpc;
 mod interrupt;
+mod leaks;
 mod messages;
 mod power;
 mod queues;
@@ -36,6 +37,7 @@ pub(super) fn add(list: &mut List) {
     dma::add(list);
     dpc::add(list);
     interrupt::add(list);
+    leaks::add(list);
     messages::add(list);
     power::add(list);
     queues::add(list);

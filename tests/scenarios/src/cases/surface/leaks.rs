@@ -1,0 +1,112 @@
+//! `mem::forget` of each kind of handle: memory stays safe, the rig names that leak by its
+//! rule, and nothing else happens.
+
+use anyhow::{Context as _, ensure};
+
+use super::{List, PROCESSORS, Subject, machine};
+use crate::{artifacts::Artifacts, ended::Outcome, machine::Machine};
+
+/// The check that shows that the driver works.
+const WORKS: u32 = 0;
+/// The request that is never completed.
+const PENDING_IRP: u32 = 9;
+
+/// A kind of handle: its name, the check that forgets one, and the rule by which the rig
+/// finds it when the driver is gone, with a word of what it says. No rule: it is no leak.
+const KINDS: &[(&str, u32, Option<(&str, &str)>)] = &[
+    ("pool-box", 1, Some(("PNP-16", "'Leak'"))),
+    ("pool-vec", 2, Some(("PNP-16", "'Leak'"))),
+    ("unicode-string", 3, Some(("PNP-16", "'Leak'"))),
+    ("unicode-strings", 4, Some(("PNP-16", "'Leak'"))),
+    ("io-mem", 5, Some(("MMIO-01", "still mapped"))),
+    ("interrupt-state", 6, Some(("MMIO-01", "still mapped"))),
+    ("connected-interrupt", 7, None),
+    // The device is not removed before it is given back, which is never.
+    (
+        "held-device",
+        8,
+        Some(("HANG", "IoReleaseRemoveLockAndWait")),
+    ),
+    // The request is cancelled when its file is closed, and nobody completes it.
+    (
+        "pending-irp",
+        PENDING_IRP,
+        Some(("CAN-07", "still not completed")),
+    ),
+];
+
+pub(super) fn add(list: &mut List) {
+    for processors in PROCESSORS {
+        for (name, check, found) in KINDS {
+            list.add(
+                format!("surface/forgotten-{name}/{processors}"),
+                move |artifacts| forgotten(artifacts, processors, *check, *found),
+            );
+        }
+        list.add(
+            format!("surface/forgotten-kept-controller/{processors}"),
+            move |artifacts| kept_controller(artifacts, processors),
+        );
+    }
+}
+
+fn forgotten(
+    artifacts: &Artifacts,
+    processors: u32,
+    check: u32,
+    found: Option<(&str, &str)>,
+) -> anyhow::Result<()> {
+    // What waits for ever is found before the run's end is waited for no longer.
+    let machine = machine(artifacts, "leaks", processors)?.with_option("patience=10");
+    ends_with(&machine, found, |subject| {
+        subject.check(WORKS, &[])?;
+        let request = subject.start(check, &[])?;
+        if check != PENDING_IRP {
+            request.wait()?;
+        }
+        // It goes on working, and pool is what it was.
+        subject.check(WORKS, &[]).map(drop)
+    })
+}
+
+/// A controller that is kept and forgotten is never the next one's turn; it is found when
+/// the controller object is deleted.
+fn kept_controller(artifacts: &Artifacts, processors: u32) -> anyhow::Result<()> {
+    const FORGET: u32 = 4;
+    let machine = machine(artifacts, "controller", processors)?
+        .with_interrupts(crate::machine::Interrupts::Intx)
+        .with_option("model=legacy");
+    ends_with(&machine, Some(("CTL-04", "it is allocated")), |subject| {
+        subject.check(FORGET, &[]).map(drop)
+    })
+}
+
+/// Runs `case` and takes the rig down, which must then stop with this code and say this.
+fn ends_with(
+    machine: &Machine,
+    found: Option<(&str, &str)>,
+    case: impl FnOnce(&Subject) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let (running, _) = machine.start()?.wait_ready()?;
+    let outcome = running.connect().and_then(|rig| {
+        let subject = Subject::open(&rig, 0)?;
+        case(&subject)
+    });
+    let (report, ended) = running.shut_down()?;
+    outcome.with_context(|| ended.to_string())?;
+    let Some((code, words)) = found else {
+        ensure!(ended.outcome == Outcome::Success, "{ended}");
+        let report = report.context("the rig ended without a report")?;
+        ensure!(report.violations == 0, "{} violations", report.violations);
+        return Ok(());
+    };
+    let stop = ended
+        .stop
+        .as_ref()
+        .with_context(|| format!("the rig should have stopped with {code}, but {ended}"))?;
+    ensure!(
+        stop.code == code && stop.text.iter().any(|line| line.contains(words)),
+        "the rig should have stopped with {code} and said {words:?}, but {stop}"
+    );
+    Ok(())
+}
