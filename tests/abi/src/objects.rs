@@ -134,3 +134,25 @@ same_layout!(
         RemoveEvent,
     }
 );
+same_layout!(
+    wdk_sys::CONTROLLER_OBJECT,
+    services::CONTROLLER_OBJECT {
+        Type,
+        Size,
+        ControllerExtension,
+        DeviceWaitQueue,
+        Spare1,
+        Spare2,
+    }
+);
+same_layout!(
+    wdk_sys::OBJECT_ATTRIBUTES,
+    wdk::OBJECT_ATTRIBUTES {
+        Length,
+        RootDirectory,
+        ObjectName,
+        Attributes,
+        SecurityDescriptor,
+        SecurityQualityOfService,
+    }
+);

@@ -36,8 +36,9 @@ pub struct Controller<E: LegacyDriver> {
     /// Those that exist; NULL behind them. Written in DriverEntry.
     devices: [AtomicPtr<sys::DEVICE_OBJECT>; MOST_DEVICES],
     objects: ObjectTable,
-    pub(super) hardware: Claimed,
+    /// NOTE: before the hardware, so that what it maps is unmapped while that is claimed.
     extension: E::Controller,
+    pub(super) hardware: Claimed,
 }
 
 // SAFETY: (Pointer) the object is the kernel's and fixed, fact 40; everything else is `Sync`.
@@ -62,19 +63,25 @@ impl<E: LegacyDriver> Controller<E> {
             object,
             devices: [const { AtomicPtr::new(null_mut()) }; MOST_DEVICES],
             objects: ObjectTable::new(),
-            hardware,
             extension,
+            hardware,
         }
     }
 
     /// The controller extension, pinned: it stays where it is until Unload drops it, fact 40.
     /// What the kernel keeps the address of is used through a projection of this.
+    ///
+    /// # IRQL
+    /// Any.
     pub fn pinned(&self) -> Pin<&E::Controller> {
         // SAFETY: (Pointer) never moved and dropped in place, fact 40.
         unsafe { Pin::new_unchecked(&self.extension) }
     }
 
     /// One of its device objects, in the order of [`LegacyDriver::DEVICES`].
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub fn device(&self, number: usize) -> Option<&LegacyDevice<E>> {
         let object = self.devices.get(number)?.load(Ordering::Acquire);
@@ -160,6 +167,10 @@ impl AllocatedController<'_> {
 
     /// Gives the controller to the next in line when ControllerControl has returned. Is
     /// `DeallocateObject`.
+    ///
+    /// # IRQL
+    /// DISPATCH_LEVEL, where ControllerControl runs. See "IoAllocateController" in the
+    /// documentation.
     pub fn deallocate(self) -> Allocation {
         Allocation {
             object: self.object,
@@ -169,6 +180,10 @@ impl AllocatedController<'_> {
 
     /// Keeps the controller: `publish` puts it where a DPC finds it, which may free it before
     /// ControllerControl has returned. Is `KeepObject`.
+    ///
+    /// # IRQL
+    /// DISPATCH_LEVEL, where ControllerControl runs. See "IoAllocateController" in the
+    /// documentation.
     pub fn keep(self, publish: impl FnOnce(KeptController)) -> Allocation {
         publish(KeptController(self.object));
         Allocation {

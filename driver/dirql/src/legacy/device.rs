@@ -67,6 +67,9 @@ impl<E: LegacyDriver> Attached<E> {
     }
 
     /// The controller that its device objects share.
+    ///
+    /// # IRQL
+    /// Any.
     #[must_use]
     pub const fn controller(&self) -> &Controller<E> {
         // SAFETY: (Pointer) written before any device extension and dropped after all of

@@ -25,6 +25,8 @@
 //! what becomes of it: both answers consume it, so a controller is freed exactly once.
 //! One that is forgotten is never freed: the others wait, and nothing is corrupted.
 //!
+//! `tests/drivers/controller` in the repository is a complete driver of this kind.
+//!
 //! # Contexts
 //!
 //! | operation | caller | token | may block |
@@ -100,6 +102,9 @@ pub trait LegacyDriver: Sized + Send + Sync + 'static {
 
     /// DriverEntry, first: reads the driver's parameters and makes the controller extension.
     ///
+    /// # IRQL
+    /// PASSIVE_LEVEL, with no lock held.
+    ///
     /// # Errors
     /// Whatever keeps the driver from being loaded.
     fn driver_entry(irql: &mut Passive, service: &ServiceKey<'_>) -> Result<Self::Controller>;
@@ -107,11 +112,17 @@ pub trait LegacyDriver: Sized + Send + Sync + 'static {
     /// DriverEntry, for each of [`DEVICES`](Self::DEVICES): the extension of that device
     /// object.
     ///
+    /// # IRQL
+    /// PASSIVE_LEVEL, with no lock held.
+    ///
     /// # Errors
     /// Whatever keeps the driver from being loaded.
     fn create_device(irql: &mut Passive, number: usize) -> Result<Self>;
 
     /// DriverEntry, last: maps the claimed hardware, connects, enables.
+    ///
+    /// # IRQL
+    /// PASSIVE_LEVEL, with no lock held.
     ///
     /// # Errors
     /// Whatever keeps the driver from being loaded; [`stop`](Self::stop) is called then to
@@ -123,9 +134,15 @@ pub trait LegacyDriver: Sized + Send + Sync + 'static {
     ) -> Result<()>;
 
     /// Unload, or a start that failed: silence, disconnect, unmap.
+    ///
+    /// # IRQL
+    /// PASSIVE_LEVEL, with no lock held.
     fn stop(controller: &Controller<Self>, irql: &mut Passive);
 
     /// IRP_MJ_CREATE. A device without a namespace refuses names inside it.
+    ///
+    /// # IRQL
+    /// At most DISPATCH_LEVEL, with no lock held.
     fn create(_device: &LegacyDevice<Self>, irql: &mut UpToDispatch, irp: Irp) -> Dispatched {
         let result = if irp.has_trailing_name() {
             Err(NtError::STATUS_OBJECT_NAME_NOT_FOUND)
@@ -136,15 +153,26 @@ pub trait LegacyDriver: Sized + Send + Sync + 'static {
     }
 
     /// IRP_MJ_DEVICE_CONTROL.
+    ///
+    /// # IRQL
+    /// At most DISPATCH_LEVEL, with no lock held.
     fn device_control(device: &LegacyDevice<Self>, irql: &mut UpToDispatch, irp: Irp)
     -> Dispatched;
 
     /// StartIo: one packet for each device object at a time. Usually gives it to
-    /// [`allocate_controller`](LegacyDevice::allocate_controller).
+    /// [`allocate_controller`](LegacyDevice::allocate_controller). See "Writing StartIo
+    /// Routines" in the documentation.
+    ///
+    /// # IRQL
+    /// DISPATCH_LEVEL, with no lock held.
     fn start_io(device: &LegacyDevice<Self>, irql: &mut Dispatch, packet: Packet);
 
     /// ControllerControl: it is this device's turn. Programs the hardware in a critical
-    /// section and keeps the controller, or is done at once and gives it up.
+    /// section and keeps the controller, or is done at once and gives it up. See "Writing
+    /// ControllerControl Routines" in the documentation.
+    ///
+    /// # IRQL
+    /// DISPATCH_LEVEL, with no lock held.
     fn controller_control(
         device: &LegacyDevice<Self>,
         irql: &mut Dispatch,
@@ -152,7 +180,11 @@ pub trait LegacyDriver: Sized + Send + Sync + 'static {
         packet: Packet,
     ) -> Allocation;
 
-    /// DpcForIsr, after one or more interrupts asked for it.
+    /// DpcForIsr, after one or more interrupts asked for it; it can run on two processors at
+    /// once.
+    ///
+    /// # IRQL
+    /// DISPATCH_LEVEL, with no lock held.
     fn dpc_for_isr(controller: &Controller<Self>, irql: &mut Dispatch);
 }
 

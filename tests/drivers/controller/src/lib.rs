@@ -40,7 +40,7 @@ use dirql::{
     registry::ServiceKey,
     spin_lock::SpinLock,
     start_io::Packet,
-    status::Result,
+    status::{NtError, Result},
     unicode,
 };
 use test_driver::EduBar;
@@ -62,6 +62,8 @@ pin_project_lite::pin_project! {
         // Whose turn it is, while the hardware works for it. Written by ControllerControl,
         // taken by DpcForIsr.
         under_way: SpinLock<Option<UnderWay>>,
+        // The parameter `FailStart`: the hardware is refused when all is set up.
+        fails_start: bool,
     }
 }
 
@@ -92,10 +94,14 @@ impl LegacyDriver for Unit {
         },
     ];
 
-    fn driver_entry(_irql: &mut Passive, _service: &ServiceKey<'_>) -> Result<Hardware> {
+    fn driver_entry(irql: &mut Passive, service: &ServiceKey<'_>) -> Result<Hardware> {
+        let fails_start =
+            service.parameters(irql, |irql, key| key.dword(irql, unicode!("FailStart")));
         Ok(Hardware {
             interrupt: Interrupt::new(),
             under_way: SpinLock::new(None),
+            // Usually there is no such parameter.
+            fails_start: fails_start.is_ok_and(|value| value != 0),
         })
     }
 
@@ -113,6 +119,9 @@ impl LegacyDriver for Unit {
         let shared = Shared::new(EduBar::map(irql, &memory)?);
         let interrupt = controller.pinned().project_ref().interrupt;
         interrupt.connect_legacy(controller, irql, &line, shared, |_, _| ())?;
+        if controller.fails_start {
+            return Err(NtError::STATUS_DEVICE_CONFIGURATION_ERROR);
+        }
         Ok(())
     }
 

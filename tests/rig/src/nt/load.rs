@@ -19,7 +19,8 @@ use crate::nt::driver::Driver;
 use crate::nt::status::is_success;
 use crate::nt::violation::check;
 use crate::nt::{
-    address, device, dpc, legacy, registry, remove_lock, routine, timer, unicode, work_item,
+    address, device, dpc, legacy, registry, remove_lock, routine, shutdown, timer, unicode,
+    work_item,
 };
 
 /// The fw_cfg file that holds the driver's image.
@@ -156,6 +157,14 @@ pub(crate) fn call_entry(driver: Driver, image: &str, entry: Entry) {
         device.set_flags(device.flags() & !DO_DEVICE_INITIALIZING);
     }
     if !is_success(status) {
+        let left = device::count_of(driver);
+        check!(
+            Pnp16,
+            Callback::DriverEntry,
+            left == 0,
+            "DriverEntry failed and left {left} device objects behind."
+        );
+        shutdown::assert_nothing_left();
         refuse(format_args!(
             "DriverEntry returned {status:#010x}, so the driver is not loaded."
         ));
