@@ -22,3 +22,26 @@ fn misuse_does_not_compile() {
         eprintln!("{version}: messages are compared for {RECORDED_WITH}x only");
     }
 }
+
+/// The guide lists the cases by guarantee: none is missing, and none is made up.
+#[test]
+fn the_guide_lists_every_case() {
+    let guide = include_str!("../GUIDE.md");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ui");
+    let mut cases: Vec<String> = std::fs::read_dir(folder)
+        .expect("the cases are there")
+        .map(|entry| entry.expect("the folder can be read").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect();
+    let table = guide.split("## What the compiler refuses").nth(1);
+    let rows = table.expect("the guide has the table").lines();
+    let mut listed: Vec<String> = rows
+        .filter_map(|row| row.strip_prefix("| ")?.split(" | ").nth(1))
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .map(str::to_owned)
+        .collect();
+    cases.sort();
+    listed.sort();
+    assert_eq!(listed, cases);
+}
