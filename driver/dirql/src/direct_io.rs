@@ -139,17 +139,19 @@ struct Asked {
 /// # Safety
 /// `irp` is owned by the caller.
 unsafe fn asked(irp: *mut sys::IRP) -> Result<Asked> {
-    // SAFETY: (Pointer) the contract, passed on.
+    // SAFETY: (Pointer) the contract, passed on, fact 4.
     let location = unsafe { sys::current_location(irp) };
-    // SAFETY: (Pointer) a location of an IRP that is alive.
+    // SAFETY: (Pointer) a location of an IRP that is alive, fact 4.
     let major = u32::from(unsafe { (*location).MajorFunction });
     match major {
         sys::IRP_MJ_READ | sys::IRP_MJ_WRITE => {
-            // SAFETY: (Pointer) as above; a write's parameters are laid out as a read's.
+            // SAFETY: (Pointer) as above; a write's parameters are laid out as a read's,
+            // facts 4 and 10.
             let read = unsafe { &raw const (*location).Parameters.Read };
-            // SAFETY: (Ready) the I/O manager has filled it in.
+            // SAFETY: (Ready) the I/O manager has filled it in, facts 10 and 12.
             let read = unsafe { read.read() };
-            // SAFETY: (Ready) all views of a LARGE_INTEGER are integers of its 8 bytes.
+            // SAFETY: (Ready) all views of a LARGE_INTEGER are integers of its 8 bytes,
+            // fact 12.
             let byte_offset = unsafe { read.ByteOffset.QuadPart };
             Ok(Asked {
                 direction: if major == sys::IRP_MJ_READ {
@@ -162,9 +164,10 @@ unsafe fn asked(irp: *mut sys::IRP) -> Result<Asked> {
             })
         }
         sys::IRP_MJ_DEVICE_CONTROL => {
-            // SAFETY: (Pointer) as above; the major code says which member is in use.
+            // SAFETY: (Pointer) as above; the major code says which member is in use, facts
+            // 10 and 12.
             let control = unsafe { &raw const (*location).Parameters.DeviceIoControl };
-            // SAFETY: (Ready) the I/O manager has filled it in.
+            // SAFETY: (Ready) the I/O manager has filled it in, fact 10.
             let control = unsafe { control.read() };
             let direction = match control.IoControlCode & METHOD_MASK {
                 METHOD_IN_DIRECT => Direction::ToDevice,
@@ -190,7 +193,7 @@ impl<R: sealed::OwnsIrp> DirectRequest for R {
     fn mdl(&self) -> Result<Mdl<'_>> {
         // SAFETY: (Pointer) `self` owns the IRP, crate fact 4.
         let asked = unsafe { asked(self.irp().0) }?;
-        // SAFETY: (Pointer) as above.
+        // SAFETY: (Pointer) as above, facts 4 and 21.
         let mdl = unsafe { (*self.irp().0).MdlAddress };
         let Some(mdl) = NonNull::new(mdl) else {
             // The device does buffered I/O, or there is nothing to transfer.
@@ -308,7 +311,7 @@ impl Mdl<'_> {
         // SAFETY: (Pointer) the MDL of a request that is borrowed, fact 21.
         let flags = unsafe { (*mdl).MdlFlags };
         let base = if flags & HAS_SYSTEM_ADDRESS != 0 {
-            // SAFETY: (Pointer) as above.
+            // SAFETY: (Pointer) as above, fact 21.
             unsafe { (*mdl).MappedSystemVa }
         } else {
             // SAFETY: (IRQL) the token says at most DISPATCH_LEVEL. (Pointer) as above; its
@@ -336,7 +339,7 @@ impl Mdl<'_> {
         let mdl = self.described_by?.as_ptr();
         // SAFETY: (Pointer) the MDL of a request that is borrowed, fact 21.
         let start = unsafe { (*mdl).StartVa };
-        // SAFETY: (Pointer) as above.
+        // SAFETY: (Pointer) as above, fact 21.
         let skew = unsafe { (*mdl).ByteOffset };
         let index = start.addr().checked_add(usize::try_from(skew).ok()?)?;
         Some((mdl, index))

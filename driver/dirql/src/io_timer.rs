@@ -26,7 +26,7 @@
 //! # Soundness
 //!
 //! Facts 1 to 5 of the crate. IoStartTimer is called inside a run-down only, which REMOVE
-//! closes (fact 21); then it stops the timer and flushes the DPC queues (the routine runs "in a DPC
+//! closes (fact 55); then it stops the timer and flushes the DPC queues (the routine runs "in a DPC
 //! context", says its page), before the extension goes away.
 //!
 //! # Not here
@@ -102,7 +102,7 @@ impl IoTimerState {
         self.run_down.wait(irql);
         // SAFETY: (IRQL) the token says PASSIVE_LEVEL, so this is not the routine.
         // (Pointer) alive, says the caller, with an IoTimer routine, for the run-down was
-        // open, facts 1, 5, 10 and 21.
+        // open, facts 1, 5, 10 and 55.
         unsafe { sys::IoStopTimer(object) };
         self.run_down.closed();
     }
@@ -114,7 +114,7 @@ impl IoTimerState {
             .ok_or(NtError::STATUS_DELETE_PENDING)?;
         // SAFETY: (IRQL) `start_io_timer` has a token of at most DISPATCH_LEVEL. (Pointer)
         // inside the run-down the device object is alive and has an IoTimer routine, facts
-        // 1, 5, 10 and 21.
+        // 1, 5, 10 and 55.
         unsafe { sys::IoStartTimer(object) };
         Ok(())
     }
@@ -122,7 +122,7 @@ impl IoTimerState {
     fn stop(&self, object: *mut sys::DEVICE_OBJECT) {
         if let Some(_pass) = self.run_down.enter() {
             // SAFETY: (IRQL) `stop_io_timer` has a token of PASSIVE_LEVEL, so this is not
-            // the routine. (Pointer) as in `start`, facts 1, 5, 10 and 21.
+            // the routine. (Pointer) as in `start`, facts 1, 5, 10 and 55.
             unsafe { sys::IoStopTimer(object) };
         }
     }

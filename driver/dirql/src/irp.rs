@@ -58,7 +58,7 @@ const METHOD_NEITHER: u32 = 3;
 #[derive(Debug)]
 struct Owned(*mut sys::IRP);
 
-// SAFETY: an IRP belongs to no thread; its one owner may be anywhere.
+// SAFETY: an IRP belongs to no thread; its one owner may be anywhere, fact 4.
 unsafe impl Send for Owned {}
 
 /// An IRP in its dispatch routine.
@@ -137,8 +137,9 @@ impl Buffers for Owned {
         let bytes: &[u8] = if control.input_length == 0 {
             &[]
         } else {
-            // SAFETY: (Pointer) the I/O manager has allocated at least the input length
-            // and copied the input there, so it is initialised. (Aliasing) module doc.
+            // SAFETY: (Pointer) the I/O manager has allocated at least the input length and
+            // copied the input there, so it is initialised. (Aliasing) module doc, facts 4
+            // and 10.
             unsafe { core::slice::from_raw_parts(buffer, control.input_length) }
         };
         T::read_from_prefix(bytes)
@@ -240,9 +241,9 @@ impl Irp {
     /// complete it at once. Wraps `IoMarkIrpPending`.
     pub fn pend(self, publish: impl FnOnce(PendingIrp)) -> Dispatched {
         let irp = self.into_raw();
-        // SAFETY: (Pointer) this owner's IRP is alive.
+        // SAFETY: (Pointer) this owner's IRP is alive, fact 4.
         let location = unsafe { sys::current_location(irp) };
-        // SAFETY: (Aliasing) the IRP is this owner's, and published only below.
+        // SAFETY: (Aliasing) the IRP is this owner's, and published only below, fact 4.
         unsafe { (*location).Control |= SL_PENDING_RETURNED };
         publish(PendingIrp(Owned(irp)));
         Dispatched {
@@ -278,12 +279,13 @@ impl Irp {
     /// Whether IRP_MJ_CREATE names something inside the device, `\\device\name`.
     #[must_use]
     pub fn has_trailing_name(&self) -> bool {
-        // SAFETY: (Pointer) a location of an IRP that is alive.
+        // SAFETY: (Pointer) a location of an IRP that is alive, fact 4.
         let file = unsafe { (*self.0.location()).FileObject };
         if file.is_null() {
             return false;
         }
-        // SAFETY: (Pointer) the I/O manager keeps the file object across the request.
+        // SAFETY: (Pointer) the I/O manager keeps the file object across the request, facts
+        // 4 and 10.
         unsafe { (*file).FileName.Length != 0 }
     }
 }
@@ -292,10 +294,10 @@ impl Irp {
     /// The translated resource list of IRP_MN_START_DEVICE; NULL if there is none.
     pub(crate) fn translated_resources(&self) -> *const sys::CM_RESOURCE_LIST {
         let location = self.0.location();
-        // SAFETY: (Pointer) a location of an IRP that is alive; called for START_DEVICE alone,
-        // which uses this member.
+        // SAFETY: (Pointer) a location of an IRP that is alive; called for START_DEVICE
+        // alone, which uses this member, fact 4.
         let parameters = unsafe { &raw const (*location).Parameters.StartDevice };
-        // SAFETY: (Pointer) a place in that location.
+        // SAFETY: (Pointer) a place in that location, fact 4.
         unsafe { (*parameters).AllocatedResourcesTranslated }
     }
 }
@@ -327,20 +329,20 @@ impl Owned {
     }
 
     fn device_object(&self) -> *mut sys::DEVICE_OBJECT {
-        // SAFETY: (Pointer) a location of an IRP that is alive.
+        // SAFETY: (Pointer) a location of an IRP that is alive, fact 4.
         unsafe { (*self.location()).DeviceObject }
     }
 
     fn control(&self) -> Option<Control> {
         let location = self.location();
-        // SAFETY: (Pointer) a location of an IRP that is alive.
+        // SAFETY: (Pointer) a location of an IRP that is alive, fact 4.
         let major = unsafe { (*location).MajorFunction };
         if u32::from(major) != sys::IRP_MJ_DEVICE_CONTROL {
             return None;
         }
-        // SAFETY: (Pointer) as above; the major code says which member is in use.
+        // SAFETY: (Pointer) as above; the major code says which member is in use, fact 4.
         let parameters = unsafe { &raw const (*location).Parameters.DeviceIoControl };
-        // SAFETY: (Ready) the I/O manager has filled it in.
+        // SAFETY: (Ready) the I/O manager has filled it in, facts 4 and 10.
         let parameters = unsafe { parameters.read() };
         Some(Control {
             code: parameters.IoControlCode,
@@ -351,9 +353,9 @@ impl Owned {
 
     fn system_buffer(&self) -> *mut u8 {
         // SAFETY: (Pointer) an owned IRP is alive; this function's callers have seen a
-        // transfer method for which the union holds the system buffer.
+        // transfer method for which the union holds the system buffer, fact 4.
         let buffer = unsafe { &raw const (*self.0).AssociatedIrp.SystemBuffer };
-        // SAFETY: (Ready) the I/O manager has filled it in.
+        // SAFETY: (Ready) the I/O manager has filled it in, facts 4 and 10.
         unsafe { buffer.read() }.cast()
     }
 
@@ -380,8 +382,8 @@ impl Owned {
             stop(Reason::BufferMissing, self.0.addr());
         }
         // SAFETY: (Pointer) the system buffer holds at least the output length, which
-        // `output` has seen to be enough. (Aliasing) the IRP is this owner's, and the
-        // reply is no part of it.
+        // `output` has seen to be enough. (Aliasing) the IRP is this owner's, and the reply
+        // is no part of it, fact 4.
         unsafe { buffer.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
         Ok(bytes.len())
     }
@@ -393,12 +395,14 @@ impl Owned {
         // SAFETY: (Pointer) the IRP is at a device of this crate, which its remove lock
         // keeps alive, fact 4.
         let header = unsafe { Header::of(object) };
-        // SAFETY: (Aliasing) the IRP is this owner's until the line below ends that.
+        // SAFETY: (Aliasing) the IRP is this owner's until the line below ends that, fact
+        // 4.
         unsafe {
             (*irp).IoStatus = sys::io_status(status_of(&result), result.unwrap_or(0));
         }
         // SAFETY: (IRQL) the public methods have a token of at most DISPATCH_LEVEL, and
-        // `drop` has looked. (Caller) once for each owner, and no one uses it after.
+        // `drop` has looked. (Caller) once for each owner, and no one uses it after, facts
+        // 4, 5 and 10.
         unsafe { sys::IofCompleteRequest(irp, sys::NO_INCREMENT) };
         header.remove_lock().release(irp);
     }

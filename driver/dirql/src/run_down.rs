@@ -13,7 +13,7 @@
 //!
 //! # Soundness
 //!
-//! 21. **Run-down.** One thread moves it out of `Closed` or `Open`, and is alone with what
+//! 55. **Run-down.** One thread moves it out of `Closed` or `Open`, and is alone with what
 //!     the run-down guards until it moves it on, once [`RunDown::wait`] has returned. Who is
 //!     inside entered while it was open, and sees all that the opening thread wrote.
 

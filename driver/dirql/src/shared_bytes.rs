@@ -64,7 +64,7 @@ impl SharedBytes {
     pub(crate) fn copy_to(self, offset: usize, destination: &mut [u8]) -> Result<()> {
         let first = self.part(offset, destination.len())?;
         for (index, byte) in destination.iter_mut().enumerate() {
-            // SAFETY: (Pointer) inside the bytes, says `part`.
+            // SAFETY: (Pointer) inside the bytes, says `part`, fact 25.
             let place = unsafe { first.add(index) };
             // SAFETY: (Pointer) as above. (Aliasing) fact 25.
             *byte = unsafe { AtomicU8::from_ptr(place.as_ptr()) }.load(Ordering::Relaxed);
@@ -79,7 +79,7 @@ impl SharedBytes {
     pub(crate) fn copy_from(self, offset: usize, source: &[u8]) -> Result<()> {
         let first = self.part(offset, source.len())?;
         for (index, byte) in source.iter().enumerate() {
-            // SAFETY: (Pointer) inside the bytes, says `part`.
+            // SAFETY: (Pointer) inside the bytes, says `part`, fact 25.
             let place = unsafe { first.add(index) };
             // SAFETY: (Pointer) as above. (Aliasing) fact 25.
             unsafe { AtomicU8::from_ptr(place.as_ptr()) }.store(*byte, Ordering::Relaxed);
@@ -108,7 +108,7 @@ impl SharedBytes {
         if !fits {
             return Err(NtError::STATUS_BUFFER_TOO_SMALL);
         }
-        // SAFETY: (Pointer) the offset is inside the bytes, or right behind them.
+        // SAFETY: (Pointer) the offset is inside the bytes, or right behind them, fact 25.
         Ok(unsafe { self.base.add(offset) })
     }
 }
@@ -122,7 +122,7 @@ mod tests {
     fn copies_what_fits_and_refuses_the_rest() {
         let mut memory = [0_u64; 2];
         let base = core::ptr::NonNull::from(&mut memory).cast();
-        // SAFETY: the array is used through this alone while it lives.
+        // SAFETY: the array is used through this alone while it lives, fact 11.
         let bytes = unsafe { SharedBytes::new(base, 16) };
         bytes.copy_from(3, &[1, 2, 3]).expect("it fits");
         let mut found = [0; 5];

@@ -48,18 +48,18 @@ pub unsafe fn initialize<E: Driver>(
             "the extension's alignment is too large"
         );
     }
-    // SAFETY: (IRQL) DriverEntry is called at PASSIVE_LEVEL.
+    // SAFETY: (IRQL) DriverEntry is called at PASSIVE_LEVEL, facts 5 and 10.
     let mut irql = unsafe { Passive::assume() };
-    // SAFETY: (Pointer) the kernel's string, which outlives the call.
+    // SAFETY: (Pointer) the kernel's string, which outlives the call, facts 10 and 11.
     let entered = unsafe { ServiceKey::of_driver_entry(registry_path) }
         .and_then(|service| E::driver_entry(&mut irql, &service));
     if let Err(error) = entered {
         return error.status();
     }
-    // SAFETY: (Pointer) the kernel's driver object, which outlives the driver.
-    // (Aliasing) the kernel reads it after DriverEntry has returned.
+    // SAFETY: (Pointer) the kernel's driver object, which outlives the driver. (Aliasing)
+    // the kernel reads it after DriverEntry has returned, facts 1 and 10.
     let driver = unsafe { &mut *driver };
-    // SAFETY: (Pointer) the kernel makes a driver extension for every driver.
+    // SAFETY: (Pointer) the kernel makes a driver extension for every driver, fact 1.
     unsafe { (*driver.DriverExtension).AddDevice = Some(add_device::<E>) };
     driver.DriverUnload = Some(unload);
     driver.DriverStartIo = E::ROUTINES.start_io;
@@ -92,7 +92,7 @@ unsafe extern "C" fn add_device<E: Driver>(
     driver: *mut sys::DRIVER_OBJECT,
     physical: *mut sys::DEVICE_OBJECT,
 ) -> sys::NTSTATUS {
-    // SAFETY: (IRQL) the PnP manager calls AddDevice at PASSIVE_LEVEL.
+    // SAFETY: (IRQL) the PnP manager calls AddDevice at PASSIVE_LEVEL, facts 5 and 10.
     let mut irql = unsafe { Passive::assume() };
     status_of(&add_device_at_passive::<E>(&mut irql, driver, physical))
 }
@@ -105,7 +105,8 @@ fn add_device_at_passive<E: Driver>(
     let extension = E::add_device(irql)?;
     let mut object = null_mut();
     // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) the driver object is the
-    // kernel's, the result lives across the call; the object has no name.
+    // kernel's, the result lives across the call; the object has no name, facts 5, 10 and
+    // 11.
     let status = unsafe {
         sys::IoCreateDevice(
             driver,
@@ -118,10 +119,10 @@ fn add_device_at_passive<E: Driver>(
         )
     };
     NtError::check(status)?;
-    // SAFETY: (Pointer) IoCreateDevice has just made it.
+    // SAFETY: (Pointer) IoCreateDevice has just made it, fact 10.
     let place = unsafe { (*object).DeviceExtension }.cast::<Device<E>>();
     // SAFETY: (Pointer) as large as asked for and aligned, see `initialize`. (Aliasing)
-    // nobody knows the device object yet.
+    // nobody knows the device object yet, fact 1.
     unsafe { place.write(Device::new(object, physical, extension)) };
     let attached = attach::<E>(irql, object, place.cast());
     let attached = attached.and_then(|()| {
@@ -144,15 +145,15 @@ fn add_device_at_passive<E: Driver>(
         Ok(interface) => {
             if let Some(interface) = interface {
                 // SAFETY: (Aliasing) the device still says that it is initialising, so no
-                // IRP comes; nobody else is at the extension.
+                // IRP comes; nobody else is at the extension, fact 1.
                 unsafe { (*place.cast::<Header>()).has_interface(interface) };
             }
-            // SAFETY: (Aliasing) as above; this is what lets IRPs come.
+            // SAFETY: (Aliasing) as above; this is what lets IRPs come, fact 1.
             unsafe { (*object).Flags &= !DO_DEVICE_INITIALIZING };
             Ok(())
         }
         Err(error) => {
-            // SAFETY: (Caller) nothing was started, and no IRP has come.
+            // SAFETY: (Caller) nothing was started, and no IRP has come, fact 1.
             unsafe { pnp::delete::<E>(irql, object) };
             Err(error)
         }
@@ -165,12 +166,12 @@ fn attach<E: Driver>(
     object: *mut sys::DEVICE_OBJECT,
     header: *mut Header,
 ) -> Result<()> {
-    // SAFETY: (Aliasing) the device object is attached to nothing yet, so nobody else
-    // is at its extension.
+    // SAFETY: (Aliasing) the device object is attached to nothing yet, so nobody else is at
+    // its extension, fact 1.
     let header = unsafe { &mut *header };
     // SAFETY: (Caller) once, and the extension never moves, fact 1.
     unsafe { header.remove_lock().initialize(irql) };
-    // SAFETY: (Pointer) alive. Is IoInitializeDpcRequest.
+    // SAFETY: (Pointer) alive. Is IoInitializeDpcRequest, fact 1.
     let kdpc = unsafe { &raw mut (*object).Dpc };
     let dpc = E::ROUTINES.dpc_for_isr;
     if dpc.is_some() {
@@ -179,28 +180,30 @@ fn attach<E: Driver>(
         unsafe { sys::KeInitializeDpc(kdpc, dpc, object.cast()) };
     }
     if let Some(routine) = E::ROUTINES.io_timer {
-        // SAFETY: (Pointer) the header's own device object, of a device with extension `E`.
+        // SAFETY: (Pointer) the header's own device object, of a device with extension `E`,
+        // fact 1.
         unsafe { header.io_timer().initialize(irql, object, routine) }?;
     }
     // SAFETY: (Pointer) alive. A StartIo routine that ends its packet at once starts the
     // next from inside, so it must not be re-entered; packets stay cancellable when they
-    // are dequeued, and `start_io` deals with that.
+    // are dequeued, and `start_io` deals with that, facts 1 and 10.
     unsafe { sys::IoSetStartIoAttributes(object, TRUE, FALSE) };
     // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) the PDO that AddDevice was
-    // given.
+    // given, facts 5 and 10.
     let lower = unsafe { sys::IoAttachDeviceToDeviceStack(object, header.physical()) };
     if lower.is_null() {
         return Err(NtError::STATUS_NO_SUCH_DEVICE);
     }
     header.attached_to(lower);
-    // SAFETY: (Pointer) the stack keeps the lower object while this one is attached.
+    // SAFETY: (Pointer) the stack keeps the lower object while this one is attached, fact
+    // 10.
     let pageable = unsafe { (*lower).Flags } & DO_POWER_PAGABLE;
     let buffering = if E::ROUTINES.direct_io.is_some() {
         DO_DIRECT_IO
     } else {
         DO_BUFFERED_IO
     };
-    // SAFETY: (Aliasing) the device still says that it is initialising.
+    // SAFETY: (Aliasing) the device still says that it is initialising, fact 10.
     unsafe { (*object).Flags |= buffering | pageable };
     Ok(())
 }
@@ -226,17 +229,21 @@ impl<E> Arrived<'_, E> {
         object: *mut sys::DEVICE_OBJECT,
         irp: *mut sys::IRP,
     ) -> core::result::Result<Self, sys::NTSTATUS> {
-        // SAFETY: (Pointer) the I/O manager keeps the device object across the call.
+        // SAFETY: (Pointer) the I/O manager keeps the device object across the call, facts
+        // 10 and 11.
         let device = unsafe { Device::<E>::of(object) };
-        // SAFETY: (IRQL) dispatch routines are called at DISPATCH_LEVEL or below.
+        // SAFETY: (IRQL) dispatch routines are called at DISPATCH_LEVEL or below, facts 5
+        // and 10.
         let irql = unsafe { UpToDispatch::assume() };
         if let Err(error) = device.header().remove_lock().acquire(irp) {
-            // SAFETY: (Caller) the IRP is ours, and we have not got its remove lock.
+            // SAFETY: (Caller) the IRP is ours, and we have not got its remove lock, fact
+            // 4.
             return Err(unsafe { refuse(irp, error) });
         }
         Ok(Self {
             device,
-            // SAFETY: (Caller) the dispatch routine owns the IRP, and the lock is held.
+            // SAFETY: (Caller) the dispatch routine owns the IRP, and the lock is held,
+            // fact 4.
             irp: unsafe { Irp::from_raw(irp) },
             irql,
         })
@@ -248,10 +255,10 @@ impl<E> Arrived<'_, E> {
 /// # Safety
 /// The caller owns the IRP and gives it up.
 pub(crate) unsafe fn refuse(irp: *mut sys::IRP, error: NtError) -> sys::NTSTATUS {
-    // SAFETY: (Aliasing) the caller owns the IRP.
+    // SAFETY: (Aliasing) the caller owns the IRP, fact 4.
     unsafe { (*irp).IoStatus = sys::io_status(error.status(), 0) };
     // SAFETY: (IRQL) dispatch routines are at DISPATCH_LEVEL or below. (Caller) the one
-    // completion: the IRP is given up.
+    // completion: the IRP is given up, facts 4, 5 and 10.
     unsafe { sys::IofCompleteRequest(irp, sys::NO_INCREMENT) };
     error.status()
 }
@@ -261,7 +268,7 @@ unsafe extern "C" fn create<E: Driver>(
     object: *mut sys::DEVICE_OBJECT,
     irp: *mut sys::IRP,
 ) -> sys::NTSTATUS {
-    // SAFETY: (Caller) the I/O manager; only `initialize::<E>` hands this out.
+    // SAFETY: (Caller) the I/O manager; only `initialize::<E>` hands this out, fact 10.
     let arrived = unsafe { Arrived::<E>::new(object, irp) };
     dispatch(irp, arrived, |device, irql, irp| {
         match device.header().state().admit_create() {
@@ -276,7 +283,7 @@ unsafe extern "C" fn device_control<E: Driver>(
     object: *mut sys::DEVICE_OBJECT,
     irp: *mut sys::IRP,
 ) -> sys::NTSTATUS {
-    // SAFETY: as in `create`.
+    // SAFETY: as in `create`, fact 10.
     let arrived = unsafe { Arrived::<E>::new(object, irp) };
     dispatch(irp, arrived, |device, irql, irp| {
         match device.header().state().admit_request() {
@@ -291,7 +298,7 @@ pub(crate) unsafe extern "C" fn read<E: DirectIo>(
     object: *mut sys::DEVICE_OBJECT,
     irp: *mut sys::IRP,
 ) -> sys::NTSTATUS {
-    // SAFETY: as in `create`.
+    // SAFETY: as in `create`, fact 10.
     let arrived = unsafe { Arrived::<E>::new(object, irp) };
     dispatch(irp, arrived, |device, irql, irp| {
         match device.header().state().admit_request() {
@@ -306,7 +313,7 @@ pub(crate) unsafe extern "C" fn write<E: DirectIo>(
     object: *mut sys::DEVICE_OBJECT,
     irp: *mut sys::IRP,
 ) -> sys::NTSTATUS {
-    // SAFETY: as in `create`.
+    // SAFETY: as in `create`, fact 10.
     let arrived = unsafe { Arrived::<E>::new(object, irp) };
     dispatch(irp, arrived, |device, irql, irp| {
         match device.header().state().admit_request() {
@@ -322,7 +329,7 @@ unsafe extern "C" fn cleanup<E: Driver>(
     object: *mut sys::DEVICE_OBJECT,
     irp: *mut sys::IRP,
 ) -> sys::NTSTATUS {
-    // SAFETY: as in `create`.
+    // SAFETY: as in `create`, fact 10.
     let arrived = unsafe { Arrived::<E>::new(object, irp) };
     dispatch(irp, arrived, |device, irql, irp| {
         if let Some(file) = irp.file() {
@@ -351,7 +358,8 @@ pub(crate) unsafe extern "C" fn succeed(
     object: *mut sys::DEVICE_OBJECT,
     irp: *mut sys::IRP,
 ) -> sys::NTSTATUS {
-    // SAFETY: as in `create`; whatever the extension is, it begins with a header.
+    // SAFETY: as in `create`; whatever the extension is, it begins with a header, facts 1
+    // and 10.
     let arrived = unsafe { Arrived::<()>::new(object, irp) };
     dispatch(irp, arrived, |_, irql, irp| irp.complete(irql, Ok(0)))
 }
@@ -374,7 +382,7 @@ unsafe extern "C" fn pass_down(
     object: *mut sys::DEVICE_OBJECT,
     irp: *mut sys::IRP,
 ) -> sys::NTSTATUS {
-    // SAFETY: as in `succeed`.
+    // SAFETY: as in `succeed`, facts 1 and 10.
     let arrived = unsafe { Arrived::<()>::new(object, irp) };
     match arrived {
         Ok(arrived) => pnp::forward(arrived.device.header(), arrived.irp),
@@ -390,12 +398,13 @@ pub(crate) unsafe extern "C" fn start_io<E: StartIo>(
     // SAFETY: (Caller) the I/O manager, from IoStartPacket or IoStartNextPacket. The IRP
     // holds the remove lock, so the device is alive, fact 4.
     let device = unsafe { Device::<E>::of(object) };
-    // SAFETY: (IRQL) StartIo is called at DISPATCH_LEVEL.
+    // SAFETY: (IRQL) StartIo is called at DISPATCH_LEVEL, facts 5 and 10.
     let mut irql = unsafe { Dispatch::assume() };
     let cancel_routine = E::ROUTINES
         .take_back
         .map(|_| start_io::cancel_started::<E> as sys::CancelRoutine);
-    // SAFETY: (Caller) as above: `start_packet` gave the IRP to the queue.
+    // SAFETY: (Caller) as above: `start_packet` gave the IRP to the queue, facts 4, 5 and
+    // 10.
     let beginning = unsafe { start_io::begin(device.header(), &mut irql, irp, cancel_routine) };
     match beginning {
         Beginning::Gone => {}
@@ -414,7 +423,7 @@ pub(crate) unsafe extern "C" fn dpc_for_isr<E: DpcForIsr>(
     // SAFETY: (Caller) the kernel's DPC dispatcher. (Pointer) `attach` gave the device
     // object as context; REMOVE flushes DPCs before it deletes the object, fact 3.
     let device = unsafe { Device::<E>::of(context.cast()) };
-    // SAFETY: (IRQL) DPCs run at DISPATCH_LEVEL.
+    // SAFETY: (IRQL) DPCs run at DISPATCH_LEVEL, facts 5 and 10.
     let mut irql = unsafe { Dispatch::assume() };
     E::dpc_for_isr(device, &mut irql);
 }

@@ -1,6 +1,7 @@
 //! The device of the examples: bytes come in and go out, each with an interrupt.
 
 use dirql::{
+    dma::LogicalAddress,
     interrupt::{Claim, ServiceRoutine},
     io_mem::{IoMem, ReadOnly, Register, WriteOnly},
     irql::{Dirql, Passive},
@@ -13,6 +14,8 @@ const DATA: Register<LENGTH, 0x00, u8, ReadOnly> = Register::new();
 const SEND: Register<LENGTH, 0x04, u8, WriteOnly> = Register::new();
 const CAUSES: Register<LENGTH, 0x08, u32, ReadOnly> = Register::new();
 const ACKNOWLEDGE: Register<LENGTH, 0x0c, u32, WriteOnly> = Register::new();
+const DMA_ADDRESS: Register<LENGTH, 0x18, u64, WriteOnly> = Register::new();
+const DMA_LENGTH: Register<LENGTH, 0x14, u32, WriteOnly> = Register::new();
 const ENABLE: Register<LENGTH, 0x10, u32, WriteOnly> = Register::new();
 
 /// A byte has come in.
@@ -79,6 +82,12 @@ impl Uart {
     pub fn send(&mut self, byte: u8, patience: u32) {
         self.patience = patience;
         self.registers.write(SEND, byte);
+    }
+
+    /// Sends bytes from memory, which the device reads by itself; they count as one.
+    pub fn send_from(&mut self, memory: LogicalAddress, length: u32) {
+        self.registers.write(DMA_ADDRESS, memory.to_bits());
+        self.registers.write(DMA_LENGTH, length);
     }
 
     /// What has happened since the last call.

@@ -106,7 +106,8 @@ impl DmaAdapter {
         match get(irql, device, description) {
             Ok(granted) => {
                 let registers = granted.registers;
-                // SAFETY: (Aliasing) this thread opens the run-down, and nobody is behind it.
+                // SAFETY: (Aliasing) this thread opens the run-down, and nobody is behind
+                // it, fact 22.
                 unsafe { *this.granted.get() = Some(granted) };
                 this.run_down.opened();
                 Ok(registers)
@@ -132,7 +133,8 @@ impl DmaAdapter {
         self.run_down.wait(irql);
         // A routine of the kernel's that called AdapterControl may not have returned.
         processor::visit_all(irql);
-        // SAFETY: (Aliasing) this thread closes the run-down and has seen everybody leave.
+        // SAFETY: (Aliasing) this thread closes the run-down and has seen everybody leave,
+        // fact 22.
         let granted = unsafe { (*self.granted.get()).take() };
         if let Some(Granted { operations, .. }) = granted {
             // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) got by `open`, and put
@@ -234,7 +236,7 @@ fn get<E: Driver>(
     };
     let mut registers = 0;
     // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) the PDO that AddDevice was
-    // given; the description and the result are this function's own.
+    // given; the description and the result are this function's own, facts 5 and 10.
     let adapter = unsafe {
         sys::IoGetDmaAdapter(
             device.header().physical(),
@@ -245,11 +247,12 @@ fn get<E: Driver>(
     if adapter.is_null() {
         return Err(NtError::STATUS_INSUFFICIENT_RESOURCES);
     }
-    // SAFETY: (Pointer) IoGetDmaAdapter has just returned it.
+    // SAFETY: (Pointer) IoGetDmaAdapter has just returned it, fact 10.
     let operations = unsafe { Operations::of(adapter) };
     let operations = operations.ok_or(NtError::STATUS_NOT_SUPPORTED)?;
     if registers == 0 {
-        // SAFETY: (IRQL) as above. (Pointer) got above, and given back at once.
+        // SAFETY: (IRQL) as above. (Pointer) got above, and given back at once, facts 5 and
+        // 10.
         unsafe { (operations.put)(adapter) };
         return Err(NtError::STATUS_INSUFFICIENT_RESOURCES);
     }

@@ -13,7 +13,8 @@ pub struct LogicalAddress(u64);
 impl LogicalAddress {
     /// What an operation of an adapter's has answered.
     pub(super) const fn new(address: sys::LARGE_INTEGER) -> Self {
-        // SAFETY: (Ready) all views of a LARGE_INTEGER are integers of its 8 bytes.
+        // SAFETY: (Ready) all views of a LARGE_INTEGER are integers of its 8 bytes, fact
+        // 12.
         Self(unsafe { address.QuadPart }.cast_unsigned())
     }
 

@@ -116,8 +116,8 @@ pub(super) fn allocate<R: AdapterControl>(
         Err(error) => {
             device.header().end_channel_request();
             adapter.leave();
-            // SAFETY: (Caller) the kernel does not call the routine after a failure, so the IRP
-            // has no owner.
+            // SAFETY: (Caller) the kernel does not call the routine after a failure, so the
+            // IRP has no owner, fact 24.
             let request = unsafe { <R::Request as HandsOver>::take_back(RawIrp(irp)) };
             Err(Refused { request, error })
         }
@@ -149,12 +149,13 @@ unsafe extern "C" fn adapter_control<R: AdapterControl>(
     // SAFETY: (Caller) the kernel, with the context that `allocate` gave, which wrote the word.
     // (Pointer) the IRP is alive and nobody else's, fact 24.
     let adapter = unsafe { sys::second_word(irp) };
-    // SAFETY: (Pointer) as above.
+    // SAFETY: (Pointer) as above, fact 24.
     let object = unsafe { device_object(irp) };
     // SAFETY: (Pointer) the IRP is at a device of this crate, which its remove lock keeps alive,
     // fact 4; `allocate` was given a `Device<R::Extension>`, and has seen that it is the same.
     let device = unsafe { Device::<R::Extension>::of(object) };
-    // SAFETY: (Caller) `allocate` handed the IRP over, and this is where it comes back, once.
+    // SAFETY: (Caller) `allocate` handed the IRP over, and this is where it comes back,
+    // once, fact 24.
     let request = unsafe { <R::Request as HandsOver>::take_back(RawIrp(irp)) };
     let Some(adapter) = NonNull::new(adapter.cast::<DmaAdapter>()) else {
         stop(Reason::BufferMissing, irp.addr());
@@ -166,9 +167,10 @@ unsafe extern "C" fn adapter_control<R: AdapterControl>(
         stop(Reason::BufferMissing, irp.addr());
     };
     let count = part.registers();
-    // SAFETY: (Caller) the kernel grants them with this call; `allocate` has entered.
+    // SAFETY: (Caller) the kernel grants them with this call; `allocate` has entered, facts
+    // 5 and 10.
     let registers = unsafe { MapRegisters::new(adapter, base, count, request) };
-    // SAFETY: (IRQL) AdapterControl is called at DISPATCH_LEVEL.
+    // SAFETY: (IRQL) AdapterControl is called at DISPATCH_LEVEL, facts 5 and 10.
     let mut irql = unsafe { Dispatch::assume() };
     let action = R::adapter_control(device, &mut irql, Grant(registers));
     if action.base != base {

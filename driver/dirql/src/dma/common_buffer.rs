@@ -42,8 +42,8 @@ pub struct CommonBuffer<const LENGTH: usize> {
     _pinned: PhantomPinned,
 }
 
-// SAFETY: (Aliasing) the cell is written by the one thread that opens or closes the run-down
-// and read behind it; the bytes are accessed atomically.
+// SAFETY: (Aliasing) the cell is written by the one thread that opens or closes the
+// run-down and read behind it; the bytes are accessed atomically, fact 22.
 unsafe impl<const LENGTH: usize> Sync for CommonBuffer<LENGTH> {}
 // SAFETY: belongs to no thread; moved only before it is registered, fact 2.
 unsafe impl<const LENGTH: usize> Send for CommonBuffer<LENGTH> {}
@@ -90,7 +90,8 @@ impl<const LENGTH: usize> CommonBuffer<LENGTH> {
         }
         match allocate_from(irql, device, adapter.get_ref(), Self::ulong_length()) {
             Ok(allocated) => {
-                // SAFETY: (Aliasing) this thread opens the run-down, and nobody is behind it.
+                // SAFETY: (Aliasing) this thread opens the run-down, and nobody is behind
+                // it, fact 22.
                 unsafe { *this.allocated.get() = Some(allocated) };
                 this.run_down.opened();
                 // A new buffer holds whatever was there before.
@@ -114,7 +115,8 @@ impl<const LENGTH: usize> CommonBuffer<LENGTH> {
             return;
         }
         self.run_down.wait(irql);
-        // SAFETY: (Aliasing) this thread closes the run-down and has seen everybody leave.
+        // SAFETY: (Aliasing) this thread closes the run-down and has seen everybody leave,
+        // fact 22.
         let allocated = unsafe { (*self.allocated.get()).take() };
         if let Some(allocated) = allocated {
             // SAFETY: (Pointer) the adapter and this buffer are parts of one extension, fact 2.
@@ -238,14 +240,15 @@ impl<const LENGTH: usize> CommonBuffer<LENGTH> {
 
     fn bytes(allocated: &Allocated) -> SharedBytes {
         // SAFETY: (Pointer) the kernel has allocated that many bytes, which stand while the
-        // caller is behind the run-down. (Aliasing) nobody forms a reference to them.
+        // caller is behind the run-down. (Aliasing) nobody forms a reference to them, fact
+        // 22.
         unsafe { SharedBytes::new(allocated.base, LENGTH) }
     }
 
     fn with<R>(&self, routine: impl FnOnce(&Allocated) -> Result<R>) -> Result<R> {
         let not_allocated = NtError::STATUS_DEVICE_NOT_READY;
         let _pass = self.run_down.enter().ok_or(not_allocated)?;
-        // SAFETY: (Aliasing) behind the run-down the cell is only read.
+        // SAFETY: (Aliasing) behind the run-down the cell is only read, fact 22.
         let allocated = unsafe { &*self.allocated.get() };
         routine(allocated.as_ref().ok_or(not_allocated)?)
     }

@@ -63,7 +63,8 @@ pub struct ScatterGatherList<Q: DmaRequest> {
     request: ManuallyDrop<Q>,
 }
 
-// SAFETY: the list and the adapter belong to no thread; the one owner may be anywhere.
+// SAFETY: the list and the adapter belong to no thread; the one owner may be anywhere, fact
+// 23.
 unsafe impl<Q: DmaRequest> Send for ScatterGatherList<Q> {}
 
 impl<Q: DmaRequest> fmt::Debug for ScatterGatherList<Q> {
@@ -76,14 +77,15 @@ impl<Q: DmaRequest> ScatterGatherList<Q> {
     /// The pieces, in the order of the buffer.
     pub fn elements(&self) -> impl Iterator<Item = Element> + '_ {
         let list = self.list.as_ptr();
-        // SAFETY: (Pointer) the kernel's list, which stands until it is put.
+        // SAFETY: (Pointer) the kernel's list, which stands until it is put, fact 10.
         let count = unsafe { (*list).NumberOfElements };
-        // SAFETY: (Pointer) as above.
+        // SAFETY: (Pointer) as above, fact 10.
         let first = unsafe { &raw const (*list).Elements }.cast::<sys::SCATTER_GATHER_ELEMENT>();
         (0..usize::try_from(count).unwrap_or(0)).map(move |index| {
-            // SAFETY: (Pointer) the kernel says that so many elements follow each other.
+            // SAFETY: (Pointer) the kernel says that so many elements follow each other,
+            // fact 10.
             let element = unsafe { first.add(index) };
-            // SAFETY: (Ready) the kernel has filled it in.
+            // SAFETY: (Ready) the kernel has filled it in, fact 10.
             let element = unsafe { element.read() };
             Element {
                 address: LogicalAddress::new(element.Address),
@@ -137,7 +139,7 @@ impl<Q: DmaRequest> ScatterGatherList<Q> {
             );
         };
         adapter.leave();
-        // SAFETY: taken once: `this` is never dropped and not used again.
+        // SAFETY: taken once: `this` is never dropped and not used again, fact 23.
         unsafe { ManuallyDrop::take(&mut this.request) }
     }
 }
@@ -193,8 +195,8 @@ pub(super) fn get<R: ListControl>(
         Ok(_) => Ok(()),
         Err(error) => {
             adapter.leave();
-            // SAFETY: (Caller) the kernel does not call the routine after a failure, so the IRP
-            // has no owner.
+            // SAFETY: (Caller) the kernel does not call the routine after a failure, so the
+            // IRP has no owner, fact 24.
             let request = unsafe { <R::Request as HandsOver>::take_back(RawIrp(irp)) };
             Err(Refused { request, error })
         }
@@ -229,12 +231,13 @@ unsafe extern "C" fn list_control<R: ListControl>(
     let adapter = unsafe { sys::second_word(irp) };
     // SAFETY: (Ready) as above, fact 24.
     let start = unsafe { sys::information(irp) };
-    // SAFETY: (Pointer) as above.
+    // SAFETY: (Pointer) as above, fact 24.
     let object = unsafe { device_object(irp) };
     // SAFETY: (Pointer) the IRP is at a device of this crate, which its remove lock keeps alive,
     // fact 4; `get` was given a `Device<R::Extension>`, and has seen that it is the same.
     let device = unsafe { Device::<R::Extension>::of(object) };
-    // SAFETY: (Caller) `get` handed the IRP over, and this is where it comes back, once.
+    // SAFETY: (Caller) `get` handed the IRP over, and this is where it comes back, once,
+    // fact 24.
     let request = unsafe { <R::Request as HandsOver>::take_back(RawIrp(irp)) };
     let (Some(adapter), Some(list)) = (
         NonNull::new(adapter.cast::<DmaAdapter>()),
@@ -248,7 +251,7 @@ unsafe extern "C" fn list_control<R: ListControl>(
         // The request is what it was.
         stop(Reason::BufferMissing, irp.addr());
     };
-    // SAFETY: (IRQL) list routines are called at DISPATCH_LEVEL.
+    // SAFETY: (IRQL) list routines are called at DISPATCH_LEVEL, facts 5 and 10.
     let mut irql = unsafe { Dispatch::assume() };
     R::list_control(
         device,

@@ -80,9 +80,9 @@ impl Operations {
     /// # Safety
     /// `adapter` is what IoGetDmaAdapter has just returned.
     pub(super) unsafe fn of(adapter: *mut sys::DMA_ADAPTER) -> Option<Self> {
-        // SAFETY: (Pointer) the contract says that it is alive.
+        // SAFETY: (Pointer) the contract says that it is alive, fact 10.
         let table = unsafe { (*adapter).DmaOperations };
-        // SAFETY: (Pointer) an adapter has a table, which it keeps.
+        // SAFETY: (Pointer) an adapter has a table, which it keeps, fact 10.
         let table = unsafe { &*table };
         Some(Self {
             adapter,

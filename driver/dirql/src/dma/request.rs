@@ -13,9 +13,9 @@ use crate::{
 /// # Safety
 /// `irp` is alive, and nobody else's than the caller's.
 pub(super) unsafe fn device_object(irp: *mut sys::IRP) -> *mut sys::DEVICE_OBJECT {
-    // SAFETY: (Pointer) the contract, passed on.
+    // SAFETY: (Pointer) the contract, passed on, fact 4.
     let location = unsafe { sys::current_location(irp) };
-    // SAFETY: (Pointer) a location of an IRP that is alive.
+    // SAFETY: (Pointer) a location of an IRP that is alive, fact 4.
     unsafe { (*location).DeviceObject }
 }
 
@@ -52,7 +52,8 @@ impl sealed::HandsOver for PendingIrp {
     }
 
     unsafe fn take_back(irp: RawIrp) -> Self {
-        // SAFETY: (Caller) the contract: owned once, and its remove lock is still held.
+        // SAFETY: (Caller) the contract: owned once, and its remove lock is still held,
+        // facts 4 and 24.
         unsafe { Self::from_raw(irp.0) }
     }
 }
@@ -63,7 +64,8 @@ impl sealed::HandsOver for Packet {
     }
 
     unsafe fn take_back(irp: RawIrp) -> Self {
-        // SAFETY: (Caller) the contract: it is still the packet in StartIo's hands.
+        // SAFETY: (Caller) the contract: it is still the packet in StartIo's hands, facts 4
+        // and 24.
         unsafe { Self::from_raw(irp.0) }
     }
 }

@@ -31,7 +31,7 @@ pub struct MapRegisters<Q: DmaRequest> {
 }
 
 // SAFETY: map registers belong to no thread, and their one owner may be anywhere; the
-// adapter is `Sync`.
+// adapter is `Sync`, fact 23.
 unsafe impl<Q: DmaRequest> Send for MapRegisters<Q> {}
 
 impl<Q: DmaRequest> fmt::Debug for MapRegisters<Q> {
@@ -136,7 +136,7 @@ impl<Q: DmaRequest> MapRegisters<Q> {
     pub fn free(self, irql: &mut Dispatch) -> Q {
         let mut this = ManuallyDrop::new(self);
         this.release(irql);
-        // SAFETY: taken once: `this` is never dropped and not used again.
+        // SAFETY: taken once: `this` is never dropped and not used again, fact 4.
         unsafe { ManuallyDrop::take(&mut this.request) }
     }
 
@@ -145,7 +145,7 @@ impl<Q: DmaRequest> MapRegisters<Q> {
     pub(super) fn give_up(self) -> Q {
         let mut this = ManuallyDrop::new(self);
         this.leave();
-        // SAFETY: taken once: `this` is never dropped and not used again.
+        // SAFETY: taken once: `this` is never dropped and not used again, fact 4.
         unsafe { ManuallyDrop::take(&mut this.request) }
     }
 
@@ -177,10 +177,10 @@ impl<Q: DmaRequest> Drop for MapRegisters<Q> {
         if irql::current() > irql::DISPATCH_LEVEL {
             stop(Reason::DroppedTooHigh, self.base.addr());
         }
-        // SAFETY: (IRQL) looked at just now.
+        // SAFETY: (IRQL) looked at just now, fact 5.
         let mut irql = unsafe { irql::UpToDispatch::assume() };
         irql::at_dispatch(&mut irql, |irql| self.release(irql));
-        // SAFETY: taken once: `self` is being dropped.
+        // SAFETY: taken once: `self` is being dropped, fact 4.
         drop(unsafe { ManuallyDrop::take(&mut self.request) });
     }
 }
@@ -197,7 +197,7 @@ pub struct Mapped<Q: DmaRequest> {
     registers: ManuallyDrop<MapRegisters<Q>>,
 }
 
-// SAFETY: as for `MapRegisters`; the MDL is the request's.
+// SAFETY: as for `MapRegisters`; the MDL is the request's, fact 23.
 unsafe impl<Q: DmaRequest> Send for Mapped<Q> {}
 
 impl<Q: DmaRequest> fmt::Debug for Mapped<Q> {
@@ -286,7 +286,7 @@ impl<Q: DmaRequest> Mapped<Q> {
                 this.part.to_device.into(),
             )
         };
-        // SAFETY: taken once: `this` is never dropped and not used again.
+        // SAFETY: taken once: `this` is never dropped and not used again, fact 4.
         let mut registers = unsafe { ManuallyDrop::take(&mut this.registers) };
         if flushed == 0 {
             return (registers, Err(NtError::STATUS_UNSUCCESSFUL));

@@ -42,7 +42,7 @@ pub(crate) struct DpcObject {
 
 // SAFETY: (Aliasing) the KDPC is initialised by the one thread that opens the run-down;
 // from then on only the kernel's DPC routines touch it, which synchronise among themselves,
-// facts 2, 10 and 21.
+// facts 2, 10 and 55.
 unsafe impl Sync for DpcObject {}
 // SAFETY: belongs to no thread; moved only before it is registered, fact 2.
 unsafe impl Send for DpcObject {}
@@ -76,16 +76,16 @@ impl DpcObject {
         match kind {
             // SAFETY: (Aliasing) this thread moved the run-down, so nobody else is at the cell,
             // and the DPC is in no queue: it was never queued, or `stop` took it out and
-            // waited. (Pointer) the address is final, facts 2 and 21.
+            // waited. (Pointer) the address is final, facts 2 and 55.
             Kind::Ordinary => unsafe {
                 sys::KeInitializeDpc(self.object.get(), Some(routine), context);
             },
-            // SAFETY: as above, facts 2 and 21.
+            // SAFETY: as above, facts 2 and 55.
             Kind::Threaded => unsafe {
                 sys::KeInitializeThreadedDpc(self.object.get(), Some(routine), context);
             },
         }
-        // SAFETY: (Aliasing) as above, facts 2 and 21. (Ready) initialised by the lines
+        // SAFETY: (Aliasing) as above, facts 2 and 55. (Ready) initialised by the lines
         // before.
         if let Err(error) = unsafe { placement.apply(self.object.get()) } {
             self.run_down.closed();
@@ -133,7 +133,7 @@ impl DpcObject {
         // object by it.
         let dpc = core::ptr::from_ref(self).cast_mut().cast::<sys::KDPC>();
         // SAFETY: (IRQL) any. (Pointer) inside the run-down the KDPC is initialised, and
-        // whoever closes it waits before the memory goes away, facts 3 and 21.
+        // whoever closes it waits before the memory goes away, facts 3 and 55.
         let inserted = unsafe { sys::KeInsertQueueDpc(dpc, null_mut(), null_mut()) };
         if inserted == 0 {
             Queued::Already
@@ -164,7 +164,7 @@ impl DpcObject {
 
     fn remove(&self) -> WasQueued {
         // SAFETY: (IRQL) any. (Pointer) initialised, for the run-down is or was open, and
-        // alive, facts 3 and 21.
+        // alive, facts 3 and 55.
         if unsafe { sys::KeRemoveQueueDpc(self.object.get()) } == 0 {
             WasQueued::No
         } else {

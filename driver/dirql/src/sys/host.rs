@@ -210,7 +210,7 @@ structures! {
     }
     pub(crate) struct DEVICE_DESCRIPTION {
         Version: u32, Master: BOOLEAN, ScatterGather: BOOLEAN, InterfaceType: i32,
-        MaximumLength: u32, DmaAddressWidth: u32,
+        MaximumLength: u32, DmaAddressWidth: u32, BusNumber: u32,
     }
     pub(crate) struct DMA_ADAPTER { DmaOperations: *mut DMA_OPERATIONS, }
     pub(crate) struct DMA_OPERATIONS {
@@ -340,7 +340,7 @@ pub(crate) const fn zeroed_csq_context() -> IO_CSQ_IRP_CONTEXT {
 
 impl Default for DEVICE_DESCRIPTION {
     fn default() -> Self {
-        // SAFETY: integers; zero is valid for all.
+        // SAFETY: integers; zero is valid for all, fact 12.
         unsafe { core::mem::zeroed() }
     }
 }

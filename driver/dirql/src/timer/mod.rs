@@ -29,7 +29,7 @@
 //!
 //! # Soundness
 //!
-//! Facts 1 to 5 of the crate. The rest is the run-down, fact 21: the timer is set only inside it, and
+//! Facts 1 to 5 of the crate. The rest is the run-down, fact 55: the timer is set only inside it, and
 //! `stop`, which REMOVE calls too, closes it, waits for those inside, cancels the timer and
 //! flushes the DPC queues of all processors.
 //!
@@ -127,7 +127,7 @@ pub struct Timer<R> {
 
 // SAFETY: (Aliasing) the objects are initialised by the one thread that opens the run-down;
 // from then on only the kernel's timer routines touch them, which synchronise among
-// themselves, facts 2, 10 and 21.
+// themselves, facts 2, 10 and 55.
 unsafe impl<R> Sync for Timer<R> {}
 // SAFETY: belongs to no thread; moved only before it is registered, fact 2.
 unsafe impl<R> Send for Timer<R> {}
@@ -179,7 +179,7 @@ impl<R: CustomTimerDpc> Timer<R> {
         if !self.is_initialised.load(Ordering::Relaxed) {
             let context = core::ptr::from_ref(device).cast_mut().cast();
             // SAFETY: (Aliasing) this thread moved the run-down, so nobody else is at the
-            // cell. (Pointer) the address is final, facts 2 and 21.
+            // cell. (Pointer) the address is final, facts 2 and 55.
             unsafe { sys::KeInitializeTimerEx(self.object.get(), sys::NOTIFICATION_TIMER) };
             // SAFETY: as above; the context is the device, which outlives the DPC, fact 3.
             unsafe { sys::KeInitializeDpc(self.dpc.get(), Some(custom_timer_dpc::<R>), context) };
@@ -292,10 +292,10 @@ impl<R: CustomTimerDpc> Timer<R> {
         let was_pending = if tolerable_delay_ms == 0 {
             // SAFETY: (IRQL) the public methods have a token of at most DISPATCH_LEVEL.
             // (Pointer) inside the run-down both objects are initialised, and whoever closes
-            // it waits before the memory goes away, facts 3, 5 and 21.
+            // it waits before the memory goes away, facts 3, 5 and 55.
             unsafe { sys::KeSetTimerEx(self.object.get(), due, period_ms, self.dpc.get()) }
         } else {
-            // SAFETY: as above, facts 3, 5 and 21.
+            // SAFETY: as above, facts 3, 5 and 55.
             unsafe {
                 sys::KeSetCoalescableTimer(
                     self.object.get(),
@@ -311,7 +311,7 @@ impl<R: CustomTimerDpc> Timer<R> {
 
     fn cancel_now(&self) -> WasPending {
         // SAFETY: (IRQL) callers have a token of at most DISPATCH_LEVEL. (Pointer)
-        // initialised, for the run-down is or was open, and alive, facts 3, 5 and 21.
+        // initialised, for the run-down is or was open, and alive, facts 3, 5 and 55.
         WasPending::from_kernel(unsafe { sys::KeCancelTimer(self.object.get()) })
     }
 }
