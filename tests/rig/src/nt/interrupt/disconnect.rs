@@ -35,9 +35,11 @@ pub(crate) unsafe extern "C" fn io_disconnect_interrupt_ex(
     );
     let Some(connection) = connection else { return };
     assert_silenced(routine.name(), &connection.node);
-    let was_connected = family(&connection)
-        .iter()
-        .fold(true, |all, connection| detach(connection) && all);
+    // Every one of them, even if an earlier one was not connected any more.
+    let mut was_connected = true;
+    for connection in family(&connection) {
+        was_connected &= detach(&connection);
+    }
     check!(
         Int06,
         routine,
