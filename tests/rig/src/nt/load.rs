@@ -52,12 +52,13 @@ static DRIVERS: IrqLock<Vec<Driver>> = IrqLock::new(Vec::new());
 /// The driver under test.
 static LOADED: IrqLock<Option<Loaded>> = IrqLock::new(None);
 
-/// The driver's unload routine is being called.
-static UNLOADING: AtomicBool = AtomicBool::new(false);
+/// The driver's DriverEntry or unload routine is being called.
+static ENTERED: AtomicBool = AtomicBool::new(false);
 
-/// Whether a driver without PnP is being unloaded, which is when its devices go.
-pub(crate) fn is_unloading_legacy() -> bool {
-    UNLOADING.load(Ordering::Acquire) && legacy::is_model()
+/// Whether a driver without PnP may remove its devices: in its unload routine, and in a
+/// DriverEntry that fails.
+pub(crate) fn may_remove_legacy() -> bool {
+    ENTERED.load(Ordering::Acquire) && legacy::is_model()
 }
 
 /// Notes a driver object.
@@ -145,12 +146,14 @@ pub(crate) fn call_entry(driver: Driver, image: &str, entry: Entry) {
     registry::set_service_key(&key);
     let mut path = unicode::to_utf16(&key);
     let mut path = unicode::counted(&mut path);
+    ENTERED.store(true, Ordering::Release);
     // SAFETY: (Caller) the driver gave the routine to be called so, once, at
     // PASSIVE_LEVEL. (Pointer) the object is never freed; the path outlives the
     // call.
     let status = call_out(Callback::DriverEntry, || unsafe {
         entry(driver.pointer(), &raw mut path)
     });
+    ENTERED.store(false, Ordering::Release);
     for device in device::of_driver(driver) {
         // What DriverEntry has created is ready when it returns; a driver does so itself
         // for what it creates later.
@@ -200,11 +203,11 @@ pub(crate) fn unload_driver(driver: Driver) {
         "The driver has no unload routine."
     );
     if let Some(unload) = unload {
+        ENTERED.store(true, Ordering::Release);
         // SAFETY: (Caller) the driver put the routine into its driver object to
         // be called so, once, at PASSIVE_LEVEL. (Pointer) never freed.
-        UNLOADING.store(true, Ordering::Release);
         call_out(Callback::Unload, || unsafe { unload(driver.pointer()) });
-        UNLOADING.store(false, Ordering::Release);
+        ENTERED.store(false, Ordering::Release);
     }
     let left = device::count_of(driver);
     check!(

@@ -128,7 +128,7 @@ pub(crate) unsafe extern "C" fn io_release_remove_lock_and_wait_ex(
     check!(
         Rml02,
         routine,
-        pnp::is_removing() || load::is_unloading_legacy(),
+        pnp::is_removing() || load::may_remove_legacy(),
         "IoReleaseRemoveLockAndWait was called while no REMOVE_DEVICE is being handled."
     );
     let was_removed = with_record(routine, lock, |record| {

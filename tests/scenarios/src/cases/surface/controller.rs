@@ -4,7 +4,11 @@
 use anyhow::ensure;
 
 use super::{List, Subject, machine, on_1_and_4};
-use crate::{artifacts::Artifacts, cases::support::in_rig, machine::Interrupts};
+use crate::{
+    artifacts::Artifacts,
+    cases::support::{in_rig, refused},
+    machine::Interrupts,
+};
 
 const FACTORIAL: u32 = 1;
 const COMPLEMENT: u32 = 2;
@@ -15,6 +19,18 @@ const MANY: u32 = 40;
 
 pub(super) fn add(list: &mut List) {
     on_1_and_4(list, "07-controller-control", serialised);
+    on_1_and_4(list, "07-driver-entry-fails", driver_entry_fails);
+}
+
+/// A driver whose hardware fails at the end of DriverEntry has given everything back, and
+/// is not loaded.
+fn driver_entry_fails(artifacts: &Artifacts, processors: u32) -> anyhow::Result<()> {
+    let machine = machine(artifacts, "controller", processors)?
+        .with_interrupts(Interrupts::Intx)
+        .with_option("model=legacy")
+        .with_option("parameter=FailStart:dword:1");
+    // STATUS_DEVICE_CONFIGURATION_ERROR
+    refused(&machine, &["DriverEntry", "0xc0000182"])
 }
 
 /// Requests for both devices at once: each has its turn, and no two at a time.
