@@ -31,6 +31,8 @@ pub(crate) struct Sensor {
     waiting: u64,
     /// Interrupts that the ISR has claimed, ever.
     claimed: u64,
+    /// The device is silent for good: sections that come after this one leave it so.
+    is_silent: bool,
     /// Somebody is inside and waits.
     is_inside: bool,
     /// How often somebody came in who should not have.
@@ -43,6 +45,7 @@ impl Sensor {
             bar,
             waiting: 0,
             claimed: 0,
+            is_silent: false,
             is_inside: false,
             intrusions: 0,
         }
@@ -50,10 +53,13 @@ impl Sensor {
 
     pub(crate) fn silence(&mut self) {
         self.bar.silence();
+        self.is_silent = true;
     }
 
     pub(crate) fn raise(&mut self, causes: u32) {
-        self.bar.raise(causes);
+        if !self.is_silent {
+            self.bar.raise(causes);
+        }
     }
 
     pub(crate) const fn claimed(&self) -> u64 {

@@ -11,9 +11,11 @@ mod dpc;
 mod interrupt;
 mod leaks;
 mod messages;
+mod passive;
 mod power;
 mod queues;
 mod timers;
+mod waits;
 
 use std::time::Duration;
 
@@ -39,9 +41,11 @@ pub(super) fn add(list: &mut List) {
     interrupt::add(list);
     leaks::add(list);
     messages::add(list);
+    passive::add(list);
     power::add(list);
     queues::add(list);
     timers::add(list);
+    waits::add(list);
 }
 
 /// Adds the scenario `surface/NAME` for one and for four processors.
