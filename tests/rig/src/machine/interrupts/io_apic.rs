@@ -102,12 +102,16 @@ pub(crate) fn route_isa_edge(interrupt: u8, vector: u8, processor: usize) {
 }
 
 /// Nothing comes from this line any more. Any IRQL.
+///
+/// Everything else about it stays: while an input is set for edges, the controller does not
+/// notice that a level has gone, and would deliver it later.
 pub(crate) fn mask_line(gsi: u32) {
     IO_APIC.with(|io_apic| {
         if let Some(io_apic) = io_apic
             && let Some(entry) = io_apic.entry(gsi)
         {
-            io_apic.write(entry, MASKED);
+            let low = io_apic.read(entry);
+            io_apic.write(entry, low | MASKED);
         }
     });
 }
@@ -117,7 +121,7 @@ fn route(gsi: u32, low: u32, processor: usize) {
     let known = IO_APIC.with(|io_apic| {
         let io_apic = io_apic.as_mut()?;
         let entry = io_apic.entry(gsi)?;
-        io_apic.write(entry, MASKED);
+        io_apic.write(entry, low | MASKED);
         io_apic.write(entry + 1, u32::from(local_apic::id_of(processor)) << 24);
         io_apic.write(entry, low);
         Some(())
