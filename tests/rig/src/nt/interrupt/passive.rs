@@ -18,8 +18,9 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use crate::machine::cpu;
 use crate::machine::interrupts::{mask_line, route_line};
 use crate::machine::sync::IrqLock;
+use crate::nt::address;
 use crate::nt::callout::Callback;
-use crate::nt::dispatcher::{wait_until, wake_waiters};
+use crate::nt::dispatcher::wake_waiters;
 use crate::nt::interrupt::{CHAINS, Connection, count_unclaimed, serve_chain};
 use crate::nt::irql::PASSIVE_LEVEL;
 use crate::nt::node::InterruptResource;
@@ -31,6 +32,8 @@ const PRIORITY: u8 = 26;
 
 /// Nobody holds an event.
 const FREE: usize = 0;
+/// A thread was given an event and has not run since.
+const HANDED_ON: usize = 1;
 
 /// The thread of each vector that is passive.
 static THREADS: IrqLock<BTreeMap<u8, ThreadRef>> = IrqLock::new(BTreeMap::new());
@@ -65,15 +68,22 @@ impl Event {
             self.holder.load(Ordering::Acquire) != own,
             "This thread is inside a critical section or the ISR of the same passive-level interrupt: waiting for its event would never end."
         );
-        // Without a deadline the wait ends in one way only.
-        let _taken: bool = wait_until("the event of a passive-level interrupt", None, || {
+        let key = address::of(core::ptr::from_ref(self));
+        let what = "the event of a passive-level interrupt";
+        // Either it is free, or whoever has it hands it on to this thread.
+        thread::block_at_work(what, key, None, || {
             self.holder
                 .compare_exchange(FREE, own, Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok()
         });
+        self.holder.store(own, Ordering::Release);
         let result = work();
-        self.holder.store(FREE, Ordering::Release);
-        wake_waiters();
+        // To the one that has waited longest, so that nobody waits for ever.
+        thread::locked(|database| {
+            let is_handed_on = database.signal_one(key);
+            let holder = if is_handed_on { HANDED_ON } else { FREE };
+            self.holder.store(holder, Ordering::Release);
+        });
         result
     }
 }
