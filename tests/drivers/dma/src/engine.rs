@@ -60,6 +60,8 @@ pub(crate) struct Engine {
     is_open: bool,
     granted: u32,
     current: Option<Job>,
+    /// DPCs that end a step, whose job is in their hands.
+    stepping: u32,
     waiting: [Option<Job>; CAPACITY],
     /// The common buffer's turn has come and gone.
     common_done: bool,
@@ -74,6 +76,7 @@ impl Engine {
             is_open: false,
             granted: 0,
             current: None,
+            stepping: 0,
             waiting: [const { None }; CAPACITY],
             common_done: false,
             returned: None,
@@ -206,7 +209,11 @@ fn launch(
 
 /// The engine has done a step: ends it and goes on.
 pub(crate) fn step_done(device: &Device<Dma>, irql: &mut Dispatch) {
-    let job = device.engine.with(irql, |_, engine| engine.current.take());
+    let job = device.engine.with(irql, |_, engine| {
+        let job = engine.current.take()?;
+        engine.stepping = engine.stepping.saturating_add(1);
+        Some(job)
+    });
     // None: a stop has taken it.
     let Some(job) = job else { return };
     let next = match job {
@@ -224,6 +231,7 @@ pub(crate) fn step_done(device: &Device<Dma>, irql: &mut Dispatch) {
         }
     };
     let left_over = device.engine.with(irql, |irql, engine| {
+        engine.stepping = engine.stepping.saturating_sub(1);
         let job = match next {
             Some(job) => job,
             None => engine.pop()?,
@@ -267,8 +275,8 @@ pub(crate) fn return_packet(device: &Device<Dma>, irql: &mut Dispatch, packet: P
 }
 
 /// Takes the engine out of service: waits for the step that it is in, and takes every
-/// job away from it. The packet among them is the device queue's again.
-pub(crate) fn stop(device: &Device<Dma>, irql: &mut Passive, why: Stop) -> Option<Packet> {
+/// job away from it. The packet among them is to be [`take_returned`].
+pub(crate) fn stop(device: &Device<Dma>, irql: &mut Passive, why: Stop) {
     device.engine.with(irql, |_, engine| engine.is_open = false);
     // The engine cannot be stopped; memory is not taken from it while it runs.
     while device
@@ -283,15 +291,16 @@ pub(crate) fn stop(device: &Device<Dma>, irql: &mut Passive, why: Stop) -> Optio
         Stop::Remove | Stop::SurpriseRemoval => NtError::STATUS_DELETE_PENDING,
     };
     loop {
-        let job = device.engine.with(irql, |_, engine| {
+        let (job, stepping) = device.engine.with(irql, |_, engine| {
             let job = engine.current.take().or_else(|| engine.pop());
             if job.is_some() {
                 engine.counts.stopped = engine.counts.stopped.saturating_add(1);
             }
-            job
+            (job, engine.stepping)
         });
         match job {
-            None => break,
+            None if stepping == 0 => break,
+            None => wait::delay(irql, 1),
             Some(Job::Part { mapped, .. }) => at_dispatch(irql, |irql| {
                 let packet = mapped.abort(irql).free(irql);
                 return_packet(device, irql, packet);
@@ -299,5 +308,9 @@ pub(crate) fn stop(device: &Device<Dma>, irql: &mut Passive, why: Stop) -> Optio
             Some(job) => at_dispatch(irql, |irql| give_up(irql, job, error)),
         }
     }
+}
+
+/// The packet that came back, once nothing runs that could return another.
+pub(crate) fn take_returned(device: &Device<Dma>, irql: &mut Passive) -> Option<Packet> {
     device.engine.with(irql, |_, engine| engine.returned.take())
 }

@@ -52,8 +52,9 @@ use uuid::Uuid;
 use engine::Engine;
 use shared::Shared;
 
-/// Bytes of the device's own buffer.
-pub(crate) const DEVICE_BUFFER: usize = 4096;
+/// Bytes of the device's own buffer that it lets be reached: a transfer that ends where
+/// the buffer does stops QEMU up to version 9.0.
+pub(crate) const DEVICE_BUFFER: usize = 4095;
 /// Bytes of the common buffer.
 const COMMON_BUFFER: usize = 1000;
 /// Address bits that the device has.
@@ -118,7 +119,7 @@ impl Driver for Dma {
     }
 
     fn stop_device(device: &Device<Self>, irql: &mut Passive, why: Stop) -> Option<Packet> {
-        let packet = engine::stop(device, irql, why);
+        engine::stop(device, irql, why);
         device
             .interrupt
             .synchronize(irql, |_, shared| shared.silence());
@@ -126,7 +127,7 @@ impl Driver for Dma {
         device.common.free(irql);
         device.lists.close(irql);
         device.channel.close(irql);
-        packet
+        engine::take_returned(device, irql)
     }
 
     fn device_control(device: &Device<Self>, irql: &mut UpToDispatch, irp: Irp) -> Dispatched {
