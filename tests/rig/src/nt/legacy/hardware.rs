@@ -122,13 +122,7 @@ pub(crate) unsafe extern "C" fn hal_assign_slot_resources(
         return STATUS_NO_SUCH_DEVICE;
     };
     let owner = address::of(owner.pointer());
-    let is_free = CLAIMS.with(|claims| match claims.get(&node.index()) {
-        Some(other) => *other == owner,
-        None => {
-            claims.insert(node.index(), owner);
-            true
-        }
-    });
+    let is_free = CLAIMS.with(|claims| *claims.entry(node.index()).or_insert(owner) == owner);
     if !is_free {
         return STATUS_CONFLICTING_ADDRESSES;
     }
