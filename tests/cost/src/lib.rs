@@ -1,7 +1,7 @@
 //! A driver whose optimised code is compared with hand-written C.
 //!
 //! `cargo xtask test cost` builds this and `reference.c`, follows each of the
-//! [`probes`] and the routine of the same name through all the code that it reaches,
+//! `probes` and the routine of the same name through all the code that it reaches,
 //! and fails where this side has more than two instructions more. It is a whole
 //! driver, for what the linker and the optimiser do to one is what ships; nobody
 //! loads it.

@@ -1,8 +1,8 @@
 //! What a driver needs beside interrupts: pool, registers, strings, its parameters in the
 //! registry, its device's properties.
 //!
-//! DriverEntry reads the parameters ([`parameters`]) and START_DEVICE looks at the device
-//! ([`hardware`]); the checks compare what they found.
+//! DriverEntry reads the parameters (`parameters`) and START_DEVICE looks at the device
+//! (`hardware`); the checks compare what they found.
 
 #![no_std]
 #![cfg_attr(

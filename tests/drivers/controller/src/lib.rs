@@ -3,7 +3,7 @@
 //! The edu device plays an old disk controller: there is one, and requests for two
 //! devices go through it. The controller object says whose turn it is; each turn is a
 //! critical section that programs the registers. What the ISR shares lies in the
-//! controller extension ([`shared`]).
+//! controller extension (`shared`).
 //!
 //! A factorial keeps the controller until its interrupt has come: ControllerControl
 //! returns KeepObject and DpcForIsr frees it. A look at the liveness register is done at

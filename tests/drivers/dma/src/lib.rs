@@ -6,7 +6,7 @@
 //! | direct control codes | a list routine keeps the scatter/gather list; the device takes it piece by piece; DpcForIsr puts it and gets the next |
 //! | checks | a common buffer, and the processor's own copies of a locked buffer |
 //!
-//! The device has one DMA engine, for which all of them line up ([`engine`]). Nothing is
+//! The device has one DMA engine, for which all of them line up (`engine`). Nothing is
 //! completed before its memory is out of the device's reach: the types have it so.
 
 #![no_std]

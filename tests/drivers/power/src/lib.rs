@@ -3,7 +3,7 @@
 //!
 //! The device computes factorials, one packet after the other. When it is put to sleep,
 //! the packet that it works on is taken back and held with those behind it, and what its
-//! registers held is [saved](shared::Saved) with the interrupt suspended. From then on the
+//! registers held is saved with the interrupt suspended. From then on the
 //! registers are out of reach: critical sections do not run, and `with_disconnected` lends
 //! the saved state, which has none. Waking goes the other way round, and the held packet
 //! is started anew.

@@ -15,7 +15,7 @@ impl StartIo for Queues {
         if requests::ends_in_start_io(&packet) {
             // Starts the next packet from inside StartIo; the I/O manager defers that.
             let reply = requests::reply(device, &packet);
-            packet.complete(irql, reply);
+            packet.complete(irql, Ok(reply));
             return Start::Accepted;
         }
         let mut packet = Some(packet);
@@ -61,7 +61,7 @@ pub(crate) fn complete<I: AtMostDispatch>(device: &Device<Queues>, irql: &mut I,
     let Some(packet) = ended.packet else { return };
     let reply = requests::reply(device, &packet);
     match ended.next_key {
-        Some(key) => packet.complete_by_key(irql, key, reply),
-        None => packet.complete(irql, reply),
+        Some(key) => packet.complete_by_key(irql, key, Ok(reply)),
+        None => packet.complete(irql, Ok(reply)),
     }
 }

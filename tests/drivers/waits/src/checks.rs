@@ -35,8 +35,8 @@ pub(crate) fn run(
         2 => states(irql),
         3 => pass(device, irql, own.door),
         4 => pass(device, irql, own.gate),
-        5 => open(irql, own.door),
-        6 => open(irql, own.gate),
+        5 => Ok(open(irql, own.door)),
+        6 => Ok(open(irql, own.gate)),
         7 => Ok(figures([
             device.counts.came.get(),
             device.counts.passed.get(),
@@ -89,8 +89,9 @@ fn pass(device: &Device<Waits>, irql: &mut Passive, door: Pin<&Event>) -> Outcom
     Ok(figures([]))
 }
 
-fn open(irql: &mut Passive, door: Pin<&Event>) -> Outcome {
-    Ok(figures([u64::from(door.set(irql))]))
+/// Opens the door; whether it was open.
+fn open(irql: &mut Passive, door: Pin<&Event>) -> [u64; 8] {
+    figures([u64::from(door.set(irql))])
 }
 
 /// Queues the work item `count` times at DISPATCH_LEVEL; it runs once for each time that it

@@ -13,7 +13,7 @@
 //! cancel       (drop the cancel spin lock) lock, CsqRemoveIrp, unlock,
 //!              CsqCompleteCanceledIrp
 //! ```
-//! `Irp->Tail.Overlay.DriverContext[3]` leads from an IRP to its queue: it holds the
+//! The last word of `Irp->Tail.Overlay.DriverContext` leads from an IRP to its queue: it holds the
 //! context if one was given, else the queue; both begin with their type.
 //!
 //! Beside the driver's list the executive keeps a record of what is in it, and compares.

@@ -74,7 +74,7 @@ rules! {
     Can08 "CAN-08" "IoCancelIrp is called for IRPs that the caller made.";
     Csq01 "CSQ-01" "Of a cancel-safe queue's callbacks only those for the lock lock, and they balance.";
     Csq02 "CSQ-02" "The callbacks of a cancel-safe queue keep its list as they are told.";
-    Csq03 "CSQ-03" "DriverContext[3] and the cancel routine of an IRP in a cancel-safe queue are the system's.";
+    Csq03 "CSQ-03" "The last word of DriverContext and the cancel routine of an IRP in a cancel-safe queue are the system's.";
     Irp01 "IRP-01" "An IRP is completed exactly once.";
     Irp02 "IRP-02" "An IRP is not touched after its completion.";
     Irp03 "IRP-03" "STATUS_PENDING is returned exactly when the IRP was marked pending.";
