@@ -62,9 +62,16 @@ fn all(artifacts: &Artifacts) -> (Vec<Trial>, Vec<Trial>) {
     pnp::add(&mut alone);
     cancel::add(&mut alone);
     power::add(&mut alone);
-    surface::add(&mut alone);
+    let mut surface = List::new(artifacts);
+    surface::add(&mut surface);
+    let (with_one_processor, with_several): (Vec<_>, Vec<_>) = surface
+        .trials
+        .into_iter()
+        .partition(|trial| surface::has_one_processor(trial.name()));
+    alone.trials.extend(with_several);
     windows_program::add(&mut alone);
     let mut side_by_side = List::new(artifacts);
+    side_by_side.trials.extend(with_one_processor);
     bad_images::add(&mut side_by_side);
     bad_options::add(&mut side_by_side);
     self_tests::add(&mut side_by_side);
