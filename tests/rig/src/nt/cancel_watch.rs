@@ -82,7 +82,12 @@ fn cancel_routines() -> BTreeMap<usize, usize> {
         .into_iter()
         .filter_map(|packet| {
             let irp = ledger::find(packet)?;
-            let routine = irp.cancel_routine().map_or(0, |routine| routine as usize);
+            // In one step with the look at whether it has ended: the packet in StartIo's
+            // hands can be completed before the next is started, and then has no routine.
+            let routine = irp.progress(|progress| {
+                let is_live = progress.outcome().is_none();
+                is_live.then(|| irp.cancel_routine().map_or(0, |routine| routine as usize))
+            })?;
             Some((packet, routine))
         })
         .collect()
