@@ -285,12 +285,7 @@ unsafe extern "C" fn device_control<E: Driver>(
 ) -> sys::NTSTATUS {
     // SAFETY: as in `create`, fact 10.
     let arrived = unsafe { Arrived::<E>::new(object, irp) };
-    dispatch(irp, arrived, |device, irql, irp| {
-        match device.header().state().admit_request() {
-            Ok(()) => E::device_control(device, irql, irp),
-            Err(error) => irp.complete(irql, Err(error)),
-        }
-    })
+    dispatch_admitted(irp, arrived, E::device_control)
 }
 
 /// IRP_MJ_READ.
@@ -300,12 +295,7 @@ pub(crate) unsafe extern "C" fn read<E: DirectIo>(
 ) -> sys::NTSTATUS {
     // SAFETY: as in `create`, fact 10.
     let arrived = unsafe { Arrived::<E>::new(object, irp) };
-    dispatch(irp, arrived, |device, irql, irp| {
-        match device.header().state().admit_request() {
-            Ok(()) => E::read(device, irql, irp),
-            Err(error) => irp.complete(irql, Err(error)),
-        }
-    })
+    dispatch_admitted(irp, arrived, E::read)
 }
 
 /// IRP_MJ_WRITE.
@@ -315,12 +305,7 @@ pub(crate) unsafe extern "C" fn write<E: DirectIo>(
 ) -> sys::NTSTATUS {
     // SAFETY: as in `create`, fact 10.
     let arrived = unsafe { Arrived::<E>::new(object, irp) };
-    dispatch(irp, arrived, |device, irql, irp| {
-        match device.header().state().admit_request() {
-            Ok(()) => E::write(device, irql, irp),
-            Err(error) => irp.complete(irql, Err(error)),
-        }
-    })
+    dispatch_admitted(irp, arrived, E::write)
 }
 
 /// IRP_MJ_CLEANUP: the requests of a file that wait are wanted no more. A device that has
@@ -364,6 +349,20 @@ pub(crate) unsafe extern "C" fn succeed(
     dispatch(irp, arrived, |_, irql, irp| irp.complete(irql, Ok(0)))
 }
 
+/// As [`dispatch`], for requests that the device takes only while it is started or held.
+fn dispatch_admitted<E>(
+    irp: *mut sys::IRP,
+    arrived: core::result::Result<Arrived<'_, E>, sys::NTSTATUS>,
+    routine: impl FnOnce(&Device<E>, &mut UpToDispatch, Irp) -> Dispatched,
+) -> sys::NTSTATUS {
+    dispatch(irp, arrived, |device, irql, irp| {
+        match device.header().state().admit_request() {
+            Ok(()) => routine(device, irql, irp),
+            Err(error) => irp.complete(irql, Err(error)),
+        }
+    })
+}
+
 /// Runs a dispatch routine of the driver's on an IRP that has arrived.
 pub(crate) fn dispatch<E>(
     irp: *mut sys::IRP,
@@ -376,8 +375,8 @@ pub(crate) fn dispatch<E>(
     }
 }
 
-/// IRP_MJ_SYSTEM_CONTROL, and IRP_MJ_POWER of a driver without power: not handled here, so the driver below gets
-/// them as they came.
+/// IRP_MJ_SYSTEM_CONTROL, and IRP_MJ_POWER of a driver without power: not handled here, so
+/// the driver below gets them as they came.
 unsafe extern "C" fn pass_down(
     object: *mut sys::DEVICE_OBJECT,
     irp: *mut sys::IRP,

@@ -1,11 +1,14 @@
 //! Row 6: AdapterControl and scatter/gather list routines, common buffers, direct I/O.
 
 use anyhow::{Context as _, ensure};
-use eductl::rig::{PendingControl, Rig};
+use eductl::{
+    NtStatus,
+    rig::{PendingControl, Rig},
+};
 use rig_protocol::Action;
 use test_protocol::{COPY_IN, COPY_OUT, LIST_READ, LIST_WRITE};
 
-use super::{List, Subject, machine, on_1_and_4, with_device};
+use super::{super::support::fails_with, List, Subject, machine, on_1_and_4, with_device};
 use crate::{artifacts::Artifacts, machine::Machine};
 
 /// Bytes of the device's buffer that the driver lets be reached.
@@ -288,8 +291,15 @@ fn stop_under_way(artifacts: &Artifacts, processors: u32) -> anyhow::Result<()> 
             while counts(subject)?.parts == parts {}
             let listing = start_list(subject, LIST_READ, 0, &[0; 64])?;
             rig.pnp(0, Action::Stop)?;
-            // It was done before, or its device was stopped under it.
-            let _either = listing.wait_transfer();
+            match listing.wait_transfer() {
+                // It was done before.
+                Ok(_) => {}
+                stopped => fails_with(
+                    "a control request whose device is stopped",
+                    stopped,
+                    &[NtStatus::DEVICE_NOT_READY],
+                )?,
+            }
             rig.pnp(0, Action::Start)?;
             let (written, _) = writing.wait_transfer()?;
             ensure!(
