@@ -1,10 +1,9 @@
 //! The command channel's server: bytes into requests, requests into what they ask
 //! for, answers into bytes.
 
-use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use rig_protocol::{Deframer, Frame, FrameError, PROTOCOL_VERSION, Reply, Request, encode};
+use rig_protocol::{Deframer, Frame, PROTOCOL_VERSION, Reply, Request, encode};
 
 use crate::machine::log::log;
 use crate::machine::sync::IrqLock;
@@ -36,26 +35,17 @@ pub(crate) fn receive() {
     if !HAS_INPUT.swap(false, Ordering::AcqRel) {
         return;
     }
-    loop {
-        let (taken, errors) = RECEIVER.with(take_chunk);
-        for error in errors {
-            log!("{error}");
-            reply(0, Reply::Malformed);
-        }
-        if taken == 0 {
-            break;
-        }
-    }
+    while RECEIVER.with(take_chunk) > 0 {}
 }
 
-/// Takes a chunk of bytes from the port and hands on the requests that end in it,
-/// in their order, which holding the receiver's lock keeps; returns how many bytes
-/// and what was no request.
-fn take_chunk(receiver: &mut Option<Deframer>) -> (usize, Vec<FrameError>) {
+/// Takes a chunk of bytes from the port and hands on the requests that end in it;
+/// returns how many bytes. Holding the receiver's lock keeps the order. What is no
+/// request is answered before the next one is handed on: the first answer that a
+/// program gets to a request of its own tells it that all before it has been said.
+fn take_chunk(receiver: &mut Option<Deframer>) -> usize {
     let mut bytes = [0; CHUNK];
     let taken = command_port::read(&mut bytes).min(CHUNK);
     let deframer = receiver.get_or_insert_with(Deframer::new);
-    let mut errors = Vec::new();
     for frame in bytes
         .iter()
         .take(taken)
@@ -63,10 +53,13 @@ fn take_chunk(receiver: &mut Option<Deframer>) -> (usize, Vec<FrameError>) {
     {
         match frame {
             Ok(frame) => work::push(sort(frame)),
-            Err(error) => errors.push(error),
+            Err(error) => {
+                log!("{error}");
+                reply(0, Reply::Malformed);
+            }
         }
     }
-    (taken, errors)
+    taken
 }
 
 /// Who does what a request asks for: the PnP manager, in order, or anybody.
@@ -84,7 +77,7 @@ fn sort(frame: Frame<Request>) -> Work {
     }
 }
 
-/// Sends an answer. PASSIVE_LEVEL.
+/// Sends an answer. Any IRQL.
 pub(crate) fn reply(number: u32, body: Reply) {
     match encode(&Frame { number, body }) {
         Ok(bytes) => command_port::write(&bytes),

@@ -7,24 +7,22 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use edu_interface::{FACTORIAL, FactorialRequest, RAISE_INTERRUPT, RaiseRequest};
 use eductl::{
     Device, DeviceError, NtStatus, Open, Transport as _,
-    rig::{PendingControl, Rig, RigHandle},
+    rig::{PendingControl, Rig},
     verify,
 };
 use rig_protocol::{Action, Request};
-use zerocopy::IntoBytes as _;
 
 use super::{
     List,
+    pending::{LONG_MS, start_factorial, start_raise, started},
     support::{computes, fails_with, in_rig, passed},
 };
 use crate::{artifacts::Artifacts, machine::Machine};
 
 /// Keeps the device busy for seconds.
 const LARGE: u32 = u32::MAX;
-const LONG_MS: u32 = 60_000;
 const LIMIT: Duration = Duration::from_secs(20);
 /// What a cancelled request may take: much less than what the device computes.
 const PROMPT: Duration = Duration::from_secs(3);
@@ -39,31 +37,6 @@ pub(super) fn add(list: &mut List) {
     }
 }
 
-fn factorial(handle: &RigHandle, n: u32) -> anyhow::Result<PendingControl> {
-    let request = FactorialRequest {
-        n,
-        timeout_ms: LONG_MS,
-    };
-    Ok(handle.start_control(FACTORIAL.value(), request.as_bytes(), 8)?)
-}
-
-fn raise(handle: &RigHandle, mask: u32) -> anyhow::Result<PendingControl> {
-    let request = RaiseRequest {
-        mask,
-        timeout_ms: LONG_MS,
-    };
-    Ok(handle.start_control(RAISE_INTERRUPT.value(), request.as_bytes(), 8)?)
-}
-
-/// Waits until the driver has started `count` operations.
-fn started(device: &Device<'_>, count: u64) -> anyhow::Result<()> {
-    let began = Instant::now();
-    while device.statistics()?.operations_started < count {
-        ensure!(began.elapsed() < LIMIT, "operation {count} never began");
-    }
-    Ok(())
-}
-
 /// Cancels a request, which must end soon, as a cancelled one.
 fn cancel(rig: &Rig, what: &str, mut pending: PendingControl) -> anyhow::Result<()> {
     let number = pending.number();
@@ -76,10 +49,10 @@ fn anywhere(artifacts: &Artifacts) -> anyhow::Result<()> {
     in_rig(&Machine::new(artifacts).with_processors(2), |rig| {
         let handle = rig.open_handle(&Open::read_write(0))?;
         let device = Device::new(&handle);
-        let under_way = factorial(&handle, LARGE)?;
+        let under_way = start_factorial(&handle, LARGE)?;
         started(&device, 1)?;
-        let queued = factorial(&handle, 5)?;
-        let kept = factorial(&handle, 6)?;
+        let queued = start_factorial(&handle, 5)?;
+        let kept = start_factorial(&handle, 6)?;
         cancel(rig, "a queued request", queued)?;
         cancel(rig, "the one that the device works on", under_way)?;
         // It waits for the device, which computes what nobody wants any more.
@@ -95,9 +68,9 @@ fn anywhere(artifacts: &Artifacts) -> anyhow::Result<()> {
             "one operation was taken back and one completed, but: {statistics:?}"
         );
 
-        let held = factorial(&handle, LARGE)?;
+        let held = start_factorial(&handle, LARGE)?;
         started(&device, 3)?;
-        let behind = factorial(&handle, 7)?;
+        let behind = start_factorial(&handle, 7)?;
         rig.pnp(0, Action::Stop)?;
         cancel(rig, "the request that is held", held)?;
         cancel(rig, "the one behind it", behind)?;
@@ -114,13 +87,13 @@ fn one_of_two_handles(artifacts: &Artifacts) -> anyhow::Result<()> {
         let handle = rig.open_handle(&Open::read_write(0))?;
         let device = Device::new(&handle);
         let other = rig.open_handle(&Open::read_write(0))?;
-        let mut ended = vec![factorial(&other, LARGE)?];
+        let mut ended = vec![start_factorial(&other, LARGE)?];
         started(&device, 1)?;
-        let kept = factorial(&handle, 9)?;
+        let kept = start_factorial(&handle, 9)?;
         for _ in 0..5 {
-            ended.push(factorial(&other, LARGE)?);
+            ended.push(start_factorial(&other, LARGE)?);
         }
-        let kept_last = factorial(&handle, 10)?;
+        let kept_last = start_factorial(&handle, 10)?;
         // Requests may be handled by several processors; none may come after the close.
         device.liveness(1)?;
         thread::sleep(Duration::from_millis(200));
@@ -161,9 +134,9 @@ fn storm(artifacts: &Artifacts, processors: u32) -> anyhow::Result<()> {
                             let mut pending = Vec::new();
                             for number in 0..AT_ONCE {
                                 let request = if (worker + number).is_multiple_of(2) {
-                                    raise(handle, 1 << (number % 8 + 1))?
+                                    start_raise(handle, 1 << (number % 8 + 1))?
                                 } else {
-                                    factorial(handle, round * AT_ONCE + number)?
+                                    start_factorial(handle, round * AT_ONCE + number)?
                                 };
                                 if (round + number).is_multiple_of(3) {
                                     let number = request.number();

@@ -2,6 +2,7 @@
 
 use std::{
     io::{Read as _, Write as _},
+    net::Shutdown,
     os::unix::net::UnixStream,
     time::Duration,
 };
@@ -23,6 +24,10 @@ const LIMIT: Duration = Duration::from_mins(1);
 pub(super) fn add(list: &mut List) {
     list.add("channel/garbage", garbage);
     list.add("channel/a-program-that-goes-away", goes_away);
+    list.add(
+        "channel/half-a-request-of-an-earlier-program",
+        half_a_request,
+    );
     list.add("channel/256-requests-at-once", many_at_once);
 }
 
@@ -95,6 +100,24 @@ fn leave_in_a_hurry(running: &Running) -> anyhow::Result<()> {
     }
     let unfinished = encode(&open(4))?;
     stream.write_all(&unfinished[..unfinished.len() / 2])?;
+    Ok(())
+}
+
+/// Half a request that an ended program left behind is that program's, however the
+/// rig's processors share the work: its successor never hears of it.
+fn half_a_request(artifacts: &Artifacts) -> anyhow::Result<()> {
+    let machine = Machine::new(artifacts).with_processors(4);
+    let (running, _) = machine.start()?.wait_ready()?;
+    let outcome = (0..40).try_for_each(|_| {
+        let mut stream = UnixStream::connect(running.socket())?;
+        stream.set_write_timeout(Some(LIMIT))?;
+        stream.write_all(b"\0half a request")?;
+        stream.shutdown(Shutdown::Write)?;
+        // QEMU closes its end once it has taken everything.
+        stream.read_to_end(&mut Vec::new())?;
+        works(&running)
+    });
+    take_down(running, outcome)?;
     Ok(())
 }
 

@@ -9,6 +9,7 @@ mod bad_options;
 mod cancel;
 mod channel;
 mod command_line;
+mod pending;
 mod pnp;
 mod power;
 mod self_tests;

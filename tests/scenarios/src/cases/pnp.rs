@@ -3,18 +3,12 @@
 use std::{thread, time::Duration};
 
 use anyhow::{Context as _, ensure};
-use edu_interface::{FACTORIAL, FactorialRequest, RAISE_INTERRUPT, RaiseRequest};
-use eductl::{
-    Device, NtStatus, Open, System as _, Transport as _,
-    commands::factorial::wrapping_factorial,
-    rig::{PendingControl, Rig, RigHandle},
-    verify,
-};
+use eductl::{Device, NtStatus, Open, System as _, Transport as _, rig::Rig, verify};
 use rig_protocol::Action;
-use zerocopy::IntoBytes as _;
 
 use super::{
     List,
+    pending::{LONG_MS, expect_factorial, start_factorial, start_raise, started},
     support::{computes, fails_with, in_rig, passed},
 };
 use crate::{
@@ -25,7 +19,8 @@ use crate::{
 /// Keeps the device busy for about half a second.
 const BUSY: u32 = 200_000_000;
 
-const LONG_MS: u32 = 60_000;
+/// Keeps it busy for longer than it takes to get there: some four seconds.
+const STUCK: u32 = 2_000_000_000;
 
 /// Long enough for an answer that must not come.
 const A_WHILE: Duration = Duration::from_millis(700);
@@ -53,29 +48,6 @@ pub(super) fn add(list: &mut List) {
 
 fn machine(artifacts: &Artifacts) -> Machine {
     Machine::new(artifacts).with_processors(2)
-}
-
-fn start_factorial(handle: &RigHandle, n: u32) -> anyhow::Result<PendingControl> {
-    let request = FactorialRequest {
-        n,
-        timeout_ms: LONG_MS,
-    };
-    Ok(handle.start_control(FACTORIAL.value(), request.as_bytes(), 8)?)
-}
-
-fn start_raise(handle: &RigHandle, mask: u32) -> anyhow::Result<PendingControl> {
-    let request = RaiseRequest {
-        mask,
-        timeout_ms: LONG_MS,
-    };
-    Ok(handle.start_control(RAISE_INTERRUPT.value(), request.as_bytes(), 8)?)
-}
-
-fn expect_factorial(pending: PendingControl, n: u32) -> anyhow::Result<()> {
-    let wanted = [n.to_le_bytes(), wrapping_factorial(n).to_le_bytes()].concat();
-    let answer = pending.wait()?;
-    ensure!(answer == wanted, "{n}! came back as {answer:?}");
-    Ok(())
 }
 
 /// Requests that need the device are held while it is stopped, and done in
@@ -194,7 +166,9 @@ fn surprise_removal(artifacts: &Artifacts, interrupts: Interrupts) -> anyhow::Re
         let handle = rig.open_handle(&Open::read_write(0))?;
         let device = Device::new(&handle);
         computes(&device, 10, 0)?;
-        let mut under_way = vec![start_factorial(&handle, BUSY)?];
+        let mut under_way = vec![start_factorial(&handle, STUCK)?];
+        // The rig's processors take requests as they come: none may overtake this one.
+        started(&device, 2)?;
         for bit in 0..20 {
             under_way.push(start_raise(&handle, 1 << bit)?);
         }

@@ -6,18 +6,12 @@
 use std::{thread, time::Duration};
 
 use anyhow::{Context as _, ensure};
-use edu_interface::{FACTORIAL, FactorialRequest, RAISE_INTERRUPT, RaiseRequest};
-use eductl::{
-    Device, NtStatus, Open, System as _, Transport as _,
-    commands::factorial::wrapping_factorial,
-    rig::{PendingControl, Rig, RigHandle},
-    verify,
-};
+use eductl::{Device, NtStatus, Open, System as _, Transport as _, rig::Rig, verify};
 use rig_protocol::Action;
-use zerocopy::IntoBytes as _;
 
 use super::{
     List,
+    pending::{LONG_MS, expect_factorial, start_factorial, start_raise},
     support::{computes, fails_with, in_rig, passed},
 };
 use crate::{
@@ -27,7 +21,6 @@ use crate::{
 
 /// Keeps the device busy for longer than edu.sys waits before it lets it sleep.
 const BUSY: u32 = 400_000_000;
-const LONG_MS: u32 = 60_000;
 /// Long enough for an answer that must not come.
 const A_WHILE: Duration = Duration::from_millis(700);
 /// What a device that is gone or going answers.
@@ -65,29 +58,6 @@ fn machine(artifacts: &Artifacts, interrupts: Interrupts) -> Machine {
     Machine::new(artifacts)
         .with_processors(2)
         .with_interrupts(interrupts)
-}
-
-fn start_factorial(handle: &RigHandle, n: u32) -> anyhow::Result<PendingControl> {
-    let request = FactorialRequest {
-        n,
-        timeout_ms: LONG_MS,
-    };
-    Ok(handle.start_control(FACTORIAL.value(), request.as_bytes(), 8)?)
-}
-
-fn start_raise(handle: &RigHandle, mask: u32) -> anyhow::Result<PendingControl> {
-    let request = RaiseRequest {
-        mask,
-        timeout_ms: LONG_MS,
-    };
-    Ok(handle.start_control(RAISE_INTERRUPT.value(), request.as_bytes(), 8)?)
-}
-
-fn expect_factorial(pending: PendingControl, n: u32) -> anyhow::Result<()> {
-    let wanted = [n.to_le_bytes(), wrapping_factorial(n).to_le_bytes()].concat();
-    let answer = pending.wait()?;
-    ensure!(answer == wanted, "{n}! came back as {answer:?}");
-    Ok(())
 }
 
 /// What is under way, queued, or comes while the device sleeps is done when it is awake;

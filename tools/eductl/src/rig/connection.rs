@@ -266,9 +266,11 @@ impl Drop for Connection {
             .writer
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
-        // Wakes the reader thread, which then ends; a socket that is already
-        // closed has done so before.
-        drop(writer.shutdown(Shutdown::Both));
+        // Of this half only: QEMU forgets what it has not read yet when both are shut,
+        // and a request of which a part is lost reaches the rig as garbage. QEMU closes
+        // its end when it has read all, which ends the reader thread; a socket that is
+        // already closed has done so before.
+        drop(writer.shutdown(Shutdown::Write));
     }
 }
 
