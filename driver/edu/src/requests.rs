@@ -213,5 +213,6 @@ fn snapshot(counters: &Counters) -> Statistics {
         dpc_runs: counters.drains,
         dpc_most_results: counters.most_results,
         liveness_checks: counters.liveness_checks,
+        ..Statistics::default()
     }
 }

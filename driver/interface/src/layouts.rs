@@ -7,7 +7,7 @@ use bitflags::bitflags;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Version of the layouts here; [`Identity::version`] carries it.
-pub const INTERFACE_VERSION: u32 = 1;
+pub const INTERFACE_VERSION: u32 = 2;
 
 /// How the driver's interrupt is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,4 +167,20 @@ pub struct Statistics {
     pub dpc_most_results: u64,
     /// Liveness checks made.
     pub liveness_checks: u64,
+    /// Operations that were refused because no more results could wait for the DPC.
+    pub results_refused: u64,
+    /// DMA transfers that were started; a read or a write takes one or more.
+    pub dma_started: u64,
+    /// DMA transfers that ended with their interrupt.
+    pub dma_completed: u64,
+    /// DMA transfers that were not done at their deadline.
+    pub dma_timed_out: u64,
+    /// DMA transfers given up by cancellation, stop, sleep or removal.
+    pub dma_aborted: u64,
+    /// Bytes that were read from the device's buffer.
+    pub dma_bytes_read: u64,
+    /// Bytes that were written to the device's buffer.
+    pub dma_bytes_written: u64,
+    /// Events that no room was left for between the ISR and the DPC.
+    pub events_lost: u64,
 }

@@ -10,13 +10,17 @@
 #![forbid(unsafe_code)]
 
 mod control_code;
+mod events;
 mod layouts;
+mod records;
 
 pub use control_code::{Access, ControlCode, Method};
+pub use events::{Clock, Event, EventsHeader, EventsRequest, FROM_NOW, Moment};
 pub use layouts::{
     Causes, Factorial, FactorialRequest, INTERFACE_VERSION, Identity, InterruptKind, Liveness,
     LivenessRequest, RaiseRequest, Raised, Statistics,
 };
+pub use records::{Record, RecordKind, RecorderRequest, RecordsHeader, RecordsRequest, Section};
 
 use uuid::{Uuid, uuid};
 
@@ -44,13 +48,30 @@ pub const RAISE_INTERRUPT: ControlCode = ControlCode::vendor(0x803, Access::Read
 pub const STATISTICS: ControlCode = ControlCode::vendor(0x804, Access::Read);
 /// Sets the driver's counters to zero; what they were comes back: [`Statistics`] out.
 pub const RESET_STATISTICS: ControlCode = ControlCode::vendor(0x805, Access::ReadWrite);
+/// Waits for interrupts: [`EventsRequest`] in, an [`EventsHeader`] and as many [`Event`]s
+/// as fit behind it out. Pends until there is one.
+pub const WAIT_EVENTS: ControlCode = ControlCode::vendor(0x806, Access::Read);
+/// Switches the flight recorder: [`RecorderRequest`] in.
+pub const SWITCH_RECORDER: ControlCode = ControlCode::vendor(0x807, Access::ReadWrite);
+/// Reads the flight recorder: [`RecordsRequest`] in, a [`RecordsHeader`] and as many
+/// [`Record`]s as fit behind it out.
+pub const READ_RECORDS: ControlCode = ControlCode::vendor(0x808, Access::Read);
+
+/// Bytes of the device's buffer that `ReadFile` and `WriteFile` reach, from file offset 0.
+///
+/// The buffer has 4096 bytes. QEMU up to 9.0 aborts the whole virtual machine when a
+/// transfer touches the last one, so the driver leaves it alone on every version.
+pub const DEVICE_BUFFER_BYTES: u32 = 4095;
 
 /// All control codes that edu.sys knows, with their names.
-pub const CONTROL_CODES: [(ControlCode, &str); 6] = [
+pub const CONTROL_CODES: [(ControlCode, &str); 9] = [
     (IDENTIFY, "IDENTIFY"),
     (LIVENESS, "LIVENESS"),
     (FACTORIAL, "FACTORIAL"),
     (RAISE_INTERRUPT, "RAISE_INTERRUPT"),
     (STATISTICS, "STATISTICS"),
     (RESET_STATISTICS, "RESET_STATISTICS"),
+    (WAIT_EVENTS, "WAIT_EVENTS"),
+    (SWITCH_RECORDER, "SWITCH_RECORDER"),
+    (READ_RECORDS, "READ_RECORDS"),
 ];
