@@ -209,6 +209,20 @@ impl AtMostDispatch for Threaded {
     const IS_THREADED_DPC: bool = true;
 }
 
+/// Levels at which nothing takes the processor away: what runs stays on it.
+#[diagnostic::on_unimplemented(
+    message = "this needs DISPATCH_LEVEL or above",
+    label = "at `{Self}` the thread can be moved to another processor",
+    note = "raise with `at_dispatch`"
+)]
+pub trait AtLeastDispatch: sealed::Level {}
+
+#[diagnostic::do_not_recommend]
+impl AtLeastDispatch for Dispatch {}
+impl sealed::Level for Dirql {}
+#[diagnostic::do_not_recommend]
+impl AtLeastDispatch for Dirql {}
+
 /// Levels at which a thread may wait: for time to pass, for an event, for paged memory.
 #[diagnostic::on_unimplemented(
     message = "waiting needs PASSIVE_LEVEL",

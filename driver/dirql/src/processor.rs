@@ -10,7 +10,7 @@
 //! Facts 5, 10 and 11 of the crate.
 
 use crate::{
-    irql::{Dispatch, Passive},
+    irql::{AtLeastDispatch, Passive},
     status::{NtError, Result},
     sys,
 };
@@ -30,9 +30,10 @@ pub fn active_count() -> u32 {
 /// `KeGetCurrentProcessorNumberEx`.
 ///
 /// # IRQL
-/// DISPATCH_LEVEL: below that the thread can be on another processor when this returns.
+/// DISPATCH_LEVEL or above, in an ISR too: below that the thread can be on another processor
+/// when this returns.
 #[must_use]
-pub fn current(_irql: &Dispatch) -> u32 {
+pub fn current<I: AtLeastDispatch>(_irql: &I) -> u32 {
     number()
 }
 

@@ -171,6 +171,20 @@ pub(crate) unsafe fn KeReleaseInStackQueuedSpinLockForDpc(handle: *mut KLOCK_QUE
     unsafe { KeReleaseInStackQueuedSpinLock(handle) };
 }
 
+/// Counts nanoseconds, from the first call on.
+pub(crate) unsafe fn KeQueryPerformanceCounter(frequency: *mut LARGE_INTEGER) -> LARGE_INTEGER {
+    static FIRST: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    let rate = LARGE_INTEGER {
+        QuadPart: 1_000_000_000,
+    };
+    // SAFETY: the caller's variable, fact 10.
+    unsafe { frequency.write(rate) };
+    let elapsed = FIRST.get_or_init(std::time::Instant::now).elapsed();
+    LARGE_INTEGER {
+        QuadPart: i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX),
+    }
+}
+
 pub(crate) unsafe fn KeQuerySystemTimePrecise(time: *mut LARGE_INTEGER) {
     let since_1970 = std::time::UNIX_EPOCH
         .elapsed()

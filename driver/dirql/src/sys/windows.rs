@@ -76,6 +76,9 @@ pub(crate) use wdk_sys::{
     },
 };
 
+// The performance counter.
+pub(crate) use wdk_sys::ntddk::KeQueryPerformanceCounter;
+
 // Timers of every kind, queued spin locks.
 #[rustfmt::skip]
 pub(crate) use wdk_sys::{

@@ -2,6 +2,20 @@
 //!
 //! A due time of the kernel's is one number whose sign decides between the two; here they
 //! are two types, and the sign stays inside. See "KeSetTimerEx" and "KeQuerySystemTime".
+//!
+//! What is measured rather than waited for is counted by [`Stamp`] and
+//! [`PerformanceCounter`].
+//!
+//! # Soundness
+//!
+//! Facts 5 and 10 to 12 of the crate, and of this module:
+//!
+//! 65. **Stamps.** The kernel runs where the time stamp counter may be read, and `lfence`
+//!     and `rdtsc` are in every processor of this architecture.
+
+mod counter;
+
+pub use counter::{PerformanceCounter, Reading, Stamp};
 
 use crate::sys;
 
