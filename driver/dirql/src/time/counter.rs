@@ -136,8 +136,8 @@ mod tests {
         assert!(last.0 > first.0);
         assert_eq!(first.0.since(last.0), 0);
         assert_eq!(last.1.frequency, first.1.frequency);
-        let least = first.1.frequency / 1_000;
-        assert!(last.1.value - first.1.value > least);
+        let counted = last.1.value - first.1.value;
+        assert!(counted > first.1.frequency / 1_000);
     }
 
     #[test]
