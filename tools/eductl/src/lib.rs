@@ -23,6 +23,7 @@ mod fake_rig;
 #[cfg(unix)]
 pub mod rig;
 mod status;
+pub mod timeline;
 mod transport;
 pub mod verify;
 #[cfg(windows)]

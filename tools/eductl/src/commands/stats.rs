@@ -25,6 +25,14 @@ pub struct Counters {
     pub dpc_runs: u64,
     pub dpc_most_results: u64,
     pub liveness_checks: u64,
+    pub results_refused: u64,
+    pub dma_started: u64,
+    pub dma_completed: u64,
+    pub dma_timed_out: u64,
+    pub dma_aborted: u64,
+    pub dma_bytes_read: u64,
+    pub dma_bytes_written: u64,
+    pub events_lost: u64,
 }
 
 impl From<Statistics> for Counters {
@@ -40,6 +48,14 @@ impl From<Statistics> for Counters {
             dpc_runs: statistics.dpc_runs,
             dpc_most_results: statistics.dpc_most_results,
             liveness_checks: statistics.liveness_checks,
+            results_refused: statistics.results_refused,
+            dma_started: statistics.dma_started,
+            dma_completed: statistics.dma_completed,
+            dma_timed_out: statistics.dma_timed_out,
+            dma_aborted: statistics.dma_aborted,
+            dma_bytes_read: statistics.dma_bytes_read,
+            dma_bytes_written: statistics.dma_bytes_written,
+            events_lost: statistics.events_lost,
         }
     }
 }
@@ -78,6 +94,14 @@ impl fmt::Display for Counters {
             ("DPC runs", self.dpc_runs),
             ("most results in one DPC run", self.dpc_most_results),
             ("liveness checks", self.liveness_checks),
+            ("operations without room", self.results_refused),
+            ("DMA transfers started", self.dma_started),
+            ("DMA transfers completed", self.dma_completed),
+            ("DMA transfers timed out", self.dma_timed_out),
+            ("DMA transfers aborted", self.dma_aborted),
+            ("bytes read by DMA", self.dma_bytes_read),
+            ("bytes written by DMA", self.dma_bytes_written),
+            ("events lost", self.events_lost),
         ];
         for (index, (name, value)) in lines.iter().enumerate() {
             let separator = if index == 0 { "" } else { "\n" };
