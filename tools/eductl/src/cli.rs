@@ -17,14 +17,16 @@ use crate::{
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  it worked, and every answer was right
-  1  the device or the driver answered wrongly, or refused
-  2  the command line is wrong
-  3  no device, or it cannot be reached";
+  0    it worked, and every answer was right
+  1    the device or the driver answered wrongly, or refused
+  2    the command line is wrong
+  3    no device, or it cannot be reached
+  130  interrupted with Ctrl-C";
 
 const RIGHT: u8 = 0;
 const WRONG: u8 = 1;
 const UNREACHABLE: u8 = 3;
+const INTERRUPTED: u8 = 130;
 
 /// Drives the edu device through edu.sys.
 #[derive(Debug, Parser)]
@@ -239,6 +241,7 @@ fn exit_code(error: &CommandError) -> u8 {
         CommandError::Device(DeviceError::Transport(
             TransportError::NoDevice(_) | TransportError::Lost { .. },
         )) => UNREACHABLE,
+        CommandError::Device(DeviceError::Transport(TransportError::Interrupted(_))) => INTERRUPTED,
         CommandError::Device(_) | CommandError::WrongAnswer(_) => WRONG,
     }
 }

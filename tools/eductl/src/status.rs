@@ -21,6 +21,8 @@ impl NtStatus {
     pub const NO_SUCH_DEVICE: Self = Self(0xc000_000e);
     /// The driver does not know the control code.
     pub const INVALID_DEVICE_REQUEST: Self = Self(0xc000_0010);
+    /// The offset of a read is at or behind the end.
+    pub const END_OF_FILE: Self = Self(0xc000_0011);
     /// The handle was not opened for this.
     pub const ACCESS_DENIED: Self = Self(0xc000_0022);
     /// The output buffer is shorter than the reply.
@@ -37,6 +39,8 @@ impl NtStatus {
     pub const IO_TIMEOUT: Self = Self(0xc000_00b5);
     /// The request was cancelled.
     pub const CANCELLED: Self = Self(0xc000_0120);
+    /// There is nothing of that name or number.
+    pub const NOT_FOUND: Self = Self(0xc000_0225);
     /// The device is gone.
     pub const DEVICE_REMOVED: Self = Self(0xc000_02b6);
 
@@ -125,7 +129,7 @@ const fn row(
     }
 }
 
-static TABLE: [Row; 14] = [
+static TABLE: [Row; 16] = [
     row(
         NtStatus::UNSUCCESSFUL,
         "STATUS_UNSUCCESSFUL",
@@ -145,7 +149,8 @@ static TABLE: [Row; 14] = [
         "STATUS_INVALID_PARAMETER",
         87,
         "a value in the request means nothing",
-        "a raise needs a mask that is not zero, and `eductl --help` gives the longest time-out",
+        "a raise needs a mask that is not zero, `eductl --help` gives the longest time-out and the \
+         length of the device's buffer",
     ),
     row(
         NtStatus::NO_SUCH_DEVICE,
@@ -160,6 +165,13 @@ static TABLE: [Row; 14] = [
         1,
         "the driver does not know this control code",
         "use an eductl of the driver's interface version",
+    ),
+    row(
+        NtStatus::END_OF_FILE,
+        "STATUS_END_OF_FILE",
+        38,
+        "the offset is at or behind the end of the device's buffer",
+        "`eductl read --help` gives its length",
     ),
     row(
         NtStatus::ACCESS_DENIED,
@@ -216,6 +228,13 @@ static TABLE: [Row; 14] = [
         995,
         "the request was cancelled",
         "send it again if it is still wanted",
+    ),
+    row(
+        NtStatus::NOT_FOUND,
+        "STATUS_NOT_FOUND",
+        1168,
+        "there is no such request",
+        "nothing needs to be done if it has just ended",
     ),
     row(
         NtStatus::DEVICE_REMOVED,

@@ -66,6 +66,11 @@ impl Pending {
         self.early.is_some()
     }
 
+    /// Whether the reply comes within `limit`, or is known never to come.
+    pub(super) fn ends_within(&mut self, limit: Duration) -> bool {
+        self.answers_within(limit) || self.connection.lock().ended.is_some()
+    }
+
     /// Waits for the reply.
     ///
     /// # Errors
@@ -74,18 +79,25 @@ impl Pending {
         if let Some(reply) = self.early.take() {
             return Ok(reply);
         }
-        let reason = match self.reply.recv_timeout(limit) {
-            Ok(reply) => return Ok(reply),
-            Err(mpsc::RecvTimeoutError::Timeout) => format!(
-                "the rig has not answered within {} s; its log says what it does",
-                limit.as_secs()
-            ),
-            Err(mpsc::RecvTimeoutError::Disconnected) => self.connection.reason(),
-        };
-        Err(TransportError::Lost {
-            operation: self.operation,
-            reason,
+        let operation = self.operation;
+        self.reply.recv_timeout(limit).map_err(|error| match error {
+            mpsc::RecvTimeoutError::Timeout => unanswered(operation, limit),
+            mpsc::RecvTimeoutError::Disconnected => TransportError::Lost {
+                operation,
+                reason: self.connection.reason(),
+            },
         })
+    }
+}
+
+/// What a request fails with to which no reply comes within `limit`.
+pub(super) fn unanswered(operation: Operation, limit: Duration) -> TransportError {
+    TransportError::Lost {
+        operation,
+        reason: format!(
+            "the rig has not answered within {} s; its log says what it does",
+            limit.as_secs()
+        ),
     }
 }
 

@@ -1,28 +1,22 @@
 //! A handle that the rig has opened.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use rig_protocol::{MAX_TRANSFER, Reply, Request};
 
 use super::{
     ANSWER_LIMIT,
-    connection::{Connection, Pending},
+    connection::Connection,
+    request::{PendingControl, RigPending},
     succeeded, unexpected,
 };
-use crate::transport::{CONTROL_LIMIT, Operation, Transport, TransportError};
+use crate::transport::{CONTROL_LIMIT, IoRequest, Operation, Pending, Transport, TransportError};
 
 /// An open handle in the rig.
 pub struct RigHandle {
     connection: Arc<Connection>,
     /// None once it was closed.
     handle: Option<u32>,
-}
-
-/// A control request that is under way.
-pub struct PendingControl {
-    operation: Operation,
-    pending: Pending,
-    output_length: usize,
 }
 
 impl RigHandle {
@@ -44,40 +38,28 @@ impl RigHandle {
         output_length: usize,
     ) -> Result<PendingControl, TransportError> {
         let operation = Operation::Control(code);
-        if input.len() > MAX_TRANSFER || output_length > MAX_TRANSFER {
-            return Err(TransportError::Lost {
-                operation,
-                reason: format!("the command channel carries at most {MAX_TRANSFER} bytes"),
-            });
-        }
-        let request = Request::DeviceControl {
-            handle: self.handle.ok_or_else(|| closed(operation))?,
+        let longest = input.len().max(output_length);
+        let request = |handle, output_length| Request::DeviceControl {
+            handle,
             code,
             input: input.to_vec(),
-            output_length: u32::try_from(output_length).map_err(|_| closed(operation))?,
-        };
-        Ok(PendingControl {
-            operation,
-            pending: self.connection.send(operation, request, CONTROL_LIMIT)?,
             output_length,
-        })
+        };
+        self.send(operation, longest, output_length, request)
     }
-}
 
-impl RigHandle {
     /// Sends a read of `length` bytes at `offset` and returns at once.
     ///
     /// # Errors
     /// [`TransportError::Lost`] when it cannot be sent.
     pub fn start_read(&self, offset: u64, length: usize) -> Result<PendingControl, TransportError> {
-        let operation = Operation::Rig("reading from the device");
-        let handle = self.handle.ok_or_else(|| closed(operation))?;
-        let request = Request::Read {
+        let operation = Operation::Read(offset, length);
+        let request = |handle, length| Request::Read {
             handle,
             offset,
-            length: u32::try_from(length).map_err(|_| closed(operation))?,
+            length,
         };
-        self.start(operation, request, length)
+        self.send(operation, length, length, request)
     }
 
     /// Sends a write of `data` at `offset` and returns at once.
@@ -85,14 +67,13 @@ impl RigHandle {
     /// # Errors
     /// [`TransportError::Lost`] when it cannot be sent.
     pub fn start_write(&self, offset: u64, data: &[u8]) -> Result<PendingControl, TransportError> {
-        let operation = Operation::Rig("writing to the device");
-        let handle = self.handle.ok_or_else(|| closed(operation))?;
-        let request = Request::Write {
+        let operation = Operation::Write(offset, data.len());
+        let request = |handle, _| Request::Write {
             handle,
             offset,
             data: data.to_vec(),
         };
-        self.start(operation, request, data.len())
+        self.send(operation, data.len(), data.len(), request)
     }
 
     /// Sends a control request with a direct method, whose second buffer holds `buffer`,
@@ -107,107 +88,58 @@ impl RigHandle {
         buffer: &[u8],
     ) -> Result<PendingControl, TransportError> {
         let operation = Operation::Control(code);
-        let handle = self.handle.ok_or_else(|| closed(operation))?;
-        let request = Request::DirectControl {
+        let longest = input.len().max(buffer.len());
+        let request = |handle, _| Request::DirectControl {
             handle,
             code,
             input: input.to_vec(),
             buffer: buffer.to_vec(),
         };
-        self.start(operation, request, buffer.len())
+        self.send(operation, longest, buffer.len(), request)
     }
 
-    fn start(
+    /// Sends the request that `request` makes of the handle and the output's length,
+    /// unless its longest buffer does not fit.
+    fn send(
         &self,
         operation: Operation,
-        request: Request,
+        longest: usize,
         output_length: usize,
+        request: impl FnOnce(u32, u32) -> Request,
     ) -> Result<PendingControl, TransportError> {
-        if output_length > MAX_TRANSFER {
-            return Err(TransportError::Lost {
+        let handle = self.handle.ok_or_else(|| closed(operation))?;
+        let length = u32::try_from(output_length)
+            .ok()
+            .filter(|_| longest <= MAX_TRANSFER)
+            .ok_or_else(|| TransportError::Lost {
                 operation,
                 reason: format!("the command channel carries at most {MAX_TRANSFER} bytes"),
-            });
-        }
-        Ok(PendingControl {
-            operation,
-            pending: self.connection.send(operation, request, CONTROL_LIMIT)?,
-            output_length,
-        })
-    }
-}
-
-impl PendingControl {
-    /// Waits for the end of a read, a write or a direct control request: how many bytes
-    /// were transferred, and what came for the caller.
-    ///
-    /// # Errors
-    /// As [`Transport::device_io_control`].
-    pub fn wait_transfer(self) -> Result<(u64, Vec<u8>), TransportError> {
-        let operation = self.operation;
-        match self.pending.wait(CONTROL_LIMIT)? {
-            Reply::Completed {
-                status,
-                information,
-                output,
-            } => {
-                succeeded(operation, status)?;
-                Ok((information, output))
-            }
-            other => Err(unexpected(operation, &other)),
-        }
-    }
-
-    /// The number by which the request can be cancelled.
-    #[must_use]
-    pub const fn number(&self) -> u32 {
-        self.pending.number()
-    }
-
-    /// Whether the driver answers within `limit`; the answer is kept.
-    pub fn answers_within(&mut self, limit: Duration) -> bool {
-        self.pending.answers_within(limit)
-    }
-
-    /// Waits for the driver's answer.
-    ///
-    /// # Errors
-    /// As [`Transport::device_io_control`].
-    pub fn wait(self) -> Result<Vec<u8>, TransportError> {
-        let operation = self.operation;
-        match self.pending.wait(CONTROL_LIMIT)? {
-            Reply::Completed {
-                status,
-                information,
-                output,
-            } => {
-                succeeded(operation, status)?;
-                let written = u64::try_from(output.len()).unwrap_or(u64::MAX);
-                if information != written || output.len() > self.output_length {
-                    return Err(TransportError::Lost {
-                        operation,
-                        reason: format!(
-                            "the driver says that it wrote {information} bytes into an output \
-                             buffer of {}, and {written} came",
-                            self.output_length
-                        ),
-                    });
-                }
-                Ok(output)
-            }
-            other => Err(unexpected(operation, &other)),
-        }
+            })?;
+        let request = request(handle, length);
+        let pending = self.connection.send(operation, request, CONTROL_LIMIT)?;
+        Ok(PendingControl::new(operation, pending, output_length))
     }
 }
 
 impl Transport for RigHandle {
-    fn device_io_control(
-        &self,
-        code: u32,
-        input: &[u8],
-        output_length: usize,
-    ) -> Result<Vec<u8>, TransportError> {
-        self.start_control(code, input, output_length)?.wait()
+    fn start(&self, request: &IoRequest<'_>) -> Result<Box<dyn Pending + '_>, TransportError> {
+        let control = match *request {
+            IoRequest::Control {
+                code,
+                input,
+                output_length,
+            } => self.start_control(code, input, output_length),
+            IoRequest::Read { offset, length } => self.start_read(offset, length),
+            IoRequest::Write { offset, data } => self.start_write(offset, data),
+        }?;
+        Ok(Box::new(RigPending::new(
+            Arc::clone(&self.connection),
+            control,
+        )))
+    }
+
+    fn for_cleanup(&self) -> &dyn Transport {
+        self
     }
 
     fn close(mut self: Box<Self>) -> Result<(), TransportError> {

@@ -7,6 +7,7 @@
 mod connection;
 mod handle;
 mod incoming;
+mod request;
 
 use std::{os::unix::net::UnixStream, path::Path, sync::Arc, time::Duration};
 
@@ -19,7 +20,8 @@ use crate::{
 
 use connection::Connection;
 pub use connection::Pending;
-pub use handle::{PendingControl, RigHandle};
+pub use handle::RigHandle;
+pub use request::PendingControl;
 
 /// How long the rig may take for anything but a control request or a PnP
 /// action: it only looks something up.

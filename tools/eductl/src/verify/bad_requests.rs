@@ -140,7 +140,9 @@ pub(super) fn wrong_values(bench: &Bench<'_>, check: &mut Check) -> Result<(), C
         let mut refused = |what: String, answer: Result<(), DeviceError>| {
             let answer = match answer {
                 Err(DeviceError::Transport(error)) => Err(error),
-                Ok(()) | Err(DeviceError::ReplyLength { .. }) => Ok(()),
+                Ok(()) | Err(DeviceError::ReplyLength { .. } | DeviceError::Malformed { .. }) => {
+                    Ok(())
+                }
             };
             check.refused(what, answer, NtStatus::INVALID_PARAMETER)
         };

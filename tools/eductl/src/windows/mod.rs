@@ -1,11 +1,12 @@
 //! The device interface of edu.sys on Windows, as a [`System`].
 //!
 //! One module per group of Win32 calls: finding ([`interface_list`]), opening
-//! and control requests ([`handle`]), waiting ([`event`]).
+//! ([`handle`]), requests ([`request`]), waiting ([`event`]).
 
 mod event;
 mod handle;
 mod interface_list;
+mod request;
 
 use crate::transport::{Open, System, Transport, TransportError};
 
