@@ -9,8 +9,9 @@ use edu_interface::{DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS};
 use serde::Serialize;
 
 use crate::{
-    commands::{CommandError, factorial, info, liveness, raise, stats},
+    commands::{CommandError, factorial, info, liveness, raise, stats, trace},
     device::{Device, DeviceError},
+    stop::Stop,
     transport::{Open, System, TransportError},
     verify,
 };
@@ -92,11 +93,9 @@ enum DeviceCommand {
         time: TimeOut,
     },
     /// Show what the driver has counted
-    Stats {
-        /// Set the counters to zero in the same critical section
-        #[arg(long)]
-        reset: bool,
-    },
+    Stats(stats::Options),
+    /// Write what each processor did to a file: its interrupts, critical sections and DPCs
+    Trace(trace::Options),
 }
 
 #[derive(Debug, clap::Args)]
@@ -192,7 +191,12 @@ fn run(system: &dyn System, arguments: &Arguments) -> Result<Outcome, CommandErr
             let handle = system
                 .open(&Open::read_write(arguments.device))
                 .map_err(DeviceError::from)?;
-            let outcome = run_on(&Device::new(handle.as_ref()), command, json)?;
+            let outcome = run_on(
+                &Device::new(handle.as_ref()),
+                command,
+                &Stop::default(),
+                json,
+            )?;
             handle.close().map_err(DeviceError::from)?;
             Ok(outcome)
         }
@@ -202,6 +206,7 @@ fn run(system: &dyn System, arguments: &Arguments) -> Result<Outcome, CommandErr
 fn run_on(
     device: &Device<'_>,
     command: &DeviceCommand,
+    stop: &Stop,
     json: bool,
 ) -> Result<Outcome, CommandError> {
     Ok(match command {
@@ -225,13 +230,11 @@ fn run_on(
             let result = raise::run(device, *mask, time.timeout_ms, burst)?;
             Outcome::of(&result, true, json)
         }
-        DeviceCommand::Stats { reset } => {
-            let afterwards = if *reset {
-                stats::Afterwards::Reset
-            } else {
-                stats::Afterwards::Keep
-            };
-            Outcome::of(&stats::run(device, afterwards)?, true, json)
+        DeviceCommand::Trace(options) => {
+            Outcome::of(&trace::run(device, options, stop)?, true, json)
+        }
+        DeviceCommand::Stats(options) => {
+            Outcome::of(&stats::run(device, options, stop)?, true, json)
         }
     })
 }
@@ -242,7 +245,10 @@ fn exit_code(error: &CommandError) -> u8 {
             TransportError::NoDevice(_) | TransportError::Lost { .. },
         )) => UNREACHABLE,
         CommandError::Device(DeviceError::Transport(TransportError::Interrupted(_))) => INTERRUPTED,
-        CommandError::Device(_) | CommandError::WrongAnswer(_) => WRONG,
+        CommandError::Device(_)
+        | CommandError::WrongAnswer(_)
+        | CommandError::File { .. }
+        | CommandError::NothingToShow(_) => WRONG,
     }
 }
 

@@ -5,10 +5,15 @@
 //! a difference is an error, never a result.
 
 pub mod factorial;
+pub mod histograms;
 pub mod info;
 pub mod liveness;
 pub mod raise;
+pub mod recording;
 pub mod stats;
+pub mod trace;
+
+use std::path::PathBuf;
 
 use crate::device::DeviceError;
 
@@ -21,4 +26,15 @@ pub enum CommandError {
     /// The device or the driver gave an answer, and it is wrong.
     #[error("wrong answer: {0}")]
     WrongAnswer(String),
+    /// A file of the user's cannot be read or written.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// All went well, and there is nothing that could be shown; the text says what to do.
+    #[error("{0}")]
+    NothingToShow(String),
 }

@@ -1,12 +1,16 @@
 //! `stats`: what the driver has counted, all at one moment.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use edu_interface::Statistics;
 use serde::Serialize;
 
-use super::CommandError;
-use crate::device::Device;
+use super::{
+    CommandError,
+    histograms::{self, Histograms},
+    recording::{LoadOptions, Plan},
+};
+use crate::{device::Device, stop::Stop};
 
 /// What `stats` prints: the fields of [`Statistics`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -60,25 +64,73 @@ impl From<Statistics> for Counters {
     }
 }
 
-/// What happens to the counters when they are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Afterwards {
-    /// They go on.
-    Keep,
-    /// They are set to zero, in the same critical section that reads them.
-    Reset,
+/// What `stats` prints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StatsResult {
+    /// The counters.
+    #[serde(flatten)]
+    pub counters: Counters,
+    /// How long things took, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub histograms: Option<Histograms>,
 }
 
-/// Reads the counters.
+/// What `stats` is to do, as the command line says it.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// Set the counters to zero in the same critical section
+    #[arg(long)]
+    reset: bool,
+    /// Record for a while first, and show how long the interrupt spin lock was held and
+    /// waited for, and how long interrupts waited for their DPC
+    #[arg(long)]
+    histograms: bool,
+    /// How long to record
+    #[arg(long, value_name = "S", requires = "histograms", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    seconds: u32,
+    #[command(flatten)]
+    load: LoadOptions,
+}
+
+/// Reads the counters, after the recording if there is to be one.
 ///
 /// # Errors
 /// [`CommandError`].
-pub fn run(device: &Device<'_>, afterwards: Afterwards) -> Result<Counters, CommandError> {
-    let statistics = match afterwards {
-        Afterwards::Keep => device.statistics()?,
-        Afterwards::Reset => device.reset_statistics()?,
+pub fn run(
+    device: &Device<'_>,
+    options: &Options,
+    stop: &Stop,
+) -> Result<StatsResult, CommandError> {
+    let plan = Plan {
+        length: Duration::from_secs(options.seconds.into()),
+        load: options.load.load(),
     };
-    Ok(statistics.into())
+    let histograms = if options.histograms {
+        Some(histograms::record(device, plan, stop)?)
+    } else {
+        None
+    };
+    // A recording that the user ended is shown, with the counters.
+    let device = device.for_cleanup();
+    let statistics = if options.reset {
+        device.reset_statistics()?
+    } else {
+        device.statistics()?
+    };
+    Ok(StatsResult {
+        counters: statistics.into(),
+        histograms,
+    })
+}
+
+impl fmt::Display for StatsResult {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.counters)?;
+        match &self.histograms {
+            Some(histograms) => write!(formatter, "\n\n{histograms}"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl fmt::Display for Counters {

@@ -117,6 +117,7 @@ const fn goes_on(error: &CommandError) -> bool {
             matches!(error, TransportError::Failed { .. })
         }
         CommandError::Device(_) | CommandError::WrongAnswer(_) => true,
+        CommandError::File { .. } | CommandError::NothingToShow(_) => false,
     }
 }
 
