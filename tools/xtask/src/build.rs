@@ -86,6 +86,11 @@ pub(crate) fn for_the_rig() -> anyhow::Result<()> {
     products(&[Product::Edu, Product::Rig, Product::Eductl])
 }
 
+/// Builds what the package has in it.
+pub(crate) fn for_the_package() -> anyhow::Result<()> {
+    products(&[Product::Edu, Product::EductlExe])
+}
+
 /// Builds the driver alone.
 pub(crate) fn driver() -> anyhow::Result<()> {
     products(&[Product::Edu])

@@ -15,7 +15,9 @@ mod link_staging;
 mod link_wrapper;
 mod lint;
 mod needs;
+mod package;
 mod pe_checksum;
+mod python;
 mod reproducible;
 mod rig;
 mod rustc_wrapper;
@@ -48,6 +50,8 @@ enum Verb {
     Lint(lint::LintArguments),
     /// Show edu.sys at work: boot the rig on 4 processors and drive the device
     Demo,
+    /// Make the signed folder that is installed on Windows
+    Package(package::PackageArguments),
     /// Boot the rig for a person; what follows `--` is for eductl
     Rig(rig::RigArguments),
     /// Run every test there is, or one part of them
@@ -78,6 +82,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Verb::Setup => setup::run()?,
         Verb::Build(arguments) => build::run(&arguments)?,
         Verb::Lint(arguments) => lint::run(&arguments)?,
+        Verb::Package(arguments) => package::run(&arguments)?,
         Verb::Demo => return rig::demo(),
         Verb::Rig(arguments) => return rig::run(&arguments),
         Verb::Test(arguments) => {

@@ -8,6 +8,8 @@ use std::{
     process::Command,
 };
 
+use anyhow::Context as _;
+
 use crate::{
     command,
     toolchain::{self, Target},
@@ -37,6 +39,8 @@ enum Probe {
     Rust(Target),
     /// clippy of the toolchain that compiles for this target.
     Clippy(Target),
+    /// A Python that has these modules.
+    Python(&'static [&'static str]),
 }
 
 /// Where wine may be: Debian's `wine64` alone puts nothing in PATH.
@@ -122,6 +126,24 @@ pub(crate) const NEEDS: &[Need] = &[
         probe: Probe::Program(WINE),
         packages: &[&["wine64"], &["wine"]],
     },
+    Need {
+        name: "OpenSSL",
+        purpose: "make the test certificate",
+        probe: Probe::Program(&["openssl"]),
+        packages: &[&["openssl"]],
+    },
+    Need {
+        name: "osslsigncode",
+        purpose: "sign edu.sys and its catalogue, and verify both",
+        probe: Probe::Program(&["osslsigncode"]),
+        packages: &[&["osslsigncode"]],
+    },
+    Need {
+        name: "Python",
+        purpose: "verify the signatures with a second program",
+        probe: Probe::Python(&["venv", "ensurepip"]),
+        packages: &[&["python3", "python3-venv"]],
+    },
 ];
 
 impl Need {
@@ -157,8 +179,18 @@ impl Need {
                 let version = command::output(Command::new(clippy).arg("--version")).ok()?;
                 version_line(&version)
             }
+            Probe::Python(modules) => {
+                let import = format!("import sys, {}; print(sys.version)", modules.join(", "));
+                let version = command::output(Command::new("python3").args(["-c", &import]));
+                version_line(&version.ok()?)
+            }
         }
     }
+}
+
+/// The program that runs programs of Windows.
+pub(crate) fn wine() -> anyhow::Result<PathBuf> {
+    first_program(WINE).context("Wine is not installed: run `cargo xtask setup`.")
 }
 
 fn first_program(names: &[&str]) -> Option<PathBuf> {

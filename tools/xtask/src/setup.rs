@@ -8,6 +8,8 @@ use anyhow::bail;
 use crate::{
     command,
     needs::{NEEDS, Need},
+    python,
+    workspace::Workspace,
 };
 
 /// Shows all that the other verbs need, after installing what is missing.
@@ -16,6 +18,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
     for (need, found) in &needs {
         println!("{:32} {found}", need.name);
     }
+    let python = python::interpreter(&Workspace::current()?)?;
+    println!("{:32} {}", "Python packages", python.display());
     println!("setup: {} of {} needs met", needs.len(), NEEDS.len());
     Ok(())
 }

@@ -40,6 +40,8 @@ enum Part {
     Cost,
     /// edu.sys comes out the same when it is built elsewhere
     Reproducible,
+    /// The package that is installed on Windows, judged by programs that did not make it
+    Package,
     /// edu.sys in the rig, and eductl.exe under Wine
     Scenarios,
 }
@@ -60,6 +62,7 @@ impl Part {
             Self::Image => parts::image(workspace),
             Self::Cost => parts::cost(workspace),
             Self::Reproducible => parts::reproducible(workspace),
+            Self::Package => parts::package(workspace),
             Self::Scenarios => parts::scenarios(workspace, arguments),
         }
     }

@@ -4,7 +4,7 @@ use super::counting::{self, Failure, Tally};
 use crate::{
     build, cost,
     image_check::{self, Subject, Verdict},
-    lint, reproducible,
+    lint, package, reproducible,
     toolchain::host_cargo,
     workspace::Workspace,
 };
@@ -53,23 +53,36 @@ pub(super) fn abi() -> anyhow::Result<Tally> {
 /// The image that was built, check by check.
 pub(super) fn image(workspace: &Workspace) -> anyhow::Result<Tally> {
     build::driver()?;
+    Ok(judged(
+        "image",
+        image_check::verdicts(&Subject::built(workspace)?),
+    ))
+}
+
+/// What is installed on Windows, check by check.
+pub(super) fn package(workspace: &Workspace) -> anyhow::Result<Tally> {
+    Ok(judged("package", package::verdicts(workspace)?))
+}
+
+/// Prints what each check of `part` said, and counts.
+fn judged(part: &str, verdicts: Vec<Verdict>) -> Tally {
     let mut tally = Tally::default();
-    for Verdict { check, result } in image_check::verdicts(&Subject::built(workspace)?) {
+    for Verdict { check, result } in verdicts {
         match result {
             Ok(found) => {
-                println!("image: {check:48} ok      {found}");
+                println!("{part}: {check:48} ok      {found}");
                 tally.add(Tally::one());
             }
             Err(error) => {
-                println!("image: {check:48} FAILED  {error:#}");
+                println!("{part}: {check:48} FAILED  {error:#}");
                 tally.failures.push(Failure {
-                    what: format!("image: {check}: {error:#}"),
-                    rerun: "cargo xtask test image".to_owned(),
+                    what: format!("{part}: {check}: {error:#}"),
+                    rerun: format!("cargo xtask test {part}"),
                 });
             }
         }
     }
-    Ok(tally)
+    tally
 }
 
 /// The wrappers' code against C, routine by routine.
