@@ -2,9 +2,10 @@
 
 use crate::{
     counters::{Counters, count},
+    dma::Dma,
     engine::{Armed, Deadline, Ended, Engine, Operation, Outcome, Refused},
     registers::{
-        ABSENT, CAUSE_FACTORIAL, DMA_RUNNING, Identification, Register, Registers,
+        ABSENT, CAUSE_DMA, CAUSE_FACTORIAL, DMA_RUNNING, Identification, Register, Registers,
         STATUS_COMPUTING, STATUS_INTERRUPT,
     },
     ring::Ring,
@@ -25,10 +26,35 @@ const QUIET_TICKS: u32 = 50;
 pub enum Service {
     /// Another device's interrupt; nothing was touched.
     NotOurs,
-    /// Ours, and acknowledged; no operation has ended.
-    Claimed,
-    /// Ours, and acknowledged; a result waits for the DPC.
-    ResultReady,
+    /// Ours, and acknowledged; these DPCs have something to take out.
+    Claimed(Dpcs),
+}
+
+/// DPCs that an interrupt has work for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dpcs {
+    /// DpcForIsr: results wait.
+    pub for_isr: bool,
+    /// The DMA engine's: a transfer has ended.
+    pub dma: bool,
+}
+
+impl Dpcs {
+    /// None of them.
+    pub const NONE: Self = Self {
+        for_isr: false,
+        dma: false,
+    };
+    /// DpcForIsr alone.
+    pub const FOR_ISR: Self = Self {
+        for_isr: true,
+        dma: false,
+    };
+    /// The DMA engine's alone.
+    pub const DMA: Self = Self {
+        for_isr: false,
+        dma: true,
+    };
 }
 
 /// Results on their way from the ISR to their completion, the oldest first.
@@ -45,24 +71,28 @@ impl<T> Iterator for Results<T> {
 
 /// The device's registers and all that the ISR shares.
 ///
-/// `T` is what an operation belongs to.
+/// `T` is what an operation belongs to, `D` what a transfer belongs to.
 #[derive(Debug)]
-pub struct Controller<R, T> {
+pub struct Controller<R, T, D = T> {
     pub(crate) registers: R,
     /// Written by StartIo (`arm`), the ISR (`service`), the watchdog (`tick`),
     /// cancellation (`take_back`) and stop (`silence`), always under the interrupt lock.
     pub(crate) engine: Engine<T>,
+    /// Written by AdapterControl and the DMA engine's DPC (`arm_transfer`), which also empties
+    /// it (`drain_transfer`), by the ISR, and by the watchdog (`tick_transfer`).
+    pub(crate) dma: Dma<D>,
     /// Written by the ISR, emptied by the DPC.
     results: Ring<Ended<T>, RESULTS>,
     pub(crate) counters: Counters,
 }
 
-impl<R: Registers, T> Controller<R, T> {
+impl<R: Registers, T, D> Controller<R, T, D> {
     /// A controller that leaves the device alone until it is told otherwise.
     pub const fn new(registers: R, counters: Counters) -> Self {
         Self {
             registers,
             engine: Engine::Silent,
+            dma: Dma::new(),
             results: Ring::new(),
             counters,
         }
@@ -80,7 +110,7 @@ impl<R: Registers, T> Controller<R, T> {
     pub fn silence(&mut self) -> Option<T> {
         let engine = core::mem::replace(&mut self.engine, Engine::Silent);
         self.registers.write(Register::Status, 0);
-        self.registers.write(Register::Acknowledge, u32::MAX);
+        self.acknowledge_all();
         match engine {
             Engine::Armed(armed) | Engine::Waiting(armed, _) => {
                 count(&mut self.counters.operations_aborted);
@@ -104,9 +134,15 @@ impl<R: Registers, T> Controller<R, T> {
     pub fn enable(&mut self) {
         if let Engine::Silent = self.engine {
             self.engine = Engine::Idle;
-            self.registers.write(Register::Acknowledge, u32::MAX);
+            self.acknowledge_all();
             self.registers.write(Register::Status, STATUS_INTERRUPT);
         }
+    }
+
+    /// Ends every cause, whatever it says.
+    pub(crate) fn acknowledge_all(&mut self) {
+        self.registers.write(Register::Acknowledge, u32::MAX);
+        self.dma.acknowledged_unseen();
     }
 
     /// Programs an operation. One register write, unless it has to wait.
@@ -147,19 +183,33 @@ impl<R: Registers, T> Controller<R, T> {
         }
         self.registers.write(Register::Acknowledge, causes);
         count(&mut self.counters.interrupts_claimed);
+        // In this order: an operation that has waited is programmed here, and what it raises
+        // is none of these causes.
+        let dma = self.serve_transfer(causes);
+        let for_isr = self.serve_operation(causes);
+        let dpcs = Dpcs { for_isr, dma };
+        if dpcs == Dpcs::NONE {
+            count(&mut self.counters.interrupts_unasked);
+        }
+        Service::Claimed(dpcs)
+    }
 
+    /// What these causes say about the operation under way; true if it has ended.
+    fn serve_operation(&mut self, causes: u32) -> bool {
         match &self.engine {
             Engine::Armed(armed) => {
                 let operation = armed.operation;
                 match self.outcome(operation, causes) {
                     Some(outcome) => self.end(outcome),
-                    None => self.unasked(),
+                    None => false,
                 }
             }
+            // The device has ended the factorial that nobody waits for.
             Engine::Draining(_) | Engine::Waiting(..) if causes & CAUSE_FACTORIAL != 0 => {
-                self.drained_device()
+                self.proceed();
+                false
             }
-            _ => self.unasked(),
+            _ => false,
         }
     }
 
@@ -211,6 +261,9 @@ impl<R: Registers, T> Controller<R, T> {
                     Operation::Factorial { .. } => self.engine = Engine::Draining(0),
                     Operation::Raise { mask } => {
                         self.registers.write(Register::Acknowledge, mask);
+                        if mask & CAUSE_DMA != 0 {
+                            self.dma.acknowledged_unseen();
+                        }
                     }
                 }
                 Some(armed.owner)
@@ -273,7 +326,12 @@ impl<R: Registers, T> Controller<R, T> {
     fn program(&mut self, armed: Armed<T>) {
         let (register, value) = match armed.operation {
             Operation::Factorial { n } => (Register::Factorial, n),
-            Operation::Raise { mask } => (Register::RaiseInterrupt, mask),
+            Operation::Raise { mask } => {
+                if mask & CAUSE_DMA != 0 {
+                    self.dma.raised_by_hand();
+                }
+                (Register::RaiseInterrupt, mask)
+            }
         };
         self.engine = Engine::Armed(armed);
         self.registers.write(register, value);
@@ -294,7 +352,7 @@ impl<R: Registers, T> Controller<R, T> {
     }
 
     /// The operation under way has ended: its result waits for the DPC.
-    fn end(&mut self, outcome: Outcome) -> Service {
+    fn end(&mut self, outcome: Outcome) -> bool {
         match core::mem::replace(&mut self.engine, Engine::Idle) {
             Engine::Armed(Armed {
                 owner,
@@ -303,7 +361,7 @@ impl<R: Registers, T> Controller<R, T> {
             }) => match self.results.push(Ended { owner, outcome }) {
                 Ok(()) => {
                     count(&mut self.counters.operations_completed);
-                    Service::ResultReady
+                    true
                 }
                 // `arm` has seen room for this result, and nothing else fills the ring.
                 // Were that ever wrong, the operation would not be lost: it stays under
@@ -314,21 +372,14 @@ impl<R: Registers, T> Controller<R, T> {
                         operation,
                         deadline,
                     });
-                    Service::ResultReady
+                    true
                 }
             },
             engine => {
                 self.engine = engine;
-                self.unasked()
+                false
             }
         }
-    }
-
-    /// The device has ended the factorial that nobody waits for; what waited for the
-    /// device is programmed.
-    fn drained_device(&mut self) -> Service {
-        self.proceed();
-        self.unasked()
     }
 
     /// Nothing is under way in the device: programs what waited for that.
@@ -339,11 +390,6 @@ impl<R: Registers, T> Controller<R, T> {
             engine @ Engine::Armed(_) => self.engine = engine,
             Engine::Silent | Engine::Idle | Engine::Draining(_) => {}
         }
-    }
-
-    fn unasked(&mut self) -> Service {
-        count(&mut self.counters.interrupts_unasked);
-        Service::Claimed
     }
 
     /// All bits set can be a raised mask or a device that is gone; only then is

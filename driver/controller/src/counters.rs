@@ -28,6 +28,18 @@ pub struct Counters {
     pub most_results: u64,
     /// Liveness checks made.
     pub liveness_checks: u64,
+    /// Transfers that were started. Each is completed, timed out, aborted or under way.
+    pub dma_started: u64,
+    /// Transfers that ended with their bytes moved.
+    pub dma_completed: u64,
+    /// Transfers that passed their deadline.
+    pub dma_timed_out: u64,
+    /// Transfers that were given up, or whose device went.
+    pub dma_aborted: u64,
+    /// Bytes moved from the device's buffer.
+    pub dma_bytes_read: u64,
+    /// Bytes moved to the device's buffer.
+    pub dma_bytes_written: u64,
 }
 
 /// Adds one. Wrapping is right for a counter of 64 bits that starts at zero: it

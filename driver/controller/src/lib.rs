@@ -11,6 +11,9 @@
 //! in with the operation and out with its end. Whoever takes an operation out
 //! completes it, and ownership sees to it that this happens exactly once.
 //!
+//! There are two engines, which work at the same time: the one of the operations, drawn
+//! here, and the one of DMA, drawn in its module (`dma`).
+//!
 //! # States of the engine
 //!
 //! ```text
@@ -44,16 +47,21 @@
 
 mod controller;
 mod counters;
+mod dma;
 mod engine;
 mod registers;
 mod ring;
 mod sleep;
+mod transfer;
 
-pub use controller::{Controller, Results, Service};
+pub use controller::{Controller, Dpcs, Results, Service};
 pub use counters::Counters;
 pub use engine::{Deadline, Ended, Operation, Outcome, Refused};
 pub use registers::{Identification, Register, Registers, STATUS_COMPUTING, STATUS_INTERRUPT};
 pub use sleep::Saved;
+pub use transfer::{
+    ADDRESS_BITS, BUFFER_BYTES, Direction, EndedTransfer, Transfer, TransferOutcome,
+};
 
 #[cfg(test)]
 mod tests;

@@ -22,7 +22,15 @@ pub enum Register {
     RaiseInterrupt = 0x60,
     /// Write only: clears bits of the interrupt status. Needed for messages too.
     Acknowledge = 0x64,
-    /// Bit 0: a DMA transfer is under way.
+    /// Where a DMA transfer reads. This register and the next three take 64 bits or 32, of
+    /// which each write sets all.
+    DmaSource = 0x80,
+    /// Where it writes.
+    DmaDestination = 0x88,
+    /// How many bytes it moves.
+    DmaCount = 0x90,
+    /// [`DMA_RUNNING`], [`DMA_TO_MEMORY`] and [`DMA_INTERRUPT`]; writing the first starts a
+    /// transfer. While one runs, all four ignore what is written.
     DmaCommand = 0x98,
 }
 
@@ -32,6 +40,12 @@ pub const STATUS_COMPUTING: u32 = 0x01;
 pub const STATUS_INTERRUPT: u32 = 0x80;
 /// [`Register::DmaCommand`]: a transfer is under way.
 pub(crate) const DMA_RUNNING: u32 = 0x01;
+/// [`Register::DmaCommand`]: from the device's buffer to memory.
+pub(crate) const DMA_TO_MEMORY: u32 = 0x02;
+/// [`Register::DmaCommand`]: interrupt when the transfer has ended.
+pub(crate) const DMA_INTERRUPT: u32 = 0x04;
+/// [`Register::InterruptStatus`]: a transfer has ended.
+pub(crate) const CAUSE_DMA: u32 = 0x100;
 /// [`Register::InterruptStatus`]: a factorial is ready.
 pub(crate) const CAUSE_FACTORIAL: u32 = 0x001;
 /// What every register of a device that is gone reads as.

@@ -20,14 +20,14 @@ pub struct Saved {
     pub counters: Counters,
 }
 
-impl<R: Registers, T> Controller<R, T> {
+impl<R: Registers, T, D> Controller<R, T, D> {
     /// Saves what the device will forget, and keeps it from interrupting.
     ///
     /// What was under way is to be taken out by [`silence`](Self::silence) before. An
     /// operation that was not stays, and its deadline hands it back after `restore`.
     pub fn save(&mut self) -> Saved {
         self.registers.write(Register::Status, 0);
-        self.registers.write(Register::Acknowledge, u32::MAX);
+        self.acknowledge_all();
         Saved {
             // The register reads as the complement of what it was given.
             liveness: !self.registers.read(Register::Liveness),
@@ -44,7 +44,7 @@ impl<R: Registers, T> Controller<R, T> {
     pub fn restore(&mut self, saved: Saved) {
         self.counters = saved.counters;
         self.registers.write(Register::Liveness, saved.liveness);
-        self.registers.write(Register::Acknowledge, u32::MAX);
+        self.acknowledge_all();
         self.registers.write(Register::Status, STATUS_INTERRUPT);
         if let Engine::Silent = self.engine {
             self.engine = if saved.computing {

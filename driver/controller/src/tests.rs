@@ -5,21 +5,22 @@ extern crate std;
 use std::{vec, vec::Vec};
 
 use crate::{
-    Controller, Counters, Deadline, Ended, Operation, Outcome, Refused, Register, Registers,
+    Controller, Counters, Deadline, Dpcs, Ended, Operation, Outcome, Refused, Register, Registers,
     STATUS_COMPUTING, STATUS_INTERRUPT, Service,
 };
 
 /// The device as `EDU` behaves; a factorial ends when the test says so.
 #[derive(Default)]
-struct Device {
+pub(crate) struct Device {
     liveness: u32,
     status: u32,
-    causes: u32,
+    pub(crate) causes: u32,
     operand: Option<u32>,
     factorial: u32,
-    dma: u32,
-    gone: bool,
-    log: Vec<(char, Register)>,
+    /// Source, destination, count and command.
+    pub(crate) dma: [u32; 4],
+    pub(crate) gone: bool,
+    pub(crate) log: Vec<(char, Register)>,
 }
 
 impl Registers for &mut Device {
@@ -34,7 +35,10 @@ impl Registers for &mut Device {
             Register::Factorial => self.factorial,
             Register::Status => self.status,
             Register::InterruptStatus => self.causes,
-            Register::DmaCommand => self.dma,
+            Register::DmaSource => self.dma[0],
+            Register::DmaDestination => self.dma[1],
+            Register::DmaCount => self.dma[2],
+            Register::DmaCommand => self.dma[3],
             Register::RaiseInterrupt | Register::Acknowledge => u32::MAX,
         }
     }
@@ -52,13 +56,18 @@ impl Registers for &mut Device {
             }
             Register::RaiseInterrupt => self.causes |= value,
             Register::Acknowledge => self.causes &= !value,
+            _ if self.dma[3] & 1 != 0 => {}
+            Register::DmaSource => self.dma[0] = value,
+            Register::DmaDestination => self.dma[1] = value,
+            Register::DmaCount => self.dma[2] = value,
+            Register::DmaCommand => self.dma[3] = value,
             _ => {}
         }
     }
 }
 
 impl Device {
-    fn end_factorial(&mut self) {
+    pub(crate) fn end_factorial(&mut self) {
         let n = self.operand.take().expect("a factorial is under way");
         self.factorial = (1..=n).fold(1, u32::wrapping_mul);
         self.status &= !STATUS_COMPUTING;
@@ -68,9 +77,18 @@ impl Device {
     }
 }
 
-type Tested<'a> = Controller<&'a mut Device, u32>;
+impl Device {
+    /// The transfer has ended.
+    pub(crate) fn end_transfer(&mut self) {
+        assert_eq!(self.dma[3] & 5, 5, "a transfer runs, and interrupts");
+        self.dma[3] &= !1;
+        self.causes |= 0x100;
+    }
+}
 
-fn started(device: &mut Device) -> Tested<'_> {
+pub(crate) type Tested<'a> = Controller<&'a mut Device, u32>;
+
+pub(crate) fn started(device: &mut Device) -> Tested<'_> {
     let mut controller = Controller::new(device, Counters::default());
     assert!(controller.identify().is_some());
     assert_eq!(controller.silence(), None);
@@ -81,11 +99,16 @@ fn started(device: &mut Device) -> Tested<'_> {
 }
 
 impl Tested<'_> {
-    fn device(&mut self) -> &mut Device {
+    pub(crate) fn device(&mut self) -> &mut Device {
         self.registers_mut()
     }
 
-    fn arm_factorial(&mut self, owner: u32, n: u32, ticks: u32) -> Result<(), Refused<u32>> {
+    pub(crate) fn arm_factorial(
+        &mut self,
+        owner: u32,
+        n: u32,
+        ticks: u32,
+    ) -> Result<(), Refused<u32>> {
         self.arm(
             owner,
             Operation::Factorial { n },
@@ -93,7 +116,12 @@ impl Tested<'_> {
         )
     }
 
-    fn arm_raise(&mut self, owner: u32, mask: u32, ticks: u32) -> Result<(), Refused<u32>> {
+    pub(crate) fn arm_raise(
+        &mut self,
+        owner: u32,
+        mask: u32,
+        ticks: u32,
+    ) -> Result<(), Refused<u32>> {
         self.arm(
             owner,
             Operation::Raise { mask },
@@ -108,7 +136,7 @@ fn a_factorial_takes_four_register_accesses() {
     let mut controller = started(&mut device);
     assert_eq!(controller.arm_factorial(7, 13, 10), Ok(()));
     controller.device().end_factorial();
-    assert_eq!(controller.service(), Service::ResultReady);
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
     assert_eq!(
         controller.drain().next(),
         Some(Ended {
@@ -136,7 +164,7 @@ fn a_raise_takes_three_register_accesses() {
     let mut device = Device::default();
     let mut controller = started(&mut device);
     assert_eq!(controller.arm_raise(1, 0x8000_0101, 10), Ok(()));
-    assert_eq!(controller.service(), Service::ResultReady);
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
     assert_eq!(
         controller.drain().next().map(|ended| ended.outcome),
         Some(Outcome::Raised {
@@ -151,7 +179,7 @@ fn every_bit_at_once_is_a_cause_and_not_an_absent_device() {
     let mut device = Device::default();
     let mut controller = started(&mut device);
     assert_eq!(controller.arm_raise(1, u32::MAX, 10), Ok(()));
-    assert_eq!(controller.service(), Service::ResultReady);
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
     assert_eq!(controller.device().causes, 0);
 }
 
@@ -185,10 +213,10 @@ fn an_unasked_cause_is_claimed_and_leaves_the_operation_alone() {
     let mut controller = started(&mut device);
     assert_eq!(controller.arm_factorial(1, 5, 10), Ok(()));
     controller.device().causes = 0x100;
-    assert_eq!(controller.service(), Service::Claimed);
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::NONE));
     assert_eq!(controller.drain().next(), None);
     controller.device().end_factorial();
-    assert_eq!(controller.service(), Service::ResultReady);
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
     assert_eq!(controller.counters().interrupts_unasked, 1);
     assert_eq!(controller.counters().interrupts_claimed, 2);
 }
@@ -199,10 +227,10 @@ fn a_raise_waits_for_all_of_its_causes() {
     let mut controller = started(&mut device);
     assert_eq!(controller.arm_raise(1, 0x6, 10), Ok(()));
     controller.device().causes = 0x2;
-    assert_eq!(controller.service(), Service::Claimed);
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::NONE));
     assert_eq!(controller.drain().count(), 0);
     controller.device().causes = 0x6;
-    assert_eq!(controller.service(), Service::ResultReady);
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
 }
 
 #[test]
@@ -211,7 +239,7 @@ fn a_second_interrupt_before_the_drain_overwrites_nothing() {
     let mut controller = started(&mut device);
     for owner in 0..4 {
         assert_eq!(controller.arm_raise(owner, 1 << owner, 10), Ok(()));
-        assert_eq!(controller.service(), Service::ResultReady);
+        assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
     }
     assert_eq!(controller.arm_raise(9, 1, 10), Err(Refused::Busy(9)));
     let owners: Vec<_> = controller.drain().map(|ended| ended.owner).collect();
@@ -252,10 +280,10 @@ fn a_time_out_waits_for_the_abandoned_factorial() {
     // The next one must not be given the result of the abandoned one.
     assert_eq!(controller.arm_factorial(2, 6, 10), Ok(()));
     controller.device().end_factorial();
-    assert_eq!(controller.service(), Service::Claimed);
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::NONE));
     assert_eq!(controller.drain().next(), None);
     controller.device().end_factorial();
-    assert_eq!(controller.service(), Service::ResultReady);
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
     assert_eq!(
         controller.drain().next().map(|ended| ended.outcome),
         Some(Outcome::Factorial { n: 6, value: 720 })
@@ -282,7 +310,7 @@ fn an_interrupt_that_never_comes_does_not_block_for_ever() {
     assert_eq!(controller.tick(), None);
     assert_eq!(controller.device().operand, Some(6));
     controller.device().end_factorial();
-    assert_eq!(controller.service(), Service::ResultReady);
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
 }
 
 #[test]
@@ -307,9 +335,9 @@ fn a_waiting_operation_times_out_too() {
     assert_eq!(controller.arm_raise(2, 4, 0), Ok(()));
     assert_eq!(controller.tick(), Some(2));
     controller.device().end_factorial();
-    assert_eq!(controller.service(), Service::Claimed);
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::NONE));
     assert_eq!(controller.arm_raise(3, 4, 0), Ok(()));
-    assert_eq!(controller.service(), Service::ResultReady);
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
 }
 
 #[test]
@@ -341,7 +369,7 @@ fn a_result_saved_before_the_silence_is_still_drained() {
     let mut device = Device::default();
     let mut controller = started(&mut device);
     assert_eq!(controller.arm_raise(1, 4, 10), Ok(()));
-    assert_eq!(controller.service(), Service::ResultReady);
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
     assert_eq!(controller.silence(), None);
     assert_eq!(controller.drain().next().map(|ended| ended.owner), Some(1));
 }
@@ -373,8 +401,8 @@ fn an_operation_is_taken_back_once_and_only_by_its_owner() {
     assert_eq!(controller.take_back(|owner| *owner == 2), Some(2));
     assert_eq!(controller.arm_raise(3, 0x20, 10), Ok(()));
     controller.device().end_factorial();
-    assert_eq!(controller.service(), Service::Claimed);
-    assert_eq!(controller.service(), Service::ResultReady);
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::NONE));
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
     // A result is the DPC's: there is nothing to take back.
     assert_eq!(controller.take_back(|_| true), None);
     assert_eq!(controller.drain().next().map(|ended| ended.owner), Some(3));
@@ -415,10 +443,10 @@ fn a_device_that_computed_when_it_fell_asleep_is_waited_for() {
     assert_eq!(controller.arm_factorial(2, 6, 10), Ok(()));
     assert_eq!(controller.device().operand, Some(5));
     controller.device().end_factorial();
-    assert_eq!(controller.service(), Service::Claimed);
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::NONE));
     assert_eq!(controller.device().operand, Some(6));
     controller.device().end_factorial();
-    assert_eq!(controller.service(), Service::ResultReady);
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
     assert_eq!(controller.drain().next().map(|ended| ended.owner), Some(2));
 }
 

@@ -308,6 +308,19 @@ impl PendingIrp {
         self.0.device_object()
     }
 
+    /// Whether the request was cancelled. Is `Irp->Cancel`; see "Cancelling IRPs".
+    ///
+    /// Of use to whoever has an IRP that is in no queue: between two steps of a long request
+    /// it says that the rest is wanted no more.
+    ///
+    /// # IRQL
+    /// Any.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        // SAFETY: (Pointer) this owner's IRP is alive, fact 4.
+        unsafe { sys::is_cancelled(self.as_raw()) }
+    }
+
     /// Completes the IRP: `Ok` with the number of bytes written, or the error.
     /// Wraps `IoCompleteRequest`.
     pub fn complete<I: AtMostDispatch>(self, _irql: &mut I, result: Result<usize>) {

@@ -57,6 +57,8 @@ codes! {
     STATUS_CANCELLED = 0xC000_0120;
     /// The data is not what it should be.
     STATUS_DATA_ERROR = 0xC000_003E;
+    /// A read begins where the data ends, or behind that.
+    STATUS_END_OF_FILE = 0xC000_0011;
     /// The object is about to be deleted: the device was removed.
     STATUS_DELETE_PENDING = 0xC000_0056;
     /// Another use of the device is in the way.

@@ -1,18 +1,21 @@
 //! The device's registers in BAR 0, and its interrupt service.
 
 use dirql::{
-    interrupt::{Claim, ServiceRoutine},
+    interrupt::{Claim, DpcSet, ServiceRoutine},
     io_mem::IoMem,
     irql::{Dirql, Passive},
     resources::MemoryResource,
     status::Result,
 };
-use edu_controller::{Register, Registers, Service};
+use edu_controller::{Dpcs, Register, Registers, Service};
 
 use crate::EduController;
 
 /// Bytes of the BAR that the driver uses: all registers up to the DMA command.
 const LENGTH: usize = 0xa0;
+
+/// The DMA engine's DPC, the first of those that the interrupt is connected with.
+const TRANSFER_ENDED: DpcSet = DpcSet::custom::<0>();
 
 /// BAR 0, mapped.
 #[derive(Debug)]
@@ -40,6 +43,9 @@ mod register {
     pub(super) const INTERRUPT_STATUS: Is<{ At::InterruptStatus as usize }, ReadOnly> = Is::new();
     pub(super) const RAISE_INTERRUPT: Is<{ At::RaiseInterrupt as usize }, WriteOnly> = Is::new();
     pub(super) const ACKNOWLEDGE: Is<{ At::Acknowledge as usize }, WriteOnly> = Is::new();
+    pub(super) const DMA_SOURCE: Is<{ At::DmaSource as usize }, ReadWrite> = Is::new();
+    pub(super) const DMA_DESTINATION: Is<{ At::DmaDestination as usize }, ReadWrite> = Is::new();
+    pub(super) const DMA_COUNT: Is<{ At::DmaCount as usize }, ReadWrite> = Is::new();
     pub(super) const DMA_COMMAND: Is<{ At::DmaCommand as usize }, ReadWrite> = Is::new();
 }
 
@@ -54,6 +60,9 @@ impl Registers for Bar {
             Register::Factorial => self.0.read(register::FACTORIAL),
             Register::Status => self.0.read(register::STATUS),
             Register::InterruptStatus => self.0.read(register::INTERRUPT_STATUS),
+            Register::DmaSource => self.0.read(register::DMA_SOURCE),
+            Register::DmaDestination => self.0.read(register::DMA_DESTINATION),
+            Register::DmaCount => self.0.read(register::DMA_COUNT),
             Register::DmaCommand => self.0.read(register::DMA_COMMAND),
             // As the device answers.
             Register::RaiseInterrupt | Register::Acknowledge => u32::MAX,
@@ -68,6 +77,9 @@ impl Registers for Bar {
             Register::Status => self.0.write(register::STATUS, value),
             Register::RaiseInterrupt => self.0.write(register::RAISE_INTERRUPT, value),
             Register::Acknowledge => self.0.write(register::ACKNOWLEDGE, value),
+            Register::DmaSource => self.0.write(register::DMA_SOURCE, value),
+            Register::DmaDestination => self.0.write(register::DMA_DESTINATION, value),
+            Register::DmaCount => self.0.write(register::DMA_COUNT, value),
             Register::DmaCommand => self.0.write(register::DMA_COMMAND, value),
             // As the device takes it.
             Register::Identification | Register::InterruptStatus => {}
@@ -83,8 +95,12 @@ impl ServiceRoutine for Shared {
     fn service(&mut self, _irql: &mut Dirql) -> Claim {
         match self.0.service() {
             Service::NotOurs => Claim::NotOurs,
-            Service::Claimed => Claim::Ours,
-            Service::ResultReady => Claim::OursRequestDpc,
+            Service::Claimed(Dpcs { for_isr, dma }) => match (for_isr, dma) {
+                (false, false) => Claim::Ours,
+                (true, false) => Claim::OursRequestDpc,
+                (false, true) => Claim::OursQueue(TRANSFER_ENDED),
+                (true, true) => Claim::OursQueue(DpcSet::FOR_ISR.and(TRANSFER_ENDED)),
+            },
         }
     }
 }

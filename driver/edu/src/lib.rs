@@ -9,7 +9,8 @@
 //! 3. `bar`: the ISR acknowledges and saves the result with its operation.
 //! 4. `operations`: DpcForIsr takes all results out in one critical section and
 //!    completes their IRPs.
-//! 5. `watchdog`: a timer takes away an operation that passes its deadline, and
+//! 5. `transfers`, `transfer_steps`: reads and writes, by the DMA engine beside all this.
+//! 6. `watchdog`: a timer takes away an operation that passes its deadline, and
 //!    `operations` one that is cancelled.
 //!
 //! `lifetime` starts and stops the device, `power` has it sleep.
@@ -36,11 +37,16 @@ mod lifetime;
 mod operations;
 mod power;
 mod requests;
+mod transfer_steps;
+mod transfers;
 mod watchdog;
 
 use dirql::{
+    dma::Mapped,
     interrupt::{Info, Interrupt},
+    irp::PendingIrp,
     spin_lock::SpinLock,
+    start_io::Packet,
     timer::Timer,
 };
 use edu_controller::{Controller, Counters, Saved};
@@ -54,8 +60,9 @@ use wdk_panic as _;
 #[global_allocator]
 static ALLOCATOR: wdk_alloc::WdkAllocator = wdk_alloc::WdkAllocator;
 
-/// The controller, with the IRP that an operation belongs to.
-type EduController = Controller<bar::Bar, dirql::start_io::Packet>;
+/// The controller, with the IRP that an operation belongs to, and the mapped request that a
+/// transfer belongs to.
+type EduController = Controller<bar::Bar, Packet, Mapped<PendingIrp>>;
 
 pin_project_lite::pin_project! {
     /// The device extension.
@@ -64,7 +71,10 @@ pin_project_lite::pin_project! {
         // Owns the registers and all that the ISR shares, from start to stop.
         #[pin]
         interrupt: Interrupt<bar::Shared, Saved>,
-        // Counts down the deadline of the operation that is under way.
+        // Reads and writes.
+        #[pin]
+        transfers: transfers::Transfers,
+        // Counts down the deadlines of what is under way.
         #[pin]
         watchdog: Timer<watchdog::Watchdog>,
         // What outlives a stop. Written by start and stop, read by requests.

@@ -3,6 +3,7 @@
 use dirql::{
     device::Device,
     driver::{Driver, Routines, Stop},
+    file::FileObject,
     interrupt::Interrupt,
     irp::{Dispatched, Irp},
     irql::{Passive, UpToDispatch, at_dispatch},
@@ -22,6 +23,7 @@ use crate::{
     Edu, EduController, Kept,
     bar::{Bar, Shared},
     operations, requests,
+    transfers::{self, Transfers, UnderWay},
     watchdog::TICK_MS,
 };
 
@@ -35,13 +37,19 @@ const QUIET_POLL_MS: u32 = 5;
 const QUIET_POLLS: u32 = 4;
 
 impl Driver for Edu {
-    const ROUTINES: Routines<Self> = Routines::new().start_io().take_back().dpc_for_isr().power();
+    const ROUTINES: Routines<Self> = Routines::new()
+        .start_io()
+        .take_back()
+        .dpc_for_isr()
+        .direct_io()
+        .power();
 
     const INTERFACE: Option<Uuid> = Some(DEVICE_INTERFACE);
 
     fn add_device(_irql: &mut Passive) -> Result<Self> {
         Ok(Self {
             interrupt: Interrupt::new(),
+            transfers: Transfers::new(),
             watchdog: Timer::new(),
             kept: SpinLock::new(Kept::default()),
         })
@@ -66,20 +74,35 @@ impl Driver for Edu {
             .kept
             .with(irql, |_, kept| kept.identification = identification);
         quiet(irql, &mut controller)?;
+        transfers::open(device, irql)?;
         let shared = Shared(controller);
         let pinned = device.pinned().project_ref();
-        let info = pinned
-            .interrupt
-            .connect(device, irql, &line, shared, |_, shared| shared.0.enable())?;
+        let dpc = pinned.transfers.project_ref().ended.ready();
+        let dpc = dpc.ok_or(NtError::STATUS_DEVICE_NOT_READY)?;
+        let info = pinned.interrupt.connect_with_dpcs(
+            device,
+            irql,
+            &line,
+            &[dpc],
+            shared,
+            |_, shared| shared.0.enable(),
+        )?;
         device.kept.with(irql, |_, kept| kept.info = Some(info));
         pinned.watchdog.initialize(device, irql)?;
         device
             .watchdog
-            .start_periodic(irql, Due::after_ms(TICK_MS), TICK_MS)
-            .map(|_first| ())
+            .start_periodic(irql, Due::after_ms(TICK_MS), TICK_MS)?;
+        transfers::resume(device, irql);
+        Ok(())
     }
 
-    fn stop_device(device: &Device<Self>, irql: &mut Passive, _why: Stop) -> Option<Packet> {
+    fn stop_device(device: &Device<Self>, irql: &mut Passive, why: Stop) -> Option<Packet> {
+        let transfer = match why {
+            Stop::Rebalance => UnderWay::MayEnd,
+            Stop::Remove | Stop::SurpriseRemoval => UnderWay::GivenUp,
+        };
+        // False for a device that sleeps: what it was at comes out with the controller.
+        let _is_done = transfers::pause(device, irql, transfer, None);
         let under_way = device
             .interrupt
             .synchronize(irql, |_, shared| shared.0.silence());
@@ -93,7 +116,8 @@ impl Driver for Edu {
         let saved = device
             .interrupt
             .with_disconnected(irql, |_, saved| saved.counters);
-        if let Some(Shared(mut controller)) = device.interrupt.disconnect(irql) {
+        let mut controller = device.interrupt.disconnect(irql).map(|shared| shared.0);
+        if let Some(controller) = &mut controller {
             // The DPC may not have come to what the ISR saved last.
             let results = controller.drain();
             at_dispatch(irql, |irql| {
@@ -108,7 +132,12 @@ impl Driver for Edu {
                 kept.asleep = false;
             });
         }
+        transfers::close(device, irql, controller);
         under_way.flatten()
+    }
+
+    fn cleanup(device: &Device<Self>, irql: &mut UpToDispatch, file: FileObject) {
+        transfers::clean_up(device, irql, file);
     }
 
     fn device_control(device: &Device<Self>, irql: &mut UpToDispatch, irp: Irp) -> Dispatched {

@@ -213,6 +213,12 @@ fn snapshot(counters: &Counters) -> Statistics {
         dpc_runs: counters.drains,
         dpc_most_results: counters.most_results,
         liveness_checks: counters.liveness_checks,
+        dma_started: counters.dma_started,
+        dma_completed: counters.dma_completed,
+        dma_timed_out: counters.dma_timed_out,
+        dma_aborted: counters.dma_aborted,
+        dma_bytes_read: counters.dma_bytes_read,
+        dma_bytes_written: counters.dma_bytes_written,
         ..Statistics::default()
     }
 }

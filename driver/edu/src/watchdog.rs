@@ -20,10 +20,16 @@ impl CustomTimerDpc for Watchdog {
     type Extension = Edu;
 
     fn expired(device: &Device<Edu>, irql: &mut Dispatch) {
-        let late = device
-            .interrupt
-            .synchronize(irql, |_, shared| shared.0.tick());
-        if let Some(packet) = late.flatten() {
+        let looked = device.interrupt.synchronize(irql, |_, shared| {
+            (shared.0.tick(), shared.0.tick_transfer())
+        });
+        let Some((late, transfer_has_ended)) = looked else {
+            return;
+        };
+        if transfer_has_ended {
+            let _queued = device.transfers.ended.queue();
+        }
+        if let Some(packet) = late {
             packet.fail(irql, NtError::STATUS_IO_TIMEOUT);
         }
     }

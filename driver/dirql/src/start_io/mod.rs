@@ -403,8 +403,7 @@ impl<E: Driver> Device<E> {
 impl Packet {
     /// Whether the request was cancelled.
     fn is_cancelled(&self) -> bool {
-        // SAFETY: (Pointer) this owner's IRP is alive, fact 4.
-        unsafe { sys::is_cancelled(self.0.as_raw()) }
+        self.0.is_cancelled()
     }
 }
 

@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 use rig_protocol::{MAX_TRANSFER, Reply};
 use wdk_sys::{
     DO_BUFFERED_IO, DO_DIRECT_IO, IRP_MJ_DEVICE_CONTROL, IRP_MJ_READ, IRP_MJ_WRITE, LARGE_INTEGER,
-    LONGLONG, ULONG,
+    ULONG,
 };
 
 use crate::nt::counters;
@@ -85,7 +85,7 @@ fn transfer(
     let location = irp.first_location();
     location.set_transfer_length(ULONG::try_from(length).unwrap_or(ULONG::MAX));
     location.set_transfer_offset(LARGE_INTEGER {
-        QuadPart: LONGLONG::try_from(offset).unwrap_or(LONGLONG::MAX),
+        QuadPart: offset.cast_signed(),
     });
     send_noted(number, &file, &irp)
 }

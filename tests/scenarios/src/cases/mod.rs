@@ -9,6 +9,7 @@ mod bad_options;
 mod cancel;
 mod channel;
 mod command_line;
+mod dma;
 mod pending;
 mod pnp;
 mod power;
@@ -16,6 +17,7 @@ mod self_tests;
 mod support;
 mod surface;
 mod traffic;
+mod transfers;
 mod windows_program;
 
 use std::{process::ExitCode, sync::Arc};
@@ -62,6 +64,7 @@ fn all(artifacts: &Artifacts) -> (Vec<Trial>, Vec<Trial>) {
     command_line::add(&mut alone);
     pnp::add(&mut alone);
     cancel::add(&mut alone);
+    dma::add(&mut alone);
     power::add(&mut alone);
     let mut surface = List::new(artifacts);
     surface::add(&mut surface);

@@ -8,7 +8,13 @@ use eductl::{
 use rig_protocol::Action;
 use test_protocol::{COPY_IN, COPY_OUT, LIST_READ, LIST_WRITE};
 
-use super::{super::support::fails_with, List, Subject, machine, on_1_and_4, with_device};
+use super::{
+    super::{
+        support::fails_with,
+        transfers::{finish_read, pattern, read, write},
+    },
+    List, Subject, machine, on_1_and_4, with_device,
+};
 use crate::{artifacts::Artifacts, machine::Machine};
 
 /// Bytes of the device's buffer that the driver lets be reached.
@@ -25,42 +31,6 @@ pub(super) fn add(list: &mut List) {
 fn dma(artifacts: &Artifacts, processors: u32, registers: u32) -> anyhow::Result<Machine> {
     Ok(machine(artifacts, "dma", processors)?
         .with_option(&format!("dma-map-registers={registers}")))
-}
-
-/// Bytes that no other seed gives, and in which no byte stays for long.
-fn pattern(seed: u32, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
-    (0..length)
-        .map(|_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            state.to_be_bytes()[0]
-        })
-        .collect()
-}
-
-/// A write that must transfer everything.
-fn write(subject: &Subject, offset: u64, data: &[u8]) -> anyhow::Result<()> {
-    let (written, output) = subject.handle.start_write(offset, data)?.wait_transfer()?;
-    ensure!(
-        written == data.len() as u64 && output.is_empty(),
-        "{written} of {} bytes were written",
-        data.len()
-    );
-    Ok(())
-}
-
-/// A read that must transfer everything.
-fn read(subject: &Subject, offset: u64, length: usize) -> anyhow::Result<Vec<u8>> {
-    finish_read(subject.handle.start_read(offset, length)?, length)
-}
-
-fn finish_read(pending: PendingControl, length: usize) -> anyhow::Result<Vec<u8>> {
-    let (read, output) = pending.wait_transfer()?;
-    ensure!(
-        read == length as u64 && output.len() == length,
-        "{read} of {length} bytes were read"
-    );
-    Ok(output)
 }
 
 /// What the driver counted.
@@ -91,9 +61,9 @@ fn counts(subject: &Subject) -> anyhow::Result<Counts> {
 fn adapter_control(artifacts: &Artifacts, processors: u32) -> anyhow::Result<()> {
     with_device(&dma(artifacts, processors, 8)?, |_, subject| {
         let data = pattern(1, WHOLE);
-        write(subject, 0, &data)?;
+        write(&subject.handle, 0, &data)?;
         ensure!(
-            read(subject, 0, WHOLE)? == data,
+            read(&subject.handle, 0, WHOLE)? == data,
             "the device gave back something else than was written to it"
         );
         let seen = counts(subject)?;
@@ -105,7 +75,7 @@ fn adapter_control(artifacts: &Artifacts, processors: u32) -> anyhow::Result<()>
         );
         // A part in the middle, and several requests that line up.
         let middle = pattern(2, 100);
-        write(subject, 1000, &middle)?;
+        write(&subject.handle, 1000, &middle)?;
         let pending = [(1000, 100), (999, 1), (1100, 50)].map(|(offset, length)| {
             subject
                 .handle
@@ -137,8 +107,8 @@ fn adapter_control(artifacts: &Artifacts, processors: u32) -> anyhow::Result<()>
 /// Requests with an empty buffer succeed with nothing; what is not inside the device's
 /// buffer is refused.
 fn empty_and_wrong(subject: &Subject) -> anyhow::Result<()> {
-    write(subject, 0, &[])?;
-    read(subject, 4095, 0)?;
+    write(&subject.handle, 0, &[])?;
+    read(&subject.handle, 4095, 0)?;
     for code in [LIST_WRITE, LIST_READ] {
         let (done, _) = subject
             .handle
@@ -183,9 +153,9 @@ fn copies(subject: &Subject) -> anyhow::Result<()> {
 fn one_map_register(artifacts: &Artifacts, processors: u32) -> anyhow::Result<()> {
     with_device(&dma(artifacts, processors, 1)?, |_, subject| {
         let data = pattern(4, 3000);
-        write(subject, 50, &data)?;
+        write(&subject.handle, 50, &data)?;
         ensure!(
-            read(subject, 50, data.len())? == data,
+            read(&subject.handle, 50, data.len())? == data,
             "the device gave back something else than was written to it"
         );
         let through_lists = list(subject, LIST_READ, 50, &vec![0; data.len()])?;
@@ -266,7 +236,7 @@ fn scatter_gather(artifacts: &Artifacts, processors: u32) -> anyhow::Result<()> 
         }
         let written = pieces.concat();
         ensure!(
-            read(subject, 0, written.len())? == written,
+            read(&subject.handle, 0, written.len())? == written,
             "requests that lined up mixed their bytes"
         );
         let seen = counts(subject)?;
@@ -307,7 +277,7 @@ fn stop_under_way(artifacts: &Artifacts, processors: u32) -> anyhow::Result<()> 
                 "{written} bytes were written after the restart"
             );
             ensure!(
-                read(subject, 0, WHOLE)? == data,
+                read(&subject.handle, 0, WHOLE)? == data,
                 "the device gave back something else than was written to it"
             );
             if counts(subject)?.stopped >= 1 {

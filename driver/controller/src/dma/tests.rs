@@ -1,0 +1,314 @@
+//! The DMA engine against the model of the device.
+
+extern crate std;
+
+use std::{vec, vec::Vec};
+
+use crate::{
+    Controller, Counters, Deadline, Direction, Dpcs, EndedTransfer, Refused, Register, Service,
+    Transfer, TransferOutcome,
+    tests::{Device, Tested, started},
+};
+
+const MEMORY: u64 = 0x12_3000;
+
+fn transfer(position: u32, count: u32, direction: Direction) -> Transfer {
+    Transfer::new(MEMORY, position, count, direction).expect("it is inside")
+}
+
+impl Tested<'_> {
+    fn arm_read(&mut self, owner: u32, ticks: u32) -> Result<(), Refused<u32>> {
+        let transfer = transfer(8, 100, Direction::FromDevice);
+        self.arm_transfer(owner, transfer, Deadline::after_ticks(ticks))
+    }
+
+    fn expect_end(&mut self, owner: u32, outcome: TransferOutcome) {
+        assert_eq!(
+            self.drain_transfer(),
+            Some(EndedTransfer { owner, outcome })
+        );
+        assert_eq!(self.drain_transfer(), None);
+    }
+}
+
+#[test]
+fn a_transfer_takes_six_register_accesses() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    let there = transfer(8, 100, Direction::ToDevice);
+    assert_eq!(
+        controller.arm_transfer(7, there, Deadline::after_ticks(10)),
+        Ok(())
+    );
+    assert_eq!(controller.device().dma, [0x12_3000, 0x4_0008, 100, 5]);
+    assert!(!controller.tick_transfer());
+    controller.device().end_transfer();
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::DMA));
+    controller.expect_end(7, TransferOutcome::Done);
+    assert_eq!(
+        controller.device().log,
+        vec![
+            ('w', Register::DmaSource),
+            ('w', Register::DmaDestination),
+            ('w', Register::DmaCount),
+            ('w', Register::DmaCommand),
+            ('r', Register::InterruptStatus),
+            ('w', Register::Acknowledge),
+        ]
+    );
+    let counters = controller.counters();
+    assert_eq!((counters.dma_started, counters.dma_completed), (1, 1));
+    assert_eq!(
+        (counters.dma_bytes_written, counters.dma_bytes_read),
+        (100, 0)
+    );
+}
+
+#[test]
+fn a_read_goes_the_other_way() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_read(1, 10), Ok(()));
+    assert_eq!(controller.device().dma, [0x4_0008, 0x12_3000, 100, 7]);
+    controller.device().end_transfer();
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::DMA));
+    assert_eq!(controller.counters().dma_bytes_read, 100);
+}
+
+#[test]
+fn both_engines_end_in_one_interrupt() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_read(1, 10), Ok(()));
+    assert_eq!(controller.arm_factorial(2, 5, 10), Ok(()));
+    controller.device().end_transfer();
+    controller.device().end_factorial();
+    assert_eq!(
+        controller.service(),
+        Service::Claimed(Dpcs {
+            for_isr: true,
+            dma: true
+        })
+    );
+    controller.expect_end(1, TransferOutcome::Done);
+    assert_eq!(controller.drain().next().map(|ended| ended.owner), Some(2));
+    assert_eq!(controller.counters().interrupts_unasked, 0);
+}
+
+#[test]
+fn one_transfer_at_a_time_until_it_is_drained() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_read(1, 10), Ok(()));
+    assert_eq!(controller.arm_read(2, 10), Err(Refused::Busy(2)));
+    controller.device().end_transfer();
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::DMA));
+    assert_eq!(controller.arm_read(2, 10), Err(Refused::Busy(2)));
+    controller.expect_end(1, TransferOutcome::Done);
+    assert_eq!(controller.arm_read(2, 10), Ok(()));
+    assert_eq!(controller.counters().dma_started, 2);
+}
+
+#[test]
+fn a_silent_controller_transfers_nothing() {
+    let mut device = Device::default();
+    let mut controller: Tested<'_> = Controller::new(&mut device, Counters::default());
+    assert_eq!(controller.arm_read(1, 10), Err(Refused::Silent(1)));
+    assert!(controller.device().log.is_empty());
+}
+
+#[test]
+fn a_cause_that_was_raised_by_hand_ends_no_transfer() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_read(1, 10), Ok(()));
+    assert_eq!(controller.arm_raise(2, 0x102, 10), Ok(()));
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
+    assert_eq!(controller.drain_transfer(), None);
+    controller.device().end_transfer();
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::DMA));
+    controller.expect_end(1, TransferOutcome::Done);
+}
+
+#[test]
+fn a_raise_and_an_end_with_the_same_cause_are_both_seen() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_read(1, 10), Ok(()));
+    assert_eq!(controller.arm_raise(2, 0x100, 10), Ok(()));
+    controller.device().end_transfer();
+    assert_eq!(
+        controller.service(),
+        Service::Claimed(Dpcs {
+            for_isr: true,
+            dma: true
+        })
+    );
+    controller.expect_end(1, TransferOutcome::Done);
+}
+
+#[test]
+fn a_cause_raised_before_the_transfer_ends_none_either() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_raise(2, 0x100, 10), Ok(()));
+    assert_eq!(controller.arm_read(1, 10), Ok(()));
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
+    assert_eq!(controller.drain_transfer(), None);
+}
+
+#[test]
+fn a_raise_that_has_waited_ends_no_transfer() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_factorial(1, 5, 0), Ok(()));
+    assert_eq!(controller.tick(), Some(1));
+    assert_eq!(controller.arm_raise(2, 0x100, 10), Ok(()));
+    assert_eq!(controller.arm_read(3, 10), Ok(()));
+    // The end of the transfer comes with that of the factorial, for which the raise waits.
+    controller.device().end_transfer();
+    controller.device().end_factorial();
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::DMA));
+    controller.expect_end(3, TransferOutcome::Done);
+    assert_eq!(controller.arm_read(4, 10), Ok(()));
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
+    assert_eq!(controller.drain_transfer(), None);
+}
+
+#[test]
+fn an_end_whose_cause_a_cancelled_raise_took_along_is_found_by_the_watchdog() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_read(1, 100), Ok(()));
+    assert_eq!(controller.arm_raise(2, 0x100, 10), Ok(()));
+    controller.device().end_transfer();
+    assert_eq!(controller.take_back(|_| true), Some(2));
+    assert_eq!(controller.device().causes, 0);
+    assert!(controller.tick_transfer());
+    controller.expect_end(1, TransferOutcome::Done);
+    assert_eq!(controller.counters().dma_completed, 1);
+}
+
+#[test]
+fn a_look_that_finds_the_transfer_running_is_not_repeated() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_read(1, 100), Ok(()));
+    assert_eq!(controller.silence(), None);
+    assert!(!controller.tick_transfer());
+    controller.device().log.clear();
+    assert!(!controller.tick_transfer());
+    assert!(controller.device().log.is_empty());
+}
+
+#[test]
+fn the_late_interrupt_of_an_end_that_was_looked_for_is_not_the_next_ones() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_read(1, 10), Ok(()));
+    controller.device().end_transfer();
+    assert!(controller.look_at_transfer());
+    assert!(!controller.look_at_transfer());
+    controller.expect_end(1, TransferOutcome::Done);
+    assert_eq!(controller.arm_read(2, 10), Ok(()));
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::NONE));
+    assert_eq!(controller.drain_transfer(), None);
+    controller.device().end_transfer();
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::DMA));
+    controller.expect_end(2, TransferOutcome::Done);
+    // From here on the interrupt is believed again.
+    assert_eq!(controller.arm_read(3, 10), Ok(()));
+    controller.device().end_transfer();
+    controller.device().log.clear();
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::DMA));
+    assert_eq!(controller.device().log.len(), 2);
+}
+
+#[test]
+fn memory_is_the_devices_until_it_lets_go_whatever_the_deadline() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_read(1, 1), Ok(()));
+    for _ in 0..10 {
+        assert!(!controller.tick_transfer());
+        assert_eq!(controller.drain_transfer(), None);
+    }
+    assert_eq!(controller.arm_read(2, 1), Err(Refused::Busy(2)));
+    controller.device().end_transfer();
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::DMA));
+    controller.expect_end(1, TransferOutcome::TimedOut);
+    let counters = controller.counters();
+    assert_eq!((counters.dma_timed_out, counters.dma_completed), (1, 0));
+    assert_eq!(counters.dma_bytes_read, 0);
+
+    assert_eq!(controller.arm_read(2, 10), Ok(()));
+    controller.device().end_transfer();
+    assert_eq!(controller.service(), Service::Claimed(Dpcs::DMA));
+    controller.expect_end(2, TransferOutcome::Done);
+}
+
+#[test]
+fn a_transfer_whose_interrupt_never_comes_ends_at_its_deadline() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_read(1, 2), Ok(()));
+    controller.device().end_transfer();
+    controller.device().causes = 0;
+    let ends: Vec<bool> = (0..4).map(|_| controller.tick_transfer()).collect();
+    assert_eq!(ends, vec![false, false, true, false]);
+    controller.expect_end(1, TransferOutcome::TimedOut);
+}
+
+#[test]
+fn a_transfer_that_is_given_up_ends_when_the_device_is_done() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    controller.give_up_transfer();
+    assert_eq!(controller.arm_read(1, 10), Ok(()));
+    controller.give_up_transfer();
+    controller.give_up_transfer();
+    assert!(!controller.tick_transfer());
+    assert_eq!(controller.drain_transfer(), None);
+    controller.device().end_transfer();
+    assert!(controller.tick_transfer());
+    controller.expect_end(1, TransferOutcome::Aborted);
+    assert_eq!(controller.counters().dma_aborted, 1);
+}
+
+#[test]
+fn a_device_that_is_gone_holds_no_memory() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_read(1, 10), Ok(()));
+    controller.device().gone = true;
+    assert_eq!(controller.service(), Service::NotOurs);
+    assert_eq!(controller.drain_transfer(), None);
+    assert!(controller.look_at_transfer());
+    controller.expect_end(1, TransferOutcome::Gone);
+    assert_eq!(controller.counters().dma_aborted, 1);
+}
+
+#[test]
+fn a_transfer_outlives_a_silence_and_a_sleep() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_read(1, 100), Ok(()));
+    assert_eq!(controller.silence(), None);
+    assert!(!controller.is_quiet());
+    controller.give_up_transfer();
+    let saved = controller.save();
+    controller.device().dma = [0; 4];
+    controller.restore(saved);
+    assert!(controller.tick_transfer());
+    controller.expect_end(1, TransferOutcome::Aborted);
+}
+
+#[test]
+fn what_a_device_without_power_had_is_taken_out() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_read(1, 100), Ok(()));
+    assert_eq!(controller.into_transfer(), Some(1));
+    let mut device = Device::default();
+    assert_eq!(started(&mut device).into_transfer(), None);
+}

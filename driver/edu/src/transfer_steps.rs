@@ -1,0 +1,211 @@
+//! A read's or a write's way through the device: AdapterControl, one or more transfers, the
+//! CustomDpc.
+//!
+//! A request whose buffer takes more map registers than there are goes in several steps,
+//! each a transfer of the device's. What is to be done with it at the end of a step is
+//! decided in one place, `step`.
+
+use dirql::{
+    device::Device,
+    dma::{Action, AdapterControl, Grant, MapRegisters, Mapped, Refused},
+    dpc::CustomDpc,
+    irp::PendingIrp,
+    irql::Dispatch,
+    status::{NtError, Result},
+};
+use edu_controller::{
+    Deadline, Direction, EndedTransfer, Refused as NotTaken, Transfer, TransferOutcome,
+};
+use edu_interface::DEFAULT_TIMEOUT_MS;
+
+use crate::{Edu, transfers, watchdog::TICK_MS};
+
+/// Time that one transfer may take.
+const DEADLINE: Deadline = Deadline::after_ticks(DEFAULT_TIMEOUT_MS.div_ceil(TICK_MS));
+
+/// What becomes of a request that the device does not go on with.
+enum End {
+    Complete(Result<usize>),
+    /// The device is being stopped: it is begun anew later.
+    Hold,
+}
+
+const fn fail(error: NtError) -> End {
+    End::Complete(Err(error))
+}
+
+/// Asks for the map registers of a request that has the turn; false if it was completed.
+pub(crate) fn begin(device: &Device<Edu>, irql: &mut Dispatch, request: PendingIrp) -> bool {
+    let transfers = device.pinned().project_ref().transfers.project_ref();
+    let channel = transfers
+        .adapter
+        .allocate_channel::<Channel>(device, irql, request);
+    match channel {
+        Ok(()) => true,
+        Err(Refused { request, error }) => {
+            request.complete(irql, Err(error));
+            false
+        }
+    }
+}
+
+/// The AdapterControl routine.
+#[derive(Debug)]
+pub(crate) struct Channel;
+
+impl AdapterControl for Channel {
+    type Extension = Edu;
+    type Request = PendingIrp;
+
+    fn adapter_control(
+        device: &Device<Edu>,
+        irql: &mut Dispatch,
+        grant: Grant<PendingIrp>,
+    ) -> Action {
+        let (registers, action) = grant.keep();
+        if !step(device, irql, registers) {
+            transfers::give_turn_back(device, irql);
+            // The next one is begun by the DPC: in here the channel is this request's. A DPC
+            // that is stopped has nobody to begin.
+            let _queued = device.transfers.ended.queue();
+        }
+        action
+    }
+}
+
+/// The CustomDpc that the ISR queues when a transfer has ended, and who else finds that
+/// one has, or has left the turn to somebody.
+#[derive(Debug)]
+pub(crate) struct TransferEnded;
+
+impl CustomDpc for TransferEnded {
+    type Extension = Edu;
+
+    fn run(device: &Device<Edu>, irql: &mut Dispatch) {
+        let ended = device
+            .interrupt
+            .synchronize(irql, |_, shared| shared.0.drain_transfer());
+        if let Some(ended) = ended.flatten()
+            && !has_ended(device, irql, ended)
+        {
+            transfers::give_turn_back(device, irql);
+        }
+        transfers::begin_next(device, irql);
+    }
+}
+
+/// A transfer has ended; true if the device was given the next one of its request.
+fn has_ended(
+    device: &Device<Edu>,
+    irql: &mut Dispatch,
+    ended: EndedTransfer<Mapped<PendingIrp>>,
+) -> bool {
+    let EndedTransfer {
+        owner: mapped,
+        outcome,
+    } = ended;
+    let end = match outcome {
+        TransferOutcome::Done => {
+            let (registers, flushed) = mapped.flush(irql);
+            match flushed {
+                Ok(()) => return step(device, irql, registers),
+                Err(error) => return put(device, irql, registers, fail(error)),
+            }
+        }
+        TransferOutcome::TimedOut => fail(NtError::STATUS_IO_TIMEOUT),
+        TransferOutcome::Aborted => End::Hold,
+        TransferOutcome::Gone => fail(NtError::STATUS_DELETE_PENDING),
+    };
+    let registers = mapped.abort(irql);
+    put(device, irql, registers, end)
+}
+
+/// Goes on with a request; true if the device has it, false if it is completed or held.
+fn step(device: &Device<Edu>, irql: &mut Dispatch, registers: MapRegisters<PendingIrp>) -> bool {
+    match next_transfer(device, irql, registers) {
+        Ok(()) => true,
+        Err((registers, end)) => put(device, irql, registers, end),
+    }
+}
+
+/// Frees the map registers and puts the request where it belongs; false, as [`step`].
+fn put(
+    device: &Device<Edu>,
+    irql: &mut Dispatch,
+    registers: MapRegisters<PendingIrp>,
+    end: End,
+) -> bool {
+    let request = registers.free(irql);
+    match end {
+        End::Complete(result) => request.complete(irql, result),
+        End::Hold => transfers::hold(device, irql, request),
+    }
+    false
+}
+
+/// Has the device transfer what comes next of a request's buffer, if anything does.
+fn next_transfer(
+    device: &Device<Edu>,
+    irql: &mut Dispatch,
+    registers: MapRegisters<PendingIrp>,
+) -> core::result::Result<(), (MapRegisters<PendingIrp>, End)> {
+    if transfers::is_unwanted(device, irql, registers.request()) {
+        return Err((registers, fail(NtError::STATUS_CANCELLED)));
+    }
+    let transferred = registers.transferred();
+    if registers.remaining() == 0 {
+        return Err((registers, End::Complete(Ok(transferred))));
+    }
+    if !transfers::is_open(device, irql) {
+        return Err((registers, End::Hold));
+    }
+    let start = match transfers::range(registers.request()) {
+        Ok((start, _)) => start,
+        Err(error) => return Err((registers, fail(error))),
+    };
+    let mapped = match registers.map(irql, usize::MAX) {
+        Ok(mapped) => mapped,
+        Err((registers, error)) => return Err((registers, fail(error))),
+    };
+    let Some(transfer) = transfer(&mapped, start) else {
+        let registers = mapped.abort(irql);
+        return Err((registers, fail(NtError::STATUS_INVALID_PARAMETER)));
+    };
+    arm(device, irql, mapped, transfer).map_err(|(mapped, end)| (mapped.abort(irql), end))
+}
+
+/// What the device is told for a part of a request that begins at `start` of its buffer;
+/// `None` for what it must not be told.
+fn transfer(mapped: &Mapped<PendingIrp>, start: u32) -> Option<Transfer> {
+    let before = u32::try_from(mapped.transferred_before()).ok()?;
+    let direction = if mapped.is_to_device() {
+        Direction::ToDevice
+    } else {
+        Direction::FromDevice
+    };
+    Transfer::new(
+        mapped.address().to_bits(),
+        start.checked_add(before)?,
+        mapped.length(),
+        direction,
+    )
+}
+
+/// Programs the device, in one critical section.
+fn arm(
+    device: &Device<Edu>,
+    irql: &mut Dispatch,
+    mapped: Mapped<PendingIrp>,
+    transfer: Transfer,
+) -> core::result::Result<(), (Mapped<PendingIrp>, End)> {
+    let mut untouched = Some(mapped);
+    let refused = device.interrupt.synchronize(irql, |_, shared| {
+        let mapped = untouched.take()?;
+        shared.0.arm_transfer(mapped, transfer, DEADLINE).err()
+    });
+    match (untouched, refused.flatten()) {
+        (None, None) => Ok(()),
+        (Some(mapped), _) | (None, Some(NotTaken::Silent(mapped))) => Err((mapped, End::Hold)),
+        (None, Some(NotTaken::Busy(mapped))) => Err((mapped, fail(NtError::STATUS_DEVICE_BUSY))),
+    }
+}
