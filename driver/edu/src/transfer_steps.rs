@@ -24,6 +24,7 @@ use crate::{Edu, transfers, watchdog::TICK_MS};
 const DEADLINE: Deadline = Deadline::after_ticks(DEFAULT_TIMEOUT_MS.div_ceil(TICK_MS));
 
 /// What becomes of a request that the device does not go on with.
+#[derive(Clone, Copy, Debug)]
 enum End {
     Complete(Result<usize>),
     /// The device is being stopped: it is begun anew later.

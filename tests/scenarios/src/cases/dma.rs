@@ -21,9 +21,6 @@ use crate::machine::{Interrupts, Machine};
 /// All of the device's buffer that can be reached.
 const WHOLE: usize = DEVICE_BUFFER_BYTES as usize;
 
-/// `STATUS_END_OF_FILE`.
-const END_OF_FILE: NtStatus = NtStatus(0xc000_0011);
-
 pub(super) fn add(list: &mut List) {
     for (processors, interrupts) in [
         (1, Interrupts::Msi),
@@ -110,15 +107,16 @@ fn round_trips(handle: &RigHandle) -> anyhow::Result<u64> {
 fn outside(handle: &RigHandle) -> anyhow::Result<()> {
     let whole = u64::from(DEVICE_BUFFER_BYTES);
     const WRONG: NtStatus = NtStatus::INVALID_PARAMETER;
+    const END: NtStatus = NtStatus::END_OF_FILE;
     for (offset, length, reading) in [
         (0, WHOLE + 1, WRONG),
         (7, WHOLE + 1, WRONG),
         (whole - 1, 2, WRONG),
         (1, WHOLE, WRONG),
-        (whole, 1, END_OF_FILE),
-        (whole, 4096, END_OF_FILE),
-        (1 << 32, 1, END_OF_FILE),
-        (i64::MAX as u64, 1, END_OF_FILE),
+        (whole, 1, END),
+        (whole, 4096, END),
+        (1 << 32, 1, END),
+        (i64::MAX as u64, 1, END),
         // Negative, as a LARGE_INTEGER; what asks Windows to write at the end, and where the
         // last one ended.
         (u64::MAX, 1, WRONG),
