@@ -32,6 +32,8 @@ pub(crate) enum Reason {
     NoSuchDpc = 7,
     /// The links of a list of IRPs do not fit together.
     ListCorrupt = 8,
+    /// A value in pool has more owners than there is memory for: owners were forgotten.
+    TooManyOwners = 9,
     /// A ControllerControl routine returned what is another controller's.
     ForeignController = 40,
     /// ControllerControl was called for a device object that waits with no packet.

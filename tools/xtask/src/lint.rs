@@ -38,13 +38,14 @@ enum Lint {
 }
 
 /// What only the target of the kernel images compiles whole.
-const KERNEL_PACKAGES: [&str; 9] = [
+const KERNEL_PACKAGES: [&str; 10] = [
     "abi",
     "cost",
     "dirql",
     "edu",
     "edu-controller",
     "edu-interface",
+    "edu-recorder",
     "rig",
     "test-driver",
     "test-protocol",

@@ -3,7 +3,8 @@
 //!
 //! # Model
 //!
-//! [`PoolBox`] holds one value, [`PoolVec`] several. Allocating is fallible and takes a
+//! [`PoolBox`] holds one value, [`PoolVec`] several; a [`PoolArc`] is one of several owners of
+//! one value. Allocating is fallible and takes a
 //! token of at most DISPATCH_LEVEL, so an ISR or a critical section cannot allocate:
 //! it does not compile. What they hold is freed when they are dropped, which is a bug
 //! check above DISPATCH_LEVEL, where pool cannot be freed.
@@ -19,6 +20,7 @@
 //! |---|---|---|---|
 //! | `new`, `with_capacity`, `push`, ... | everybody but ISRs and critical sections | any up to `Dispatch` | no |
 //! | `push_within_capacity`, reading, writing | everybody | none | no |
+//! | `PoolArc::clone` | everybody | none | no |
 //! | drop | everybody but ISRs and critical sections | looked at | no |
 //!
 //! # Soundness
@@ -28,6 +30,10 @@
 //! 17. **One owner.** A block is owned by the one `PoolBox` or `PoolVec` that allocated
 //!     it and freed by its drop alone. Forgetting the owner leaks the block, and nothing
 //!     else: nobody has its address.
+//! 66. **Owners.** The block of a `PoolArc` has a count of its owners, who are made by `new`
+//!     and `clone` alone and end when they are dropped. It is freed by the one who counts
+//!     down to zero; forgetting one leaks the block, and nothing else. Until then nobody
+//!     makes more than shared references to what is in it.
 //! 18. **Room.** A block has the size of the layout that it was asked for, and the
 //!     alignment of pool, 16 bytes, which is checked at compile time to be enough.
 //!
@@ -37,11 +43,13 @@
 //! what `Passive` proves, and such memory may not be touched where a lock is held.
 
 mod boxed;
+mod shared;
 mod vec;
 
 use core::ptr::NonNull;
 
 pub use boxed::PoolBox;
+pub use shared::PoolArc;
 pub use vec::PoolVec;
 
 use crate::{

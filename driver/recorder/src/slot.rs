@@ -1,0 +1,108 @@
+//! One place for one record at a time.
+
+use crate::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+    fence,
+};
+
+/// Words of a record beside its number.
+pub(crate) const WORDS: usize = 3;
+
+/// What a reader finds in a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// The record of this number.
+    Words([u64; WORDS]),
+    /// Its writer is not done.
+    Unwritten,
+    /// It was overwritten, or given up.
+    Lost,
+}
+
+/// Room for one record.
+#[derive(Debug)]
+pub struct Slot {
+    /// Zero, or twice a number and one or two; see the crate's page.
+    version: AtomicU64,
+    /// One more than the last number that was given up here.
+    given_up: AtomicU64,
+    words: [AtomicU64; WORDS],
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Slot {
+    /// An empty slot.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            version: AtomicU64::new(0),
+            given_up: AtomicU64::new(0),
+            words: core::array::from_fn(|_| AtomicU64::new(0)),
+        }
+    }
+
+    /// Writes the record of `number`, or gives it up.
+    pub(crate) fn write(&self, number: u64, words: [u64; WORDS]) {
+        let being_written = being_written(number);
+        if !self.claim(being_written) {
+            self.given_up.fetch_max(number.wrapping_add(1), Relaxed);
+            return;
+        }
+        // Who loads one of the words below, and then the version, does not get a version
+        // from before the claim.
+        fence(Release);
+        for (place, word) in self.words.iter().zip(words) {
+            place.store(word, Relaxed);
+        }
+        self.version.store(written(number), Release);
+    }
+
+    /// Makes the slot this writer's, unless another one has it or a later one has had it.
+    fn claim(&self, being_written: u64) -> bool {
+        let before = self.version.load(Relaxed);
+        let free = before & 1 == 0 && before < being_written;
+        // What the last writer has stored comes before what this one stores.
+        free && self
+            .version
+            .compare_exchange(before, being_written, Acquire, Relaxed)
+            .is_ok()
+    }
+
+    /// Reads the record of `number`.
+    pub(crate) fn read(&self, number: u64) -> Found {
+        let version = self.version.load(Acquire);
+        if version > written(number) {
+            return Found::Lost;
+        }
+        if version < written(number) {
+            return if self.given_up.load(Relaxed) > number {
+                Found::Lost
+            } else {
+                Found::Unwritten
+            };
+        }
+        let words = core::array::from_fn(|word| {
+            self.words.get(word).map_or(0, |place| place.load(Relaxed))
+        });
+        fence(Acquire);
+        if self.version.load(Relaxed) == version {
+            Found::Words(words)
+        } else {
+            Found::Lost
+        }
+    }
+}
+
+const fn being_written(number: u64) -> u64 {
+    number.wrapping_shl(1) | 1
+}
+
+const fn written(number: u64) -> u64 {
+    being_written(number).wrapping_add(1)
+}
