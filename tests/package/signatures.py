@@ -4,7 +4,7 @@
 
 Every file must be in the catalogue with its hash, the catalogue signed with the
 certificate, and the image have a signature of its own as well. Prints the hashes
-that signify computed, one `name sha256` a line.
+that signify computed, one `name sha256 sha1` a line: Windows looks files up by either.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ from signify.x509 import Certificate, CertificateStore  # noqa: E402
 
 
 def verify(path, types, catalogue, trusted):
-    """The SHA-256 hash of the file at `path`, every signature of whose `types` holds."""
+    """The hashes of the file at `path`, every signature of whose `types` holds."""
     with path.open("rb") as stream:
         file = AuthenticodeFile.from_stream(stream, path.name, allow_flat=True)
         with catalogue.open("rb") as content:
@@ -54,7 +54,8 @@ def verify(path, types, catalogue, trusted):
         )
         if not verified:
             raise SystemExit(f"{path.name}: nothing was verified")
-        return file.get_fingerprint(hashlib.sha256)
+        algorithms = (hashlib.sha256, hashlib.sha1)
+        return [file.get_fingerprint(algorithm).hex() for algorithm in algorithms]
 
 
 def main():
@@ -67,7 +68,7 @@ def main():
         (image, "catalog+"),
         *((path, "catalog+") for path in flat_files),
     ]:
-        print(path.name, verify(path, types, catalogue, trusted).hex())
+        print(path.name, *verify(path, types, catalogue, trusted))
 
 
 main()

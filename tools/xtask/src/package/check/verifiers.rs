@@ -62,20 +62,15 @@ impl Verifiers {
     /// OpenSSL reads in the catalogue.
     pub(super) fn inf_in_catalogue(&self, folder: &Path) -> anyhow::Result<String> {
         self.catalogue_signature(folder)?;
-        let hash = openssl_hash(&folder.join("edu.inf"))?;
-        let structure = command::output(
-            Command::new("openssl")
-                .args(["asn1parse", "-inform", "DER", "-in"])
-                .arg(folder.join("edu.cat")),
-        )?;
+        let hash = openssl_hash("-sha256", &folder.join("edu.inf"))?;
         ensure!(
-            structure.contains(&hash.to_uppercase()),
+            structure(folder)?.contains(&hash.to_uppercase()),
             "the catalogue does not have the hash of edu.inf, {hash}"
         );
         Ok(hash)
     }
 
-    /// signify verifies all of it. Returns what it computed, `name sha256` a line.
+    /// signify verifies all of it. Returns what it computed, `name sha256 sha1` a file.
     pub(super) fn signify(&self, folder: &Path) -> anyhow::Result<String> {
         let computed = command::output(
             Command::new(&self.python)
@@ -95,29 +90,41 @@ impl Verifiers {
         Ok(computed.trim_end().replace('\n', ", "))
     }
 
-    /// osslsigncode, signify and OpenSSL find the hashes that are in the catalogue.
+    /// osslsigncode, signify and OpenSSL compute the hashes that are in the catalogue.
     pub(super) fn hashes(&self, folder: &Path) -> anyhow::Result<String> {
-        let image = Digests::of_image(&workspace::read(&folder.join("edu.sys"))?)?;
-        let inf = Digests::of_flat_file(&workspace::read(&folder.join("edu.inf"))?);
-        let (image, inf) = (hexadecimal(&image.sha256), hexadecimal(&inf.sha256));
-        let said = self.image_in_catalogue(folder)?;
+        let image = Hashes::from(Digests::of_image(&workspace::read(
+            &folder.join("edu.sys"),
+        )?)?);
+        let inf = Hashes::from(Digests::of_flat_file(&workspace::read(
+            &folder.join("edu.inf"),
+        )?));
+        let said = self.image_in_catalogue(folder)?.to_lowercase();
         ensure!(
-            said.to_lowercase().contains(&image),
-            "osslsigncode has another hash of edu.sys than {image}:\n{said}"
+            said.contains(&image.sha256),
+            "osslsigncode has another hash of edu.sys than {}:\n{said}",
+            image.sha256
         );
-        let other = openssl_hash(&folder.join("edu.inf"))?;
-        ensure!(
-            other == inf,
-            "OpenSSL has another hash of edu.inf than {inf}: {other}"
-        );
-        let signify = self.signify(folder)?;
-        for line in [format!("edu.sys {image}"), format!("edu.inf {inf}")] {
+        for (option, hash) in [("-sha256", &inf.sha256), ("-sha1", &inf.sha1)] {
+            let other = openssl_hash(option, &folder.join("edu.inf"))?;
             ensure!(
-                signify.contains(&line),
-                "signify should have found {line}, but it found {signify}"
+                other == *hash,
+                "OpenSSL has another hash of edu.inf than {hash}: {other}"
             );
         }
-        Ok("the same by all of them".to_owned())
+        let signify = self.signify(folder)?;
+        let catalogue = structure(folder)?.to_lowercase();
+        for (name, Hashes { sha256, sha1 }) in [("edu.sys", image), ("edu.inf", inf)] {
+            let line = format!("{name} {sha256} {sha1}");
+            ensure!(
+                signify.contains(&line),
+                "signify should have computed {line}, but it computed {signify}"
+            );
+            ensure!(
+                catalogue.contains(&sha256) && catalogue.contains(&sha1),
+                "the catalogue should have both of {line}"
+            );
+        }
+        Ok("SHA-256 and SHA-1 of both files, the same by all of them".to_owned())
     }
 
     fn run_osslsigncode(&self, file: &Path, catalogue: Option<&Path>) -> anyhow::Result<String> {
@@ -135,18 +142,41 @@ impl Verifiers {
     }
 }
 
-fn openssl_hash(file: &Path) -> anyhow::Result<String> {
+/// Hashes in hexadecimal digits.
+struct Hashes {
+    sha256: String,
+    sha1: String,
+}
+
+impl From<Digests> for Hashes {
+    fn from(digests: Digests) -> Self {
+        let digits = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+        };
+        Self {
+            sha256: digits(&digests.sha256),
+            sha1: digits(&digests.sha1),
+        }
+    }
+}
+
+/// What OpenSSL reads in the catalogue.
+fn structure(folder: &Path) -> anyhow::Result<String> {
+    command::output(
+        Command::new("openssl")
+            .args(["asn1parse", "-inform", "DER", "-in"])
+            .arg(folder.join("edu.cat")),
+    )
+}
+
+fn openssl_hash(option: &str, file: &Path) -> anyhow::Result<String> {
     let said = command::output(
         Command::new("openssl")
-            .args(["dgst", "-sha256", "-r"])
+            .args(["dgst", option, "-r"])
             .arg(file),
     )?;
     let hash = said.split_whitespace().next();
     Ok(hash.context("openssl printed no hash")?.to_lowercase())
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
