@@ -1,7 +1,8 @@
 /*
  * Reads an INF with SetupAPI and prints what it understood: every line with its
  * strings filled in, the section that is installed for a device, and the values
- * that are in the registry once the section's hardware part was carried out.
+ * that are in the registry once the section's hardware part was carried out, with
+ * whom the device's descriptor lets do what.
  *
  *     inf-reader FILE INSTALL-SECTION
  *
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <windows.h>
 #include <setupapi.h>
+#include <sddl.h>
 
 #define LENGTH 512
 /* Where AddReg's HKR is while this program runs. */
@@ -56,16 +58,60 @@ static int print_sections(HINF inf)
     return 0;
 }
 
-static void print_value(const WCHAR *path, const WCHAR *name, DWORD type, const BYTE *data)
+/* The access control list in `descriptor`, entry by entry. */
+static int print_access(const WCHAR *descriptor)
 {
+    SECURITY_DESCRIPTOR_CONTROL control;
+    PSECURITY_DESCRIPTOR security;
+    BOOL present, defaulted;
+    ACCESS_ALLOWED_ACE *ace;
+    DWORD revision, index;
+    int result = 0;
+    WCHAR *sid;
+    ACL *list;
+
+    if (!ConvertStringSecurityDescriptorToSecurityDescriptorW(descriptor, SDDL_REVISION_1,
+                                                              &security, NULL)) {
+        return failed("this is no security descriptor", GetLastError());
+    }
+    if (!GetSecurityDescriptorControl(security, &control, &revision) ||
+        !GetSecurityDescriptorDacl(security, &present, &list, &defaulted) || !present || !list) {
+        LocalFree(security);
+        return failed("the descriptor has no access control list", GetLastError());
+    }
+    wprintf(L"access|%ls|%u\n", control & SE_DACL_PROTECTED ? L"protected" : L"inherits",
+            list->AceCount);
+    for (index = 0; result == 0 && index < list->AceCount; index++) {
+        if (!GetAce(list, index, (void **)&ace) ||
+            !ConvertSidToStringSidW((PSID)&ace->SidStart, &sid)) {
+            result = failed("cannot read an entry", GetLastError());
+        } else {
+            wprintf(L"access|%ls|%ls|0x%lx\n",
+                    ace->Header.AceType == ACCESS_ALLOWED_ACE_TYPE ? L"allowed" : L"other", sid,
+                    ace->Mask);
+            LocalFree(sid);
+        }
+    }
+    LocalFree(security);
+    return result;
+}
+
+static int print_value(const WCHAR *path, const WCHAR *name, DWORD type, const BYTE *data)
+{
+    int result = 0;
+
     wprintf(L"registry|%ls|%ls|%lu|", path, name, type);
     if (type == REG_DWORD) {
         wprintf(L"0x%lx\n", *(const DWORD *)data);
     } else if (type == REG_SZ) {
         wprintf(L"%ls\n", (const WCHAR *)data);
+        if (!wcscmp(name, L"Security")) {
+            result = print_access((const WCHAR *)data);
+        }
     } else {
         wprintf(L"?\n");
     }
+    return result;
 }
 
 static int print_key(HKEY key, const WCHAR *path)
@@ -86,7 +132,9 @@ static int print_key(HKEY key, const WCHAR *path)
         if (error != ERROR_SUCCESS) {
             return failed("cannot list values", error);
         }
-        print_value(path, name, type, (const BYTE *)data);
+        if (print_value(path, name, type, (const BYTE *)data)) {
+            return 1;
+        }
     }
     for (index = 0;; index++) {
         length = LENGTH;

@@ -38,6 +38,10 @@ const EXPECTED: &[&str] = &[
     r"registry|Interrupt Management\MessageSignaledInterruptProperties|MessageNumberLimit|4|0x1",
     "registry||DeviceCharacteristics|4|0x100",
     "registry||Security|1|D:P(A;;GA;;;SY)(A;;GA;;;BA)",
+    // Two entries, which are all: everything for the system and for administrators.
+    "access|protected|2",
+    "access|allowed|S-1-5-18|0x10000000",
+    "access|allowed|S-1-5-32-544|0x10000000",
 ];
 /// The line of the device, and that of the service's image. Wine knows no driver store,
 /// so of the image's path only the end is told.
