@@ -93,3 +93,19 @@ fn run() -> anyhow::Result<ExitCode> {
     }
     Ok(ExitCode::SUCCESS)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Arguments;
+
+    #[test]
+    fn cargo_make_offers_every_verb() {
+        let makefile = include_str!("../../../Makefile.toml");
+        for verb in Arguments::command().get_subcommands() {
+            let call = format!(r#"args = ["xtask", "{}""#, verb.get_name());
+            assert!(makefile.contains(&call), "Makefile.toml has no {call}");
+        }
+    }
+}
