@@ -1,11 +1,6 @@
 //! `trace`: what each processor did, from the flight recorder, as a file that others open.
 
-use std::{
-    fmt, fs,
-    path::{Path, PathBuf},
-    str::FromStr,
-    time::Duration,
-};
+use std::{fmt, fs, path::PathBuf, str::FromStr, time::Duration};
 
 use serde::Serialize;
 
@@ -23,7 +18,7 @@ use crate::{
 const MOST_DRAWN: usize = 20_000;
 
 /// A file, and what its name says that it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Output {
     path: PathBuf,
     format: Format,
@@ -62,10 +57,10 @@ impl FromStr for Output {
 /// What is to be recorded and shown, as the command line says it.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// The file to write: .json opens in Perfetto, .svg is a picture, .html a page with
-    /// the picture and figures
-    #[arg(short, long, value_name = "FILE")]
-    output: Output,
+    /// A file to write: .json opens in Perfetto, .svg is a picture, .html a page with the
+    /// picture and figures; may be given several times
+    #[arg(short, long = "output", value_name = "FILE", required = true)]
+    outputs: Vec<Output>,
     /// How long to record
     #[arg(long, value_name = "S", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     seconds: u32,
@@ -92,9 +87,8 @@ impl Options {
 /// What `trace` prints.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TraceResult {
-    file: PathBuf,
-    format: Format,
-    /// Records in it.
+    files: Vec<Output>,
+    /// Records in them.
     records: usize,
     /// Records that were overwritten before they could be read.
     lost: u64,
@@ -152,30 +146,16 @@ pub fn run(
 }
 
 fn write(timeline: &Timeline, options: &Options) -> Result<TraceResult, CommandError> {
-    let output = &options.output;
     let scenery = scenery(timeline, options);
-    let drawn = timeline
-        .spans()
-        .iter()
-        .filter(|span| scenery.view.touches(span))
-        .count();
-    let text = match output.format {
-        Format::Json => serde_json::to_string(&trace_events(timeline))
-            .map_err(|error| file_error(&output.path, &error))?,
-        Format::Svg | Format::Html if drawn > MOST_DRAWN => {
-            return Err(CommandError::NothingToShow(format!(
-                "{drawn} records are too many for one picture; choose a shorter time than {} with \
-                 --from and --to, or write a .json file",
-                Length(scenery.view.length())
-            )));
-        }
-        Format::Svg => picture(timeline, &scenery, scenery.view).to_string(),
-        Format::Html => page(timeline, &scenery),
-    };
-    fs::write(&output.path, text).map_err(|error| file_error(&output.path, &error))?;
+    for output in &options.outputs {
+        let text = output.format.text(timeline, &scenery)?;
+        fs::write(&output.path, text).map_err(|error| CommandError::File {
+            path: output.path.clone(),
+            reason: format!("it cannot be written: {error}"),
+        })?;
+    }
     Ok(TraceResult {
-        file: output.path.clone(),
-        format: output.format,
+        files: options.outputs.clone(),
         records: timeline.spans().len(),
         lost: timeline.lost,
         unusable: timeline.unusable.count(),
@@ -188,6 +168,30 @@ fn write(timeline: &Timeline, options: &Options) -> Result<TraceResult, CommandE
     })
 }
 
+impl Format {
+    fn text(self, timeline: &Timeline, scenery: &Scenery) -> Result<String, CommandError> {
+        if self == Self::Json {
+            return serde_json::to_string(&trace_events(timeline)).map_err(|error| {
+                CommandError::NothingToShow(format!("the trace events are no JSON: {error}"))
+            });
+        }
+        let spans = timeline.spans().iter();
+        let drawn = spans.filter(|span| scenery.view.touches(span)).count();
+        if drawn > MOST_DRAWN {
+            return Err(CommandError::NothingToShow(format!(
+                "{drawn} records are too many for one picture; choose a shorter time than {} with \
+                 --from and --to, or write a .json file",
+                Length(scenery.view.length())
+            )));
+        }
+        Ok(if self == Self::Svg {
+            picture(timeline, scenery, scenery.view).to_string()
+        } else {
+            page(timeline, scenery)
+        })
+    }
+}
+
 fn scenery(timeline: &Timeline, options: &Options) -> Scenery {
     if (options.from_us, options.to_us) == (None, None) {
         return Scenery::find(timeline);
@@ -196,13 +200,6 @@ fn scenery(timeline: &Timeline, options: &Options) -> Scenery {
     let start = ns(options.from_us).unwrap_or(0);
     let end = ns(options.to_us).unwrap_or_else(|| timeline.end());
     Scenery::within(timeline, Window::new(start, end))
-}
-
-fn file_error(path: &Path, error: &dyn fmt::Display) -> CommandError {
-    CommandError::File {
-        path: path.to_path_buf(),
-        reason: format!("it cannot be written: {error}"),
-    }
 }
 
 impl Parts {
@@ -222,13 +219,18 @@ impl Parts {
 
 impl fmt::Display for TraceResult {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let processors = self.processors.len();
+        let names: Vec<String> = self
+            .files
+            .iter()
+            .map(|file| file.path.display().to_string())
+            .collect();
         write!(
             formatter,
-            "{}: {} records over {} on {processors} processor(s), {} lost",
-            self.file.display(),
+            "{}: {} records over {} on {} processor(s), {} lost",
+            names.join(", "),
             self.records,
             Length(self.length_ns),
+            self.processors.len(),
             self.lost
         )?;
         if self.unusable > 0 {
@@ -238,13 +240,16 @@ impl fmt::Display for TraceResult {
                 self.unusable, self.unusable_why
             )?;
         }
-        if self.format == Format::Json {
-            return formatter.write_str("\nopen it with https://ui.perfetto.dev");
+        if self.files.iter().any(|file| file.format == Format::Json) {
+            formatter.write_str("\nthe .json opens in https://ui.perfetto.dev")?;
+        }
+        if self.files.iter().all(|file| file.format == Format::Json) {
+            return Ok(());
         }
         let view = Window::new(self.view_start_ns, self.view_end_ns);
         write!(
             formatter,
-            "\nit shows {} from {} on",
+            "\nthe picture shows {} from {} on",
             Length(view.length()),
             Length(view.start)
         )?;

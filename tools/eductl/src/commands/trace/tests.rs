@@ -49,23 +49,28 @@ fn trace(fault: Fault, options: &Options, stop: &Stop) -> Result<TraceResult, Co
 #[test]
 fn each_format_is_written_by_its_name() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, begin) in [
-        ("a.json", "{\"traceEvents\":["),
-        ("a.svg", "<svg"),
-        ("a.HTML", "<!DOCTYPE html>"),
-    ] {
-        let file = folder.path().join(name);
-        let result = trace(Fault::None, &options(&file, &["--load"]), &Stop::default()).unwrap();
-        let text = fs::read_to_string(&file).unwrap();
+    let files = ["a.json", "a.svg", "a.HTML"].map(|name| folder.path().join(name));
+    let more: Vec<&str> = files[1..]
+        .iter()
+        .flat_map(|file| ["-o", file.to_str().unwrap()])
+        .chain(["--load"])
+        .collect();
+    let result = trace(Fault::None, &options(&files[0], &more), &Stop::default()).unwrap();
+    for (file, begin) in files
+        .iter()
+        .zip(["{\"traceEvents\":[", "<svg", "<!DOCTYPE html>"])
+    {
+        let text = fs::read_to_string(file).unwrap();
         assert!(text.starts_with(begin), "{}", &text[..40]);
-        assert!(result.records > 100, "{result}");
-        assert_eq!(
-            (result.unusable, result.processors.len()),
-            (0, 4),
-            "{result}"
-        );
+        let name = file.to_str().unwrap();
         assert!(result.to_string().contains(name), "{result}");
     }
+    assert!(result.records > 100, "{result}");
+    assert_eq!(
+        (result.unusable, result.processors.len()),
+        (0, 4),
+        "{result}"
+    );
 }
 
 #[test]
