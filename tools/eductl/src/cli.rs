@@ -1,17 +1,27 @@
 //! The command line: arguments in, text or JSON out, an exit code.
 
+mod interruption;
+mod transfer;
+mod watch;
+
 #[cfg(unix)]
 use std::path::PathBuf;
-use std::{fmt, io::Write, num::ParseIntError, process::ExitCode};
+use std::{
+    fmt,
+    io::{self, IsTerminal as _, Write},
+    num::ParseIntError,
+    process::ExitCode,
+};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 use edu_interface::{DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS};
 use serde::Serialize;
 
 use crate::{
     commands::{CommandError, factorial, info, liveness, raise, stats, trace},
     device::{Device, DeviceError},
-    stop::Stop,
+    stop::{Interruptible, Stop},
     transport::{Open, System, TransportError},
     verify,
 };
@@ -19,13 +29,14 @@ use crate::{
 const EXIT_CODES: &str = "\
 Exit codes:
   0    it worked, and every answer was right
-  1    the device or the driver answered wrongly, or refused
+  1    the device or the driver answered wrongly, or refused; or a file cannot be used
   2    the command line is wrong
   3    no device, or it cannot be reached
-  130  interrupted with Ctrl-C";
+  130  interrupted with Ctrl-C; what was under way is cancelled";
 
 const RIGHT: u8 = 0;
 const WRONG: u8 = 1;
+const USAGE: u8 = 2;
 const UNREACHABLE: u8 = 3;
 const INTERRUPTED: u8 = 130;
 
@@ -36,13 +47,13 @@ pub struct Arguments {
     /// The rig's command channel; `cargo xtask rig -- COMMAND` starts a rig and gives it
     #[cfg(unix)]
     #[arg(long, value_name = "SOCKET")]
-    rig: PathBuf,
+    rig: Option<PathBuf>,
 
     /// Which device, if there are several, counted from 0
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     device: usize,
 
-    /// Print one JSON object instead of text
+    /// Print one JSON object instead of text; `watch` prints one a line
     #[arg(long, global = true)]
     json: bool,
 
@@ -54,6 +65,11 @@ pub struct Arguments {
 enum Command {
     #[command(flatten)]
     OnDevice(DeviceCommand),
+    /// Print a script that completes this program's command lines in a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
     /// Check all of it against values computed here; resets the counters, and
     /// nothing else may use the device meanwhile
     Verify,
@@ -92,6 +108,12 @@ enum DeviceCommand {
         #[command(flatten)]
         time: TimeOut,
     },
+    /// Read bytes from the device's buffer
+    Read(transfer::ReadArguments),
+    /// Write bytes to the device's buffer
+    Write(transfer::WriteArguments),
+    /// Show interrupts as they come, until Ctrl-C
+    Watch(watch::WatchArguments),
     /// Show what the driver has counted
     Stats(stats::Options),
     /// Write what each processor did to a file: its interrupts, critical sections and DPCs
@@ -115,41 +137,66 @@ struct TimeOut {
 /// Runs the program with the arguments of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let (mut output, mut messages) = (std::io::stdout().lock(), std::io::stderr().lock());
-    ExitCode::from(execute(&Arguments::parse(), &mut output, &mut messages))
+    let stop = Stop::default();
+    let (mut output, mut messages) = (io::stdout().lock(), io::stderr().lock());
+    if let Err(error) = interruption::watch_for(stop.clone()) {
+        // Without it the program still works, and Ctrl-C ends it at once.
+        drop(writeln!(
+            messages,
+            "eductl: Ctrl-C cannot be watched for: {error}"
+        ));
+    }
+    let mut console = Console {
+        to_terminal: output.is_terminal(),
+        output: &mut output,
+        messages: &mut messages,
+    };
+    ExitCode::from(execute(&Arguments::parse(), &mut console, &stop))
+}
+
+/// Where results and messages go.
+struct Console<'a> {
+    output: &'a mut dyn Write,
+    /// Whether `output` is a terminal.
+    to_terminal: bool,
+    messages: &'a mut dyn Write,
 }
 
 /// Runs one command, prints its result or its failure, and returns the exit code.
-fn execute(arguments: &Arguments, output: &mut dyn Write, messages: &mut dyn Write) -> u8 {
-    let outcome = connect(arguments).and_then(|system| run(system.as_ref(), arguments));
-    let (text, code) = match outcome {
-        Ok(Outcome { text, right: true }) => (Some(text), RIGHT),
-        Ok(Outcome { text, right: false }) => (Some(text), WRONG),
-        Err(error) => {
-            // Where messages cannot be written, the exit code must do.
-            drop(writeln!(messages, "eductl: {error}"));
-            let json = serde_json::json!({ "error": error.to_string() });
-            (arguments.json.then(|| json.to_string()), exit_code(&error))
+fn execute(arguments: &Arguments, console: &mut Console<'_>, stop: &Stop) -> u8 {
+    let outcome = run(arguments, console, stop).unwrap_or_else(|error| {
+        // Where messages cannot be written, the exit code must do.
+        drop(writeln!(console.messages, "eductl: {error}"));
+        let json = serde_json::json!({ "error": error.to_string() });
+        Outcome {
+            printed: arguments.json.then(|| with_line_end(json.to_string())),
+            code: exit_code(&error),
         }
+    });
+    let Some(printed) = outcome.printed else {
+        return outcome.code;
     };
-    let Some(text) = text else {
-        return code;
-    };
-    match writeln!(output, "{text}").and_then(|()| output.flush()) {
-        Ok(()) => code,
+    match console
+        .output
+        .write_all(&printed)
+        .and_then(|()| console.output.flush())
+    {
+        Ok(()) => outcome.code,
         Err(error) => {
             drop(writeln!(
-                messages,
-                "eductl: the result cannot be printed: {error}"
+                console.messages,
+                "eductl: {}",
+                CommandError::output(error)
             ));
             WRONG
         }
     }
 }
 
+/// What is to be printed, if anything, and the exit code.
 struct Outcome {
-    text: String,
-    right: bool,
+    printed: Option<Vec<u8>>,
+    code: u8,
 }
 
 impl Outcome {
@@ -161,13 +208,47 @@ impl Outcome {
         } else {
             result.to_string()
         };
-        Self { text, right }
+        Self {
+            code: if right { RIGHT } else { WRONG },
+            ..Self::text(text)
+        }
     }
+
+    fn text(text: String) -> Self {
+        Self::bytes(with_line_end(text))
+    }
+
+    const fn bytes(bytes: Vec<u8>) -> Self {
+        Self {
+            printed: Some(bytes),
+            code: RIGHT,
+        }
+    }
+
+    /// This result, which is what there was when the user pressed Ctrl-C, if so.
+    fn interrupted_if(self, interrupted: bool) -> Self {
+        Self {
+            code: if interrupted { INTERRUPTED } else { self.code },
+            ..self
+        }
+    }
+}
+
+fn with_line_end(mut text: String) -> Vec<u8> {
+    text.push('\n');
+    text.into_bytes()
 }
 
 #[cfg(unix)]
 fn connect(arguments: &Arguments) -> Result<Box<dyn System>, CommandError> {
-    let rig = crate::rig::Rig::connect(&arguments.rig).map_err(DeviceError::from)?;
+    let socket = arguments.rig.as_deref().ok_or_else(|| {
+        CommandError::Usage(
+            "on this system the device is in a rig: `--rig SOCKET` says which. \
+             `cargo xtask rig -- COMMAND` starts one and gives it."
+                .to_owned(),
+        )
+    })?;
+    let rig = crate::rig::Rig::connect(socket).map_err(DeviceError::from)?;
     Ok(Box::new(rig))
 }
 
@@ -180,32 +261,41 @@ fn connect(_arguments: &Arguments) -> Result<Box<dyn System>, CommandError> {
     Ok(Box::new(crate::windows::DeviceInterface))
 }
 
-fn run(system: &dyn System, arguments: &Arguments) -> Result<Outcome, CommandError> {
+fn run(
+    arguments: &Arguments,
+    console: &mut Console<'_>,
+    stop: &Stop,
+) -> Result<Outcome, CommandError> {
     let json = arguments.json;
+    let connect = || connect(arguments).map(|system| Interruptible::new(system, stop.clone()));
     match &arguments.command {
+        Command::Completions { shell } => Ok(completions(*shell)),
         Command::Verify => {
-            let verification = verify::run(system, arguments.device)?;
+            let verification = verify::run(&connect()?, arguments.device)?;
             Ok(Outcome::of(&verification, verification.passed(), json))
         }
         Command::OnDevice(command) => {
-            let handle = system
+            let handle = connect()?
                 .open(&Open::read_write(arguments.device))
                 .map_err(DeviceError::from)?;
-            let outcome = run_on(
-                &Device::new(handle.as_ref()),
-                command,
-                &Stop::default(),
-                json,
-            )?;
+            let device = Device::new(handle.as_ref());
+            let outcome = run_on(&device, command, console, stop, json)?;
             handle.close().map_err(DeviceError::from)?;
             Ok(outcome)
         }
     }
 }
 
+fn completions(shell: Shell) -> Outcome {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "eductl", &mut script);
+    Outcome::bytes(script)
+}
+
 fn run_on(
     device: &Device<'_>,
     command: &DeviceCommand,
+    console: &mut Console<'_>,
     stop: &Stop,
     json: bool,
 ) -> Result<Outcome, CommandError> {
@@ -230,11 +320,16 @@ fn run_on(
             let result = raise::run(device, *mask, time.timeout_ms, burst)?;
             Outcome::of(&result, true, json)
         }
+        DeviceCommand::Read(arguments) => arguments.run(device, json, console.to_terminal)?,
+        DeviceCommand::Write(arguments) => arguments.run(device, json)?,
+        DeviceCommand::Watch(arguments) => arguments.run(device, json, console.output)?,
         DeviceCommand::Trace(options) => {
             Outcome::of(&trace::run(device, options, stop)?, true, json)
+                .interrupted_if(stop.requested())
         }
         DeviceCommand::Stats(options) => {
             Outcome::of(&stats::run(device, options, stop)?, true, json)
+                .interrupted_if(stop.requested())
         }
     })
 }
@@ -245,10 +340,12 @@ fn exit_code(error: &CommandError) -> u8 {
             TransportError::NoDevice(_) | TransportError::Lost { .. },
         )) => UNREACHABLE,
         CommandError::Device(DeviceError::Transport(TransportError::Interrupted(_))) => INTERRUPTED,
+        CommandError::Usage(_) => USAGE,
         CommandError::Device(_)
         | CommandError::WrongAnswer(_)
         | CommandError::File { .. }
-        | CommandError::NothingToShow(_) => WRONG,
+        | CommandError::NothingToShow(_)
+        | CommandError::Output(_) => WRONG,
     }
 }
 

@@ -4,16 +4,20 @@
 //! Whatever the device computes is compared with what this program computes;
 //! a difference is an error, never a result.
 
+pub mod bytes;
 pub mod factorial;
 pub mod histograms;
 pub mod info;
 pub mod liveness;
 pub mod raise;
+pub mod read;
 pub mod recording;
 pub mod stats;
 pub mod trace;
+pub mod watch;
+pub mod write;
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 use crate::device::DeviceError;
 
@@ -37,4 +41,17 @@ pub enum CommandError {
     /// All went well, and there is nothing that could be shown; the text says what to do.
     #[error("{0}")]
     NothingToShow(String),
+    /// The command line asks for what cannot be.
+    #[error("{0}")]
+    Usage(String),
+    /// There is a result, and it cannot be printed.
+    #[error("the result cannot be printed: {0}")]
+    Output(String),
+}
+
+impl CommandError {
+    #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+    pub(crate) fn output(error: io::Error) -> Self {
+        Self::Output(error.to_string())
+    }
 }

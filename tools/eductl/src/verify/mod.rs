@@ -117,7 +117,10 @@ const fn goes_on(error: &CommandError) -> bool {
             matches!(error, TransportError::Failed { .. })
         }
         CommandError::Device(_) | CommandError::WrongAnswer(_) => true,
-        CommandError::File { .. } | CommandError::NothingToShow(_) => false,
+        CommandError::File { .. }
+        | CommandError::NothingToShow(_)
+        | CommandError::Usage(_)
+        | CommandError::Output(_) => false,
     }
 }
 
