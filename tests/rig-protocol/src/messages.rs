@@ -99,6 +99,13 @@ pub enum Request {
         /// What the second buffer holds, which is locked; its length is the output's.
         buffer: Vec<u8>,
     },
+    /// Has a call fail that a driver makes while a device is added and started. Answered
+    /// by [`Reply::Completed`]; its output is the name of the routine whose call failed
+    /// since the request before, and empty if none did.
+    FailCall {
+        /// Which of the calls that may fail, from 1; zero for none.
+        call: u32,
+    },
 }
 
 /// How a handle is opened.
@@ -121,7 +128,8 @@ pub enum Action {
     Stop,
     /// `QUERY_STOP_DEVICE`, then `CANCEL_STOP_DEVICE`.
     QueryStopAndCancel,
-    /// `START_DEVICE`, after a stop.
+    /// `START_DEVICE`, after a stop. A device that was removed and is there still is
+    /// added again before.
     Start,
     /// `QUERY_REMOVE_DEVICE`, then `CANCEL_REMOVE_DEVICE`.
     QueryRemoveAndCancel,
@@ -139,6 +147,39 @@ pub enum Action {
     DeviceSleep,
     /// `SET_POWER` for D0 to the device's stack.
     DeviceWake,
+    /// As [`Start`](Self::Start), with other resources.
+    StartWith(Resources),
+    /// The device, which the host has asked for, is unplugged. Its driver is not told:
+    /// [`SurpriseRemoval`](Self::SurpriseRemoval) does that.
+    Eject,
+    /// `QUERY_STOP_DEVICE`; [`Stop`](Self::Stop) or [`CancelStop`](Self::CancelStop) follow.
+    QueryStop,
+    /// `CANCEL_STOP_DEVICE`.
+    CancelStop,
+    /// `QUERY_REMOVE_DEVICE`; [`CancelRemove`](Self::CancelRemove) or
+    /// [`SurpriseRemoval`](Self::SurpriseRemoval) follow.
+    QueryRemove,
+    /// `CANCEL_REMOVE_DEVICE`.
+    CancelRemove,
+    /// Every PnP request that changes no state, those that no driver knows included. The
+    /// bus driver's answer to each must come back.
+    Ask,
+}
+
+/// Resources that are not those with which the device was started before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Resources {
+    /// Its registers are at another address, its interrupt has another vector and comes
+    /// to another processor. So they stay. A line that devices share stays as it is.
+    Moved,
+    /// No memory range.
+    NoMemory,
+    /// No interrupt.
+    NoInterrupt,
+    /// A memory range that is too short for the registers.
+    ShortMemory,
+    /// A memory range where nothing answers: it reads as all ones.
+    Unanswered,
 }
 
 /// Kind of interrupt resource that the rig assigned to the device.

@@ -17,6 +17,7 @@ mod ended;
 mod firmware;
 mod log;
 mod machine;
+mod monitor;
 mod options;
 mod qemu;
 mod record;

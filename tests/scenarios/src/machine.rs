@@ -61,6 +61,7 @@ pub(crate) struct Machine {
     accelerator: String,
     waits_for_debugger: bool,
     echoes_log: bool,
+    can_unplug: bool,
 }
 
 impl Machine {
@@ -82,6 +83,7 @@ impl Machine {
             accelerator: "tcg,thread=multi".to_owned(),
             waits_for_debugger: false,
             echoes_log: false,
+            can_unplug: false,
         }
     }
 
@@ -148,6 +150,17 @@ impl Machine {
         self
     }
 
+    /// With its devices in slots from which they can be unplugged.
+    #[must_use]
+    pub(crate) fn with_unplugging(mut self) -> Self {
+        self.can_unplug = true;
+        self
+    }
+
+    pub(crate) const fn can_unplug(&self) -> bool {
+        self.can_unplug
+    }
+
     pub(crate) const fn processors(&self) -> u32 {
         self.processors
     }
@@ -201,9 +214,11 @@ impl Machine {
             .tempdir()
             .context("cannot make a folder for the run")?;
         let socket = qemu::socket(folder.path());
+        let monitor = qemu::monitor(folder.path());
         let files = Files {
             rig: &self.artifacts.rig(),
             socket: &socket,
+            monitor: &monitor,
         };
         let mut qemu = Qemu::start(self, &files)?;
         let log = Log::of(qemu.take_log()?, self.echoes_log);

@@ -31,6 +31,8 @@ pub(crate) struct Files<'a> {
     pub(crate) rig: &'a Path,
     /// The command channel's socket.
     pub(crate) socket: &'a Path,
+    /// The socket of QEMU's own control, for a machine that needs it.
+    pub(crate) monitor: &'a Path,
 }
 
 impl Qemu {
@@ -121,8 +123,22 @@ fn command(machine: &Machine, files: &Files<'_>) -> anyhow::Result<Command> {
         ))
         .args(["-serial", "chardev:command"])
         .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]);
-    for _ in 0..machine.devices() {
-        command.args(["-device", "edu"]);
+    for number in 0..machine.devices() {
+        if machine.can_unplug() {
+            // A q35 machine lets nothing go that is on its first bus.
+            command
+                .arg("-device")
+                .arg(format!("pcie-root-port,id=slot{number},chassis={number}"))
+                .arg("-device")
+                .arg(format!("edu,id={},bus=slot{number}", device_name(number)));
+        } else {
+            command.args(["-device", "edu"]);
+        }
+    }
+    if machine.can_unplug() {
+        command
+            .arg("-qmp")
+            .arg(with_path("unix:", files.monitor) + ",server=on,wait=off");
     }
     command
         .arg("-fw_cfg")
@@ -154,6 +170,16 @@ fn pflash(unit: u32, file: &Path, protection: &str) -> String {
 /// QEMU's option syntax takes a doubled comma for one that belongs to a value.
 fn with_path(prefix: &str, path: &Path) -> String {
     format!("{prefix}{}", path.display().to_string().replace(',', ",,"))
+}
+
+/// What QEMU calls a device that can be unplugged.
+pub(crate) fn device_name(number: u32) -> String {
+    format!("edu{number}")
+}
+
+/// The socket of QEMU's own control.
+pub(crate) fn monitor(folder: &Path) -> PathBuf {
+    folder.join("monitor")
 }
 
 /// The socket of a run in `folder`. A socket's path has room for some hundred

@@ -14,6 +14,7 @@ use crate::{
     ended::Ended,
     log::{Found, Log},
     machine::Machine,
+    monitor::Monitor,
     qemu::{self, Qemu},
     record::{Ready, Record},
 };
@@ -87,6 +88,14 @@ impl Running {
     #[must_use]
     pub(crate) fn socket(&self) -> PathBuf {
         qemu::socket(self.folder.path())
+    }
+
+    /// Connects to QEMU's own control. Only one program can at a time.
+    ///
+    /// # Errors
+    /// When QEMU does not answer, or the machine has no such control.
+    pub(crate) fn monitor(&self) -> anyhow::Result<Monitor> {
+        Monitor::connect(&qemu::monitor(self.folder.path()))
     }
 
     /// Connects to the command channel. Only one program can at a time.

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use pci_types::capability::{MsiCapability, MultipleMessageSupport, PciCapability};
 use pci_types::{
     Bar, CommandRegister, ConfigRegionAccess, EndpointHeader, HeaderType, PciAddress, PciHeader,
+    PciPciBridgeHeader,
 };
 use x86_64::instructions::port::{Port, PortWriteOnly};
 
@@ -37,6 +38,8 @@ pub(crate) struct PciFunction {
     pub(crate) device: u8,
     /// Function number, 0 to 7.
     pub(crate) function: u8,
+    /// Device number on bus 0 of the bridge behind which it is, if it is behind one.
+    pub(crate) bridge: Option<u8>,
 }
 
 /// Configuration space by the two ports.
@@ -76,28 +79,42 @@ impl ConfigRegionAccess for Ports {
     }
 }
 
-/// All functions with these identifications, on bus 0, where QEMU puts devices
-/// that are given no other. `PASSIVE_LEVEL`.
+/// All functions with these identifications, on bus 0, where QEMU puts devices that are
+/// given no other, and behind the bridges there; those pass on memory accesses and
+/// interrupts from now on. `PASSIVE_LEVEL`.
 pub(crate) fn find(vendor: u16, device: u16) -> Vec<PciFunction> {
-    let functions = (0..32).flat_map(|slot| {
+    let mut functions = on_bus(0, None);
+    let behind: Vec<_> = functions
+        .iter()
+        .filter_map(|function| Some(on_bus(function.open_bridge()?, Some(function.device))))
+        .flatten()
+        .collect();
+    functions.extend(behind);
+    functions.retain(|function| {
+        function.header().id(Ports) == (vendor, device)
+            && function.header().header_type(Ports) == HeaderType::Endpoint
+    });
+    functions
+}
+
+/// All functions on a bus.
+fn on_bus(bus: u8, bridge: Option<u8>) -> Vec<PciFunction> {
+    let functions = (0..32).flat_map(|device| {
         let first = PciFunction {
-            bus: 0,
-            device: slot,
+            bus,
+            device,
             function: 0,
+            bridge,
         };
         let several = first.header().has_multiple_functions(Ports);
-        let exists = first.read16(0) != NO_VENDOR;
-        let count = match (exists, several) {
+        let count = match (first.is_there(), several) {
             (false, _) => 0,
             (true, false) => 1,
             (true, true) => 8,
         };
         (0..count).map(move |function| PciFunction { function, ..first })
     });
-    functions
-        .filter(|function| function.header().id(Ports) == (vendor, device))
-        .filter(|function| function.header().header_type(Ports) == HeaderType::Endpoint)
-        .collect()
+    functions.collect()
 }
 
 impl PciFunction {
@@ -114,6 +131,15 @@ impl PciFunction {
     /// The header of a function that is no bridge; [`find`] returns only those.
     fn endpoint(self) -> Option<EndpointHeader> {
         EndpointHeader::from_header(self.header(), Ports)
+    }
+
+    /// Has a bridge pass on what concerns the functions behind it; the number of the bus
+    /// behind it, if it is one.
+    fn open_bridge(self) -> Option<u8> {
+        let bridge = PciPciBridgeHeader::from_header(self.header(), Ports)?;
+        self.set_memory_space(true);
+        self.set_bus_master(true);
+        Some(bridge.secondary_bus_number(Ports))
     }
 
     /// Reads 32 bits of configuration space; `offset` is rounded down to 4.
@@ -143,6 +169,22 @@ impl PciFunction {
             Bar::Memory64 { address, size, .. } => Some((address, usize::try_from(size).ok()?)),
             Bar::Io { .. } => None,
         }
+    }
+
+    /// Moves a memory BAR, while the function does not decode memory; false when it cannot.
+    pub(crate) fn set_memory_bar(self, index: u8, address: u64) -> bool {
+        let (Some(mut endpoint), Ok(address)) = (self.endpoint(), usize::try_from(address)) else {
+            return false;
+        };
+        self.set_memory_space(false);
+        // SAFETY: The function answers no memory access now, and the caller has chosen an
+        // address that nobody else has.
+        unsafe { endpoint.write_bar(index, Ports, address) }.is_ok()
+    }
+
+    /// Whether the function is on the bus still.
+    pub(crate) fn is_there(self) -> bool {
+        self.read16(0) != NO_VENDOR
     }
 
     /// The function answers accesses to its memory BARs, or not.
@@ -206,10 +248,13 @@ impl PciFunction {
     /// `_PRT` says the same).
     pub(crate) fn line_gsi(self) -> Option<u32> {
         let (pin, _) = self.endpoint()?.interrupt(Ports);
-        if !(1..=4).contains(&pin) || self.device > LAST_SHARED_SLOT {
+        let slot = self.bridge.unwrap_or(self.device);
+        if !(1..=4).contains(&pin) || slot > LAST_SHARED_SLOT {
             return None;
         }
-        let input = 4 + (u32::from(self.device) + u32::from(pin) - 1) % 4;
+        // A bridge spreads the pins behind it over its own in the same way, by device.
+        let behind = self.bridge.map_or(0, |_| u32::from(self.device));
+        let input = 4 + (u32::from(slot) + behind + u32::from(pin) - 1) % 4;
         Some(FIRST_PCI_LINE + input)
     }
 }

@@ -19,10 +19,11 @@ use crate::nt::kernel_memory::allocate_object;
 use crate::nt::options::{self, PowerIrql};
 use crate::nt::pnp::minor;
 use crate::nt::status::{
-    STATUS_INVALID_DEVICE_REQUEST, STATUS_NOT_SUPPORTED, STATUS_PENDING, STATUS_SUCCESS, is_success,
+    STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_NOT_SUPPORTED,
+    STATUS_PENDING, STATUS_SUCCESS, is_success,
 };
 use crate::nt::violation::check;
-use crate::nt::{address, dpc, load, power};
+use crate::nt::{address, dpc, fault, load, power, questions};
 
 /// The bus driver's name in the log.
 const NAME: &str = "pci.sys";
@@ -61,6 +62,9 @@ unsafe extern "C" fn dispatch_pnp(_device: PDEVICE_OBJECT, irp: PIRP) -> NTSTATU
     let code = irp.location(irp.current()).minor();
     assert_rules(&irp, code);
     match code {
+        minor::START_DEVICE if fault::strikes(NAME) => {
+            complete_now(&irp, STATUS_INSUFFICIENT_RESOURCES)
+        }
         minor::START_DEVICE => complete_later(&irp),
         minor::QUERY_STOP_DEVICE
         | minor::STOP_DEVICE
@@ -69,9 +73,8 @@ unsafe extern "C" fn dispatch_pnp(_device: PDEVICE_OBJECT, irp: PIRP) -> NTSTATU
         | minor::REMOVE_DEVICE
         | minor::CANCEL_REMOVE_DEVICE
         | minor::SURPRISE_REMOVAL => complete_now(&irp, STATUS_SUCCESS),
-        // What the bus driver does not handle keeps its status.
         _ => {
-            let status = irp.status();
+            let status = questions::answer(&irp, code);
             complete_now(&irp, status)
         }
     }

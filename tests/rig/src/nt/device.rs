@@ -22,11 +22,14 @@ use crate::machine::sync::IrqLock;
 use crate::nt::driver::Driver;
 use crate::nt::kernel_memory::{DELETED_BYTE, allocate, allocate_object, fields};
 use crate::nt::routine::Routine;
-use crate::nt::status::{STATUS_INVALID_PARAMETER, STATUS_OBJECT_NAME_COLLISION, STATUS_SUCCESS};
+use crate::nt::status::{
+    STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_OBJECT_NAME_COLLISION,
+    STATUS_SUCCESS,
+};
 use crate::nt::violation::{check, fatal};
 use crate::nt::{
-    address, device_queue, dpc, io_timer, legacy, load, pnp, remove_lock, spin_lock, start_io,
-    timer, unicode, work_item,
+    address, device_queue, dpc, fault, io_timer, legacy, load, pnp, remove_lock, spin_lock,
+    start_io, timer, unicode, work_item,
 };
 
 /// `IO_TYPE_DEVICE`.
@@ -285,6 +288,9 @@ pub(crate) unsafe extern "C" fn io_create_device(
     let Ok(extension_size) = usize::try_from(extension_size) else {
         return STATUS_INVALID_PARAMETER;
     };
+    if fault::strikes(Routine::IoCreateDevice) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     let mut flags = 0;
     if exclusive != 0 {
         flags |= DO_EXCLUSIVE;
@@ -342,6 +348,9 @@ pub(crate) unsafe extern "C" fn io_attach_device_to_device_stack(
     let routine = Routine::IoAttachDeviceToDeviceStack;
     routine.enter();
     let source = Device::expect(routine, source);
+    if fault::strikes(routine) {
+        return core::ptr::null_mut();
+    }
     let lower = Device::expect(routine, target).top_of_stack();
     source.set_stack_size(lower.stack_size() + 1);
     source.set_alignment(lower.alignment());

@@ -10,6 +10,7 @@
 //!    is reached by volatile access alone. Reading these registers changes nothing; they are written when the device loses its power.
 
 use crate::machine::memory;
+use crate::machine::time::stall;
 use crate::nt::node::Node;
 use crate::nt::violation::check;
 
@@ -33,6 +34,8 @@ const STATUS_INTERRUPT: u32 = 0x80;
 const CAUSE_FACTORIAL: u32 = 0x01;
 /// What the registers of a device read as that does not answer.
 const ABSENT: u32 = u32::MAX;
+/// Microseconds from the device's look at its enable bit to its interrupt, and many more.
+const SETTLING_US: u64 = 20_000;
 
 /// The executive's own mapping of a device's registers.
 #[derive(Clone, Copy)]
@@ -61,6 +64,13 @@ impl Registers {
         for register in DMA_ADDRESSES {
             self.write(register, FORGOTTEN);
         }
+    }
+
+    /// Keeps the device from interrupting when a factorial is ready, and waits until one
+    /// that was ready already has.
+    pub(crate) fn forbid_interrupts(self) {
+        self.write(STATUS, 0);
+        stall(SETTLING_US);
     }
 
     fn write(self, offset: usize, value: u32) {

@@ -18,7 +18,7 @@ use crate::nt::status::{
     STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS,
 };
 use crate::nt::violation::check;
-use crate::nt::{address, pool, unicode};
+use crate::nt::{address, fault, pool, unicode};
 
 /// Tag of the strings that the driver frees with RtlFreeUnicodeString.
 const TAG: u32 = u32::from_le_bytes(*b"IoDi");
@@ -56,6 +56,9 @@ pub(crate) unsafe extern "C" fn io_register_device_interface(
     let Some(node) = node::of_pdo(pdo) else {
         return STATUS_INVALID_DEVICE_REQUEST;
     };
+    if fault::strikes(routine) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     // SAFETY: The driver passes its class's GUID.
     let class = guid_text(&unsafe { class.read() });
     // SAFETY: The driver passes null or a counted string.
@@ -105,6 +108,9 @@ pub(crate) unsafe extern "C" fn io_set_device_interface_state(
     // SAFETY: The driver passes the link that it was given at registration.
     let name = unsafe { unicode::to_string(link) };
     let enable = enable != 0;
+    if enable && fault::strikes(routine) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     let was_enabled = INTERFACES.with(|interfaces| {
         let interface = interfaces.get_mut(&name)?;
         Some(core::mem::replace(&mut interface.is_enabled, enable))

@@ -25,9 +25,9 @@ use crate::nt::callout::{Callback, call_out};
 use crate::nt::device::Device;
 use crate::nt::kernel_memory::allocate_object;
 use crate::nt::routine::Routine;
-use crate::nt::status::STATUS_SUCCESS;
+use crate::nt::status::{STATUS_INSUFFICIENT_RESOURCES, STATUS_SUCCESS};
 use crate::nt::violation::check;
-use crate::nt::{address, dpc};
+use crate::nt::{address, dpc, fault};
 
 /// From tick to tick, in 100 ns.
 const SECOND: u64 = 10_000_000;
@@ -60,6 +60,9 @@ pub(crate) unsafe extern "C" fn io_initialize_timer(
     let routine = Routine::IoInitializeTimer;
     routine.enter();
     let device = Device::expect(routine, device);
+    if fault::strikes(routine) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     let registration = Registration {
         routine: timer_routine,
         context: address::of(context),

@@ -76,6 +76,11 @@ pub(crate) fn driver_object(pointer: PDRIVER_OBJECT) -> Option<Driver> {
     })
 }
 
+/// The driver under test, while it is loaded.
+pub(crate) fn driver() -> Option<Driver> {
+    LOADED.with(|loaded| loaded.as_ref().map(|loaded| loaded.driver))
+}
+
 /// Whether a range of memory lies in the driver's image.
 pub(crate) fn image_contains(start: usize, length: usize) -> bool {
     LOADED.with(|loaded| {

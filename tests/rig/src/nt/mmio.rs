@@ -9,7 +9,7 @@ use crate::machine::memory;
 use crate::machine::sync::IrqLock;
 use crate::nt::routine::Routine;
 use crate::nt::violation::check;
-use crate::nt::{address, node};
+use crate::nt::{address, fault, node};
 
 const PAGE_READONLY: ULONG = 0x02;
 const PAGE_READWRITE: ULONG = 0x04;
@@ -61,6 +61,9 @@ pub(crate) extern "C" fn mm_map_io_space_ex(
     let Ok(length) = usize::try_from(length) else {
         return core::ptr::null_mut();
     };
+    if fault::strikes(routine) {
+        return core::ptr::null_mut();
+    }
     let Some(mapped) = memory::map_device(physical, length) else {
         return core::ptr::null_mut();
     };

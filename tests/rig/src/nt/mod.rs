@@ -30,6 +30,7 @@ mod dma;
 mod dpc;
 mod driver;
 mod event;
+mod fault;
 mod file;
 mod format;
 mod hang;
@@ -53,6 +54,8 @@ mod pool;
 mod power;
 mod processor;
 mod property;
+mod questions;
+mod rebalance;
 mod registry;
 mod remove_lock;
 mod resources;
@@ -215,7 +218,7 @@ fn assign_interrupt(index: usize, function: PciFunction) -> InterruptResource {
     // Devices that share a line share its vector and its processor.
     let shared = node::all()
         .iter()
-        .map(|node| *node.interrupt())
+        .map(|node| node.interrupt())
         .find(|other| line.is_some() && other.line == line);
     if let Some(shared) = shared {
         return shared;
@@ -258,7 +261,7 @@ fn start_device(node: &NodeRef, driver: Driver) {
             node.index()
         ));
     }
-    let status = pnp::start(node);
+    let status = pnp::start(node, None);
     if !is_success(status) {
         refuse(format_args!(
             "The driver failed to start device {} with {status:#010x}.",

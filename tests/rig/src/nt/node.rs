@@ -63,9 +63,6 @@ pub(crate) struct Node {
     index: u32,
     function: PciFunction,
     pdo: Device,
-    memory: (u64, usize),
-    interrupt: InterruptResource,
-    registers: Option<Registers>,
     power: Record,
     state: IrqLock<Dynamic>,
 }
@@ -73,6 +70,9 @@ pub(crate) struct Node {
 /// What changes about a device.
 struct Dynamic {
     state: State,
+    memory: (u64, usize),
+    interrupt: InterruptResource,
+    registers: Option<Registers>,
     open_files: usize,
 }
 
@@ -94,12 +94,12 @@ pub(crate) fn add(
         index,
         function,
         pdo,
-        memory,
-        interrupt,
-        registers: Registers::map(memory.0),
         power: Record::new(),
         state: IrqLock::new(Dynamic {
             state: State::Enumerated,
+            memory,
+            interrupt,
+            registers: Registers::map(memory.0),
             open_files: 0,
         }),
     });
@@ -147,7 +147,7 @@ pub(crate) fn of_stack(device: Device) -> Option<NodeRef> {
 /// Whether a physical range lies in the memory of a device that has its resources.
 pub(crate) fn owns_memory(physical: u64, length: u64) -> bool {
     all().iter().any(|node| {
-        let (base, size) = node.memory;
+        let (base, size) = node.memory();
         let end = base + size as u64;
         (node.state().has_resources() || legacy::hardware::is_claimed(node.index))
             && physical >= base
@@ -173,17 +173,27 @@ impl Node {
 
     /// Base and length of its memory range.
     pub(crate) fn memory(&self) -> (u64, usize) {
-        self.memory
+        self.state.with(|dynamic| dynamic.memory)
     }
 
     /// Its interrupt.
-    pub(crate) fn interrupt(&self) -> &InterruptResource {
-        &self.interrupt
+    pub(crate) fn interrupt(&self) -> InterruptResource {
+        self.state.with(|dynamic| dynamic.interrupt)
     }
 
     /// The executive's own view of its registers.
     pub(crate) fn registers(&self) -> Option<Registers> {
-        self.registers
+        self.state.with(|dynamic| dynamic.registers)
+    }
+
+    /// Assigns it other resources, while its driver uses none.
+    pub(crate) fn assign(&self, memory: (u64, usize), interrupt: InterruptResource) {
+        let registers = Registers::map(memory.0);
+        self.state.with(|dynamic| {
+            dynamic.memory = memory;
+            dynamic.interrupt = interrupt;
+            dynamic.registers = registers;
+        });
     }
 
     /// What the power manager knows of it.

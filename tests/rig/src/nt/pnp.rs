@@ -15,9 +15,11 @@
 
 use core::sync::atomic::{AtomicU8, Ordering};
 
-use rig_protocol::Action;
+use rig_protocol::{Action, Resources};
 use wdk_sys::{IRP_MJ_PNP, NTSTATUS};
 
+use crate::machine::hot_plug;
+use crate::machine::log::log;
 use crate::nt::callout::{Callback, call_out};
 use crate::nt::device;
 use crate::nt::driver::Driver;
@@ -27,9 +29,11 @@ use crate::nt::irp::{Function, Originator, Outcome, Request};
 use crate::nt::node::{Node, NodeRef};
 use crate::nt::power::{self, D0, D3};
 use crate::nt::resources::{Form, ResourceList};
-use crate::nt::status::{STATUS_DEVICE_BUSY, STATUS_NOT_SUPPORTED, STATUS_SUCCESS, is_success};
+use crate::nt::status::{
+    STATUS_DEVICE_BUSY, STATUS_NOT_FOUND, STATUS_NOT_SUPPORTED, STATUS_SUCCESS, is_success,
+};
 use crate::nt::violation::check;
-use crate::nt::{dma, interface, interrupt, mmio, node};
+use crate::nt::{dma, fault, interface, interrupt, load, mmio, node, questions, rebalance};
 
 /// Minor function codes.
 pub(crate) mod minor {
@@ -40,8 +44,26 @@ pub(crate) mod minor {
     pub(crate) const STOP_DEVICE: u8 = 0x04;
     pub(crate) const QUERY_STOP_DEVICE: u8 = 0x05;
     pub(crate) const CANCEL_STOP_DEVICE: u8 = 0x06;
+    pub(crate) const QUERY_DEVICE_RELATIONS: u8 = 0x07;
+    pub(crate) const QUERY_INTERFACE: u8 = 0x08;
+    pub(crate) const QUERY_CAPABILITIES: u8 = 0x09;
+    pub(crate) const QUERY_RESOURCES: u8 = 0x0a;
+    pub(crate) const QUERY_RESOURCE_REQUIREMENTS: u8 = 0x0b;
+    pub(crate) const QUERY_DEVICE_TEXT: u8 = 0x0c;
+    pub(crate) const FILTER_RESOURCE_REQUIREMENTS: u8 = 0x0d;
+    /// Not in use.
+    pub(crate) const RESERVED: u8 = 0x0e;
+    pub(crate) const READ_CONFIG: u8 = 0x0f;
+    pub(crate) const WRITE_CONFIG: u8 = 0x10;
+    pub(crate) const EJECT: u8 = 0x11;
+    pub(crate) const SET_LOCK: u8 = 0x12;
+    pub(crate) const QUERY_ID: u8 = 0x13;
     pub(crate) const QUERY_PNP_DEVICE_STATE: u8 = 0x14;
+    pub(crate) const QUERY_BUS_INFORMATION: u8 = 0x15;
+    pub(crate) const DEVICE_USAGE_NOTIFICATION: u8 = 0x16;
     pub(crate) const SURPRISE_REMOVAL: u8 = 0x17;
+    pub(crate) const QUERY_LEGACY_BUS_INFORMATION: u8 = 0x18;
+    pub(crate) const DEVICE_ENUMERATED: u8 = 0x19;
     /// A code that no version of Windows defines.
     pub(crate) const UNKNOWN: u8 = 0x7f;
 }
@@ -110,7 +132,7 @@ pub(crate) fn is_starting() -> bool {
 }
 
 /// Sends a PnP IRP to a device's stack and waits for its end.
-fn send(node: &Node, code: u8, prepare: impl FnOnce(Location<'_>)) -> Outcome {
+pub(super) fn send(node: &Node, code: u8, prepare: impl FnOnce(Location<'_>)) -> Outcome {
     CURRENT.store(code, Ordering::Release);
     let outcome = send_and_wait(
         node.pdo(),
@@ -130,7 +152,7 @@ fn send(node: &Node, code: u8, prepare: impl FnOnce(Location<'_>)) -> Outcome {
 }
 
 /// IRP_MJ_PNP as a stack location has it.
-const fn major() -> u8 {
+pub(super) const fn major() -> u8 {
     IRP_MJ_PNP.to_le_bytes()[0]
 }
 
@@ -157,6 +179,12 @@ pub(crate) fn add(node: &Node, driver: Driver) -> Result<(), NTSTATUS> {
         add_device(driver.pointer(), node.pdo().pointer())
     });
     if !is_success(status) {
+        check!(
+            Pnp12,
+            Callback::AddDevice,
+            node.pdo().attached().is_null(),
+            "AddDevice failed and left a device object attached to the PDO."
+        );
         return Err(status);
     }
     device::assert_added(node.pdo());
@@ -164,30 +192,39 @@ pub(crate) fn add(node: &Node, driver: Driver) -> Result<(), NTSTATUS> {
     Ok(())
 }
 
-/// Starts a device; one that fails to start is removed.
-pub(crate) fn start(node: &NodeRef) -> NTSTATUS {
+/// Starts a device, perhaps with other resources than before. One that fails to start is
+/// removed; if it was stopped, as one that is gone: when its last file is closed.
+pub(crate) fn start(node: &NodeRef, resources: Option<Resources>) -> NTSTATUS {
+    let is_restart = node.state() == State::Stopped;
+    if resources == Some(Resources::Moved) {
+        rebalance::relocate(node);
+    }
     let function = node.function();
-    function.set_memory_space(true);
+    function.set_memory_space(resources != Some(Resources::Unanswered));
     function.set_bus_master(true);
-    let mut raw = ResourceList::of(node, Form::Raw);
-    let mut translated = ResourceList::of(node, Form::Translated);
+    let mut raw = ResourceList::of(node, Form::Raw, resources);
+    let mut translated = ResourceList::of(node, Form::Translated, resources);
     node.set_state(State::Starting);
     // START_DEVICE implies D0.
     node.power().reset();
-    let status = send(node, minor::START_DEVICE, |location| {
-        location.set_raw_resources(raw.pointer());
-        location.set_translated_resources(translated.pointer());
-    })
-    .status;
+    let outcome = fault::counted(|| {
+        send(node, minor::START_DEVICE, |location| {
+            location.set_raw_resources(raw.pointer());
+            location.set_translated_resources(translated.pointer());
+        })
+    });
+    let status = outcome.status;
     if !is_success(status) {
-        remove_now(node);
+        assert_released(node, "START_DEVICE that failed");
+        if is_restart {
+            surprise_remove(node);
+        } else {
+            remove_now(node);
+        }
         return status;
     }
     node.set_state(State::Started);
-    // What Windows asks next; the answers matter less than that they come.
-    for code in [minor::QUERY_PNP_DEVICE_STATE, minor::UNKNOWN] {
-        let _outcome = send(node, code, |_| {});
-    }
+    questions::ask(node);
     status
 }
 
@@ -212,15 +249,46 @@ pub(crate) fn act(node: &NodeRef, action: Action) -> Option<NTSTATUS> {
                 },
             ))
         }
-        (Action::Stop | Action::QueryStopAndCancel | Action::Start, _) if is_asleep => None,
+        (
+            Action::Stop
+            | Action::QueryStop
+            | Action::QueryStopAndCancel
+            | Action::Start
+            | Action::StartWith(_),
+            _,
+        ) if is_asleep => None,
         (Action::Stop, State::Started) => Some(stop(node)),
+        (Action::Stop, State::StopPending) => Some(stop_now(node)),
+        (Action::QueryStop, State::Started) => Some(query(
+            node,
+            minor::QUERY_STOP_DEVICE,
+            minor::CANCEL_STOP_DEVICE,
+            State::StopPending,
+        )),
+        (Action::CancelStop, State::StopPending) => Some(cancel(node, minor::CANCEL_STOP_DEVICE)),
+        (Action::QueryRemove, State::Started) => Some(query(
+            node,
+            minor::QUERY_REMOVE_DEVICE,
+            minor::CANCEL_REMOVE_DEVICE,
+            State::RemovePending,
+        )),
+        (Action::CancelRemove, State::RemovePending) => {
+            Some(cancel(node, minor::CANCEL_REMOVE_DEVICE))
+        }
+        (Action::Ask, _) if !node.pdo().attached().is_null() => {
+            questions::ask(node);
+            Some(STATUS_SUCCESS)
+        }
         (Action::QueryStopAndCancel, State::Started) => Some(query_and_cancel(
             node,
             minor::QUERY_STOP_DEVICE,
             minor::CANCEL_STOP_DEVICE,
             State::StopPending,
         )),
-        (Action::Start, State::Stopped) => Some(start(node)),
+        (Action::Start, State::Stopped | State::Removed) => start_again(node, None),
+        (Action::StartWith(resources), State::Stopped | State::Removed) => {
+            start_again(node, Some(resources))
+        }
         (Action::QueryRemoveAndCancel, State::Started) => Some(query_and_cancel(
             node,
             minor::QUERY_REMOVE_DEVICE,
@@ -228,12 +296,30 @@ pub(crate) fn act(node: &NodeRef, action: Action) -> Option<NTSTATUS> {
             State::RemovePending,
         )),
         (Action::Remove, State::Started | State::Stopped) => Some(remove(node)),
-        (Action::SurpriseRemoval, State::Started | State::Stopped) => {
+        (Action::Eject, _) if !state.is_gone() => Some(eject(node)),
+        (
+            Action::SurpriseRemoval,
+            State::Started | State::StopPending | State::Stopped | State::RemovePending,
+        ) => {
             surprise_remove(node);
             Some(STATUS_SUCCESS)
         }
         _ => None,
     }
+}
+
+/// Starts a device that was stopped, or that was removed and is there still.
+fn start_again(node: &NodeRef, resources: Option<Resources>) -> Option<NTSTATUS> {
+    if node.state() == State::Removed {
+        if !node.function().is_there() {
+            return None;
+        }
+        let driver = load::driver()?;
+        if let Err(status) = fault::counted(|| add(node, driver)) {
+            return Some(status);
+        }
+    }
+    Some(start(node, resources))
 }
 
 /// The machine goes to sleep. What may be asked of a driver at any time is asked while
@@ -242,9 +328,7 @@ fn sleep() -> NTSTATUS {
     let status = power::manager::sleep();
     for node in node::all() {
         if power::manager::is_asleep() && node.state() == State::Started {
-            for code in [minor::QUERY_PNP_DEVICE_STATE, minor::UNKNOWN] {
-                let _outcome = send(&node, code, |_| {});
-            }
+            questions::ask(&node);
         }
     }
     status
@@ -258,10 +342,34 @@ fn stop(node: &NodeRef) -> NTSTATUS {
         return status;
     }
     node.set_state(State::StopPending);
+    stop_now(node)
+}
+
+/// STOP_DEVICE.
+fn stop_now(node: &NodeRef) -> NTSTATUS {
     send_unfailable(node, minor::STOP_DEVICE);
     node.set_state(State::Stopped);
     assert_released(node, "STOP_DEVICE");
     silence(node);
+    STATUS_SUCCESS
+}
+
+/// A query of a device that is started, after which it is `pending`; one that fails is
+/// taken back.
+fn query(node: &NodeRef, code: u8, back: u8, pending: State) -> NTSTATUS {
+    let status = send(node, code, |_| {}).status;
+    if is_success(status) {
+        node.set_state(pending);
+    } else {
+        send_unfailable(node, back);
+    }
+    status
+}
+
+/// Takes a query back.
+fn cancel(node: &NodeRef, code: u8) -> NTSTATUS {
+    send_unfailable(node, code);
+    node.set_state(State::Started);
     STATUS_SUCCESS
 }
 
@@ -305,6 +413,22 @@ fn surprise_remove(node: &NodeRef) {
     if node.open_files() == 0 {
         remove_now(node);
     }
+}
+
+/// Lets go of a device that the host has asked for. It is gone then, and its driver has
+/// not been told.
+fn eject(node: &NodeRef) -> NTSTATUS {
+    if let Some(registers) = node.registers() {
+        // QEMU waits for the thread that computes factorials, with its lock held, and the
+        // thread for the lock, if it has an interrupt to raise.
+        registers.forbid_interrupts();
+    }
+    hot_plug::eject_requested();
+    if node.function().is_there() {
+        return STATUS_NOT_FOUND;
+    }
+    log!("Device {} is unplugged.", node.index());
+    STATUS_SUCCESS
 }
 
 /// REMOVE_DEVICE after a surprise removal, once the last file is closed.

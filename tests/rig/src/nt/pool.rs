@@ -23,7 +23,7 @@ use crate::machine::sync::IrqLock;
 use crate::nt::irql::{APC_LEVEL, DISPATCH_LEVEL};
 use crate::nt::routine::Routine;
 use crate::nt::violation::check;
-use crate::nt::{address, dpc, spin_lock, timer, work_item};
+use crate::nt::{address, dpc, fault, spin_lock, timer, work_item};
 
 /// Bytes of guard in front of and behind a small block.
 const GUARD: usize = 16;
@@ -85,6 +85,9 @@ pub(crate) fn tag_text(tag: ULONG) -> String {
 pub(crate) extern "C" fn ex_allocate_pool2(flags: POOL_FLAGS, size: SIZE_T, tag: ULONG) -> PVOID {
     let routine = Routine::ExAllocatePool2;
     routine.enter();
+    if fault::strikes(routine) {
+        return ptr::null_mut();
+    }
     let kind = if flags & POOL_FLAG_PAGED != 0 {
         Kind::Paged
     } else if flags & (POOL_FLAG_NON_PAGED | POOL_FLAG_NON_PAGED_EXECUTE) != 0 {
@@ -108,6 +111,9 @@ pub(crate) extern "C" fn ex_allocate_pool_with_tag(
 ) -> PVOID {
     let routine = Routine::ExAllocatePoolWithTag;
     routine.enter();
+    if fault::strikes(routine) {
+        return ptr::null_mut();
+    }
     let kind = if pool_type & PAGED_POOL_MASK != 0 {
         Kind::Paged
     } else {

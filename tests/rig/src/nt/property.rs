@@ -7,10 +7,10 @@ use wdk_sys::{DEVICE_REGISTRY_PROPERTY, NTSTATUS, PDEVICE_OBJECT, PULONG, PVOID,
 use crate::nt::node::{self, Node};
 use crate::nt::routine::Routine;
 use crate::nt::status::{
-    STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER_2,
-    STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS,
+    STATUS_BUFFER_TOO_SMALL, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST,
+    STATUS_INVALID_PARAMETER_2, STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS,
 };
-use crate::nt::unicode;
+use crate::nt::{fault, unicode};
 
 /// `PCIBus`, the value of `DevicePropertyLegacyBusType`.
 const PCI_BUS: ULONG = 5;
@@ -67,6 +67,9 @@ pub(crate) unsafe extern "C" fn io_get_device_property(
     let Some(node) = node::of_pdo(pdo) else {
         return STATUS_INVALID_DEVICE_REQUEST;
     };
+    if fault::strikes(Routine::IoGetDeviceProperty) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     if !(0..=LAST_PROPERTY).contains(&property) {
         return STATUS_INVALID_PARAMETER_2;
     }

@@ -6,7 +6,7 @@
 
 use core::mem::offset_of;
 
-use rig_protocol::IrqKind;
+use rig_protocol::{IrqKind, Resources};
 use wdk_sys::{
     CM_PARTIAL_RESOURCE_DESCRIPTOR, CM_PARTIAL_RESOURCE_LIST, CM_RESOURCE_LIST, INTERFACE_TYPE,
     LARGE_INTEGER, PCM_RESOURCE_LIST, UCHAR, ULONG, USHORT,
@@ -16,6 +16,9 @@ use crate::nt::node::{InterruptResource, Node};
 
 /// `PCIBus`.
 const PCI_BUS: INTERFACE_TYPE = 5;
+
+/// Bytes of a memory range that has no room for the registers.
+const SHORT_MEMORY: usize = 0x40;
 
 const TYPE_PORT: UCHAR = 1;
 const TYPE_INTERRUPT: UCHAR = 2;
@@ -67,20 +70,28 @@ const _: () = assert!(
 );
 
 impl ResourceList {
-    /// The resources of a device.
-    pub(crate) fn of(node: &Node, form: Form) -> Self {
+    /// The resources of a device, or what of them it is to be given.
+    pub(crate) fn of(node: &Node, form: Form, given: Option<Resources>) -> Self {
+        let (base, length) = node.memory();
+        let length = match given {
+            Some(Resources::ShortMemory) => SHORT_MEMORY,
+            _ => length,
+        };
+        let memory = memory((base, length));
+        let interrupt = interrupt(&node.interrupt(), form);
+        let (partial_count, descriptors) = match given {
+            Some(Resources::NoMemory) => (2, [device_private(), interrupt, device_private()]),
+            Some(Resources::NoInterrupt) => (2, [memory, device_private(), device_private()]),
+            _ => (3, [memory, device_private(), interrupt]),
+        };
         Self {
             count: 1,
             interface: PCI_BUS,
             bus: node.bus_number(),
             version: 1,
             revision: 1,
-            partial_count: 3,
-            descriptors: [
-                memory(node.memory()),
-                device_private(),
-                interrupt(node.interrupt(), form),
-            ],
+            partial_count,
+            descriptors,
         }
     }
 

@@ -191,6 +191,12 @@ impl AsRef<str> for Routine {
     }
 }
 
+impl From<Routine> for &'static str {
+    fn from(routine: Routine) -> Self {
+        routine.name()
+    }
+}
+
 impl Routine {
     /// The gate of every export: is the caller's IRQL one at which it may be called?
     pub(crate) fn enter(self) {

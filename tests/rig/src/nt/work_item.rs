@@ -28,7 +28,7 @@ use crate::nt::kernel_memory;
 use crate::nt::routine::Routine;
 use crate::nt::thread::{self, WaitQueue};
 use crate::nt::violation::check;
-use crate::nt::{address, device};
+use crate::nt::{address, device, fault};
 
 /// `DelayedWorkQueue`, the one that drivers may use.
 const DELAYED_WORK_QUEUE: WORK_QUEUE_TYPE = 1;
@@ -100,6 +100,9 @@ pub(crate) fn start() {
 /// IoAllocateWorkItem.
 pub(crate) unsafe extern "C" fn io_allocate_work_item(device: PDEVICE_OBJECT) -> PIO_WORKITEM {
     Routine::IoAllocateWorkItem.enter();
+    if fault::strikes(Routine::IoAllocateWorkItem) {
+        return core::ptr::null_mut();
+    }
     // Never given back to the heap, so that a late use is told from a new item.
     let item: PIO_WORKITEM = kernel_memory::allocate(usize::from(SIZE)).as_ptr().cast();
     add(item, address::of(device), true);

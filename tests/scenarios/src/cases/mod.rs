@@ -10,14 +10,18 @@ mod cancel;
 mod channel;
 mod command_line;
 mod dma;
+mod hung;
+mod load;
 mod pending;
 mod pnp;
 mod power;
 mod self_tests;
+mod start_failures;
 mod support;
 mod surface;
 mod traffic;
 mod transfers;
+mod unplug;
 mod windows_program;
 
 use std::{process::ExitCode, sync::Arc};
@@ -63,6 +67,9 @@ fn all(artifacts: &Artifacts) -> (Vec<Trial>, Vec<Trial>) {
     channel::add(&mut alone);
     command_line::add(&mut alone);
     pnp::add(&mut alone);
+    start_failures::add(&mut alone);
+    hung::add(&mut alone);
+    unplug::add(&mut alone);
     cancel::add(&mut alone);
     dma::add(&mut alone);
     power::add(&mut alone);

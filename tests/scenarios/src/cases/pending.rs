@@ -18,10 +18,16 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 /// Sends a factorial, which is to be started some time.
 pub(super) fn start_factorial(handle: &RigHandle, n: u32) -> anyhow::Result<PendingControl> {
-    let request = FactorialRequest {
-        n,
-        timeout_ms: LONG_MS,
-    };
+    start_factorial_within(handle, n, LONG_MS)
+}
+
+/// As [`start_factorial`], with another time-out.
+pub(super) fn start_factorial_within(
+    handle: &RigHandle,
+    n: u32,
+    timeout_ms: u32,
+) -> anyhow::Result<PendingControl> {
+    let request = FactorialRequest { n, timeout_ms };
     Ok(handle.start_control(FACTORIAL.value(), request.as_bytes(), 8)?)
 }
 

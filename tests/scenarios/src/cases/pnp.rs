@@ -1,13 +1,14 @@
 //! What the PnP manager does to a device, with requests before, during and after.
 
-use std::{thread, time::Duration};
+use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use eductl::{Device, NtStatus, Open, System as _, Transport as _, rig::Rig, verify};
-use rig_protocol::Action;
+use rig_protocol::{Action, Resources};
 
 use super::{
     List,
+    load::Load,
     pending::{LONG_MS, expect_factorial, start_factorial, start_raise, started},
     support::{computes, fails_with, in_rig, passed},
 };
@@ -34,13 +35,16 @@ const NOT_THERE: [NtStatus; 2] = [NtStatus::NO_SUCH_DEVICE, NtStatus::DELETE_PEN
 pub(super) fn add(list: &mut List) {
     list.add("pnp/requests-while-stopped", requests_while_stopped);
     list.add("pnp/stop-with-an-operation-under-way", stop_under_way);
-    list.add("pnp/stop-and-start-again-and-again", stop_and_start);
     list.add("pnp/queries-that-are-cancelled", cancelled_queries);
     list.add("pnp/requests-after-removal", after_removal);
     for interrupts in [Interrupts::Msi, Interrupts::Intx] {
         list.add(
             format!("pnp/surprise-removal-under-load-{interrupts}"),
             move |artifacts| surprise_removal(artifacts, interrupts),
+        );
+        list.add(
+            format!("pnp/stop-and-start-again-and-elsewhere-{interrupts}"),
+            move |artifacts| stop_and_start(artifacts, interrupts),
         );
     }
     list.add("pnp/one-of-two-devices-removed", one_of_two);
@@ -98,34 +102,35 @@ fn stop_under_way(artifacts: &Artifacts) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Stop and start take all resources away and give them back, while other
+/// Stop and start take all resources away and give them back, or others, while several
 /// threads go on asking.
-fn stop_and_start(artifacts: &Artifacts) -> anyhow::Result<()> {
-    const ROUNDS: u32 = 10;
-    const WORKERS: u32 = 3;
-    const REQUESTS: u32 = 30;
-    let machine = Machine::new(artifacts).with_processors(4);
+fn stop_and_start(artifacts: &Artifacts, interrupts: Interrupts) -> anyhow::Result<()> {
+    const ROUNDS: u32 = 5;
+    let machine = Machine::new(artifacts)
+        .with_processors(4)
+        .with_interrupts(interrupts);
     in_rig(&machine, |rig| {
-        let handle = rig.open(&Open::read_write(0))?;
-        let device = Device::new(handle.as_ref());
-        thread::scope(|scope| {
-            let workers: Vec<_> = (0..WORKERS)
-                .map(|worker| {
-                    scope.spawn(move || {
-                        (0..REQUESTS)
-                            .try_for_each(|n| computes(&device, worker * REQUESTS + n, LONG_MS))
-                    })
-                })
-                .collect();
+        let handle = rig.open_handle(&Open::read_write(0))?;
+        let device = Device::new(&handle);
+        let load = Load::new(&handle, LONG_MS, &[]);
+        load.during(|| {
             for _ in 0..ROUNDS {
                 rig.pnp(0, Action::Stop)?;
                 rig.pnp(0, Action::Start)?;
+                load.goes_on()?;
+                let vector = device.identify()?.vector;
+                rig.pnp(0, Action::Stop)?;
+                rig.pnp(0, Action::StartWith(Resources::Moved))?;
+                load.goes_on()?;
+                let moved = device.identify()?.vector;
+                ensure!(
+                    moved != vector,
+                    "the driver had vector {vector:#x} before it was assigned another"
+                );
             }
-            workers
-                .into_iter()
-                .try_for_each(|worker| worker.join().ok().context("a thread panicked")?)
+            Ok(())
         })?;
-        handle.close()?;
+        Box::new(handle).close()?;
         passed(&verify::run(rig, 0)?)
     })?;
     Ok(())

@@ -2,12 +2,12 @@
 
 use wdk_sys::{BOOLEAN, LARGE_INTEGER, LONGLONG, PDMA_ADAPTER, PHYSICAL_ADDRESS, PVOID, ULONG};
 
-use crate::nt::address;
 use crate::nt::dma::adapter::expect;
 use crate::nt::dma::arena::{PAGE, Pages};
 use crate::nt::dma::registers::Piece;
 use crate::nt::dma::{assert_passive, device};
 use crate::nt::violation::check;
+use crate::nt::{address, fault};
 
 /// What a new buffer is filled with: nobody promises zeroes.
 const FRESH_BYTE: u8 = 0xcd;
@@ -32,7 +32,7 @@ pub(super) unsafe extern "C" fn allocate_common_buffer(
     assert_passive(OPERATION);
     let adapter = expect(OPERATION, adapter);
     let bytes = usize::try_from(length).unwrap_or(usize::MAX);
-    if bytes == 0 {
+    if bytes == 0 || fault::strikes(OPERATION) {
         return core::ptr::null_mut();
     }
     let Some(pages) = Pages::take(bytes.div_ceil(PAGE), adapter.width) else {

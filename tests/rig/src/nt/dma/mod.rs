@@ -30,6 +30,7 @@ use wdk_sys::{
 };
 
 use crate::machine::cpu;
+use crate::nt::fault;
 use crate::nt::irp::Irp;
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::node::{self, Node};
@@ -157,7 +158,7 @@ pub(crate) unsafe extern "C" fn io_get_dma_adapter(
         found.is_some(),
         "The device object {pdo:p} is no physical device object."
     );
-    let Some(node) = found else {
+    let Some(node) = found.filter(|_| !fault::strikes(routine)) else {
         return core::ptr::null_mut();
     };
     // SAFETY: (Pointer) the driver passes a description of its own, which it does not

@@ -15,7 +15,6 @@ use wdk_sys::{
 };
 
 use crate::machine::interrupts::message_for;
-use crate::nt::address;
 use crate::nt::interrupt::{Connection, Plan, Service, attach};
 use crate::nt::irql::{PASSIVE_LEVEL, raised};
 use crate::nt::kernel_memory::allocate_object;
@@ -23,10 +22,11 @@ use crate::nt::node::{self, MAX_MESSAGES, Node, NodeRef};
 use crate::nt::options::{self, ConnectForms};
 use crate::nt::routine::Routine;
 use crate::nt::status::{
-    STATUS_INVALID_PARAMETER, STATUS_INVALID_PARAMETER_1, STATUS_INVALID_PARAMETER_10,
-    STATUS_NOT_FOUND, STATUS_NOT_SUPPORTED, STATUS_SUCCESS,
+    STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_INVALID_PARAMETER_1,
+    STATUS_INVALID_PARAMETER_10, STATUS_NOT_FOUND, STATUS_NOT_SUPPORTED, STATUS_SUCCESS,
 };
 use crate::nt::violation::check;
+use crate::nt::{address, fault};
 
 /// `LevelSensitive`.
 const LEVEL_SENSITIVE: KINTERRUPT_MODE = 0;
@@ -38,6 +38,9 @@ pub(crate) unsafe extern "C" fn io_connect_interrupt_ex(
     parameters: *mut IO_CONNECT_INTERRUPT_PARAMETERS,
 ) -> NTSTATUS {
     Routine::IoConnectInterruptEx.enter();
+    if fault::strikes(Routine::IoConnectInterruptEx) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     // SAFETY: (Pointer) the driver's parameters, which it does not touch during
     // the call. (Aliasing) it is their only user.
     let parameters = unsafe { &mut *parameters };

@@ -292,7 +292,7 @@ fn attach(plan: Plan) -> Arc<Connection> {
     CONNECTIONS.with(|connections| {
         connections.insert(address::of(connection.pointer()), connection.clone())
     });
-    let interrupt = *connection.node.interrupt();
+    let interrupt = connection.node.interrupt();
     if interrupt.is_passive {
         passive::prepare(&interrupt);
     }
@@ -321,7 +321,7 @@ fn attach(plan: Plan) -> Arc<Connection> {
 /// Takes a connection out of its chain and waits until its ISR is not running;
 /// `false` when it was not connected.
 fn detach(connection: &Arc<Connection>) -> bool {
-    let interrupt = *connection.node.interrupt();
+    let interrupt = connection.node.interrupt();
     let (was_connected, is_last) = CHAINS.with(|chains| {
         let chain = chains.entry(connection.vector).or_default();
         let before = chain.len();

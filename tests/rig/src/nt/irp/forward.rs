@@ -9,9 +9,9 @@ use crate::nt::device::Device;
 use crate::nt::dispatcher::{wait_until, wake_waiters};
 use crate::nt::irp::location::{SL_INVOKE_ON_CANCEL, SL_INVOKE_ON_ERROR, SL_INVOKE_ON_SUCCESS};
 use crate::nt::irp::{Irp, call, ledger};
-use crate::nt::power;
 use crate::nt::routine::Routine;
 use crate::nt::status::{STATUS_MORE_PROCESSING_REQUIRED, STATUS_PENDING};
+use crate::nt::{fault, power};
 
 /// IoForwardIrpSynchronously.
 pub(crate) unsafe extern "C" fn io_forward_irp_synchronously(
@@ -23,7 +23,7 @@ pub(crate) unsafe extern "C" fn io_forward_irp_synchronously(
     let device = Device::expect(routine, device);
     let irp = ledger::live(routine.name(), irp);
     power::rules::assert_not_power(routine, &irp);
-    if irp.current() < 2 {
+    if irp.current() < 2 || fault::strikes(routine) {
         return 0;
     }
     let is_back = AtomicBool::new(false);

@@ -86,6 +86,7 @@ pub(crate) unsafe extern "C" fn hal_get_bus_data_by_offset(
         bus: 0,
         device: slot.to_le_bytes()[0] & 0x1f,
         function: (slot >> 5).to_le_bytes()[0] & 7,
+        bridge: None,
     };
     let exists = function.read32(0) & NO_VENDOR != NO_VENDOR;
     let end = if exists { CONFIGURATION } else { 2 };
@@ -126,7 +127,7 @@ pub(crate) unsafe extern "C" fn hal_assign_slot_resources(
     if !is_free {
         return STATUS_CONFLICTING_ADDRESSES;
     }
-    let resources = ResourceList::of(&node, Form::Raw);
+    let resources = ResourceList::of(&node, Form::Raw, None);
     let Some(place) = pool::allocate(pool::Kind::Paged, size_of::<ResourceList>(), TAG, 0) else {
         return STATUS_INSUFFICIENT_RESOURCES;
     };

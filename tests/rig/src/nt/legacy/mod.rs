@@ -64,7 +64,7 @@ fn add_devices(driver: Driver) {
             hardware.function(),
             device,
             hardware.memory(),
-            *hardware.interrupt(),
+            hardware.interrupt(),
         );
         node.set_state(State::Started);
         log!(

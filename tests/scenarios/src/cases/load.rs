@@ -1,0 +1,139 @@
+//! Requests of all kinds, from several threads, while something happens to the device.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail, ensure};
+use eductl::{Device, DeviceError, NtStatus, rig::RigHandle};
+
+use super::support::{computes, fails_with};
+
+/// Threads that ask.
+const WORKERS: u32 = 3;
+/// How long it may take until so many requests more are done as somebody waits for.
+const LIMIT: Duration = Duration::from_mins(1);
+/// Between two looks.
+const POLL: Duration = Duration::from_millis(5);
+
+/// Requests to one device.
+pub(super) struct Load<'a> {
+    handle: &'a RigHandle,
+    timeout_ms: u32,
+    may_fail: &'a [NtStatus],
+    is_over: AtomicBool,
+    done: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl<'a> Load<'a> {
+    /// Requests on `handle` with this time-out, which may also end with one of `may_fail`.
+    pub(super) const fn new(
+        handle: &'a RigHandle,
+        timeout_ms: u32,
+        may_fail: &'a [NtStatus],
+    ) -> Self {
+        Self {
+            handle,
+            timeout_ms,
+            may_fail,
+            is_over: AtomicBool::new(false),
+            done: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        }
+    }
+
+    /// Has several threads ask until `meanwhile` has returned. Each answer must be right.
+    /// `meanwhile` begins when requests are being done.
+    pub(super) fn during<R>(
+        &self,
+        meanwhile: impl FnOnce() -> anyhow::Result<R>,
+    ) -> anyhow::Result<R> {
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..WORKERS)
+                .map(|worker| scope.spawn(move || self.work(worker)))
+                .collect();
+            let result = self.goes_on().and_then(|()| meanwhile());
+            self.is_over.store(true, Ordering::Release);
+            // A wrong answer explains what went wrong meanwhile.
+            workers
+                .into_iter()
+                .try_for_each(|worker| worker.join().ok().context("a thread panicked")?)?;
+            result
+        })
+    }
+
+    /// Waits until some requests more are done than now.
+    pub(super) fn goes_on(&self) -> anyhow::Result<()> {
+        let before = self.done();
+        self.until("requests are done", || {
+            self.done() >= before + 2 * u64::from(WORKERS)
+        })
+    }
+
+    /// Waits until some requests more have failed than now.
+    pub(super) fn fails(&self) -> anyhow::Result<()> {
+        let before = self.failed();
+        self.until("requests fail", || self.failed() > before)
+    }
+
+    /// Requests that were done.
+    pub(super) fn done(&self) -> u64 {
+        self.done.load(Ordering::Acquire)
+    }
+
+    /// Requests that failed, in a way in which they may.
+    pub(super) fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    fn until(&self, what: &str, is_so: impl Fn() -> bool) -> anyhow::Result<()> {
+        let began = Instant::now();
+        while !is_so() {
+            ensure!(began.elapsed() < LIMIT, "no {what} any more");
+            if self.is_over.load(Ordering::Acquire) {
+                bail!("the load has ended");
+            }
+            thread::sleep(POLL);
+        }
+        Ok(())
+    }
+
+    fn work(&self, worker: u32) -> anyhow::Result<()> {
+        let device = Device::new(self.handle);
+        for round in 0.. {
+            if self.is_over.load(Ordering::Acquire) {
+                break;
+            }
+            if let Err(error) = self.judge(self.ask(&device, worker, worker + round)) {
+                self.is_over.store(true, Ordering::Release);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// One request, whose answer is right, or that fails.
+    fn ask(&self, device: &Device<'_>, worker: u32, number: u32) -> anyhow::Result<()> {
+        if number.is_multiple_of(2) {
+            return computes(device, number % 40, self.timeout_ms);
+        }
+        let mask = 2 << worker;
+        let causes = device.raise(mask, self.timeout_ms)?;
+        ensure!(causes & mask == mask, "{mask:#x} was raised as {causes:#x}");
+        Ok(())
+    }
+
+    fn judge(&self, answer: anyhow::Result<()>) -> anyhow::Result<()> {
+        let Err(error) = answer else {
+            self.done.fetch_add(1, Ordering::AcqRel);
+            return Ok(());
+        };
+        let failure: DeviceError = error.downcast()?;
+        fails_with::<(), _>("a request of the load", Err(failure), self.may_fail)?;
+        self.failed.fetch_add(1, Ordering::AcqRel);
+        Ok(())
+    }
+}
