@@ -3,11 +3,11 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use cms::{content_info::ContentInfo, signed_data::SignedData};
 use der::Decode as _;
 
-use super::{super::Package, verifiers::Verifiers};
+use super::{super::Package, refused, verifiers::Verifiers};
 use crate::workspace;
 
 /// A way to change a package.
@@ -91,13 +91,6 @@ impl Alteration {
         }
         refused("signify", verifiers.signify(&folder))?;
         Ok("refused by both".to_owned())
-    }
-}
-
-fn refused(who: &str, result: anyhow::Result<String>) -> anyhow::Result<()> {
-    match result {
-        Ok(said) => bail!("{who} accepted it: {said}"),
-        Err(_) => Ok(()),
     }
 }
 

@@ -5,16 +5,15 @@
 
 mod alterations;
 mod certificate;
+mod elsewhere;
 mod inf_reader;
 mod verifiers;
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 
-use super::{
-    CERTIFICATE, FILES, Package, catalogue, default_folder, default_signing, digest, make,
-};
+use super::{FILES, Package, default_folder, default_signing, digest, make};
 use crate::{
     build, command, image_check::Verdict, toolchain::host_cargo, workspace, workspace::Workspace,
 };
@@ -57,7 +56,9 @@ pub(crate) fn verdicts(workspace: &Workspace) -> anyhow::Result<Vec<Verdict>> {
         judge(&what, result);
     }
     judge("the tested image", tested_image(workspace, &package));
-    judge("made again elsewhere", made_again(workspace, &package));
+    for (what, result) in elsewhere::judge(workspace, &package, &verifiers)? {
+        judge(what, result);
+    }
     judge(
         "the signed image in the rig",
         in_the_rig(workspace, &package),
@@ -98,46 +99,6 @@ fn tested_image(workspace: &Workspace, package: &Package) -> anyhow::Result<Stri
     ))
 }
 
-/// Another folder and another key give the same package but for the signatures.
-fn made_again(workspace: &Workspace, package: &Package) -> anyhow::Result<String> {
-    let elsewhere = workspace.target().join("package-again");
-    if elsewhere.exists() {
-        remove(&elsewhere)?;
-    }
-    let again = make(
-        workspace,
-        &elsewhere.join("package"),
-        &elsewhere.join("signing"),
-    )?;
-    let mut compared = Vec::new();
-    for name in FILES {
-        let contents = |package: &Package| -> anyhow::Result<Vec<u8>> {
-            let file = workspace::read(&package.file(name))?;
-            match name {
-                "edu.sys" => digest::without_signature(&file),
-                "edu.cat" => catalogue::content(&file),
-                _ => Ok(file),
-            }
-        };
-        let same = contents(package)? == contents(&again)?;
-        // Keys are made by chance, so two certificates are never the same.
-        ensure!(
-            same != (name == CERTIFICATE),
-            "{name} is {} when it is made again",
-            if same { "the same" } else { "another" }
-        );
-        if same {
-            compared.push(name);
-        }
-    }
-    remove(&elsewhere)?;
-    Ok(format!("the same {}", compared.join(", ")))
-}
-
-fn remove(folder: &Path) -> anyhow::Result<()> {
-    fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))
-}
-
 /// The signed image drives the device.
 fn in_the_rig(workspace: &Workspace, package: &Package) -> anyhow::Result<String> {
     command::run(
@@ -148,4 +109,12 @@ fn in_the_rig(workspace: &Workspace, package: &Package) -> anyhow::Result<String
             .args(["--", "verify"]),
     )?;
     Ok("eductl verify passes".to_owned())
+}
+
+/// Turns an acceptance by `who` into the failure that it is.
+fn refused(who: &str, result: anyhow::Result<String>) -> anyhow::Result<()> {
+    match result {
+        Ok(said) => bail!("{who} accepted it: {said}"),
+        Err(_) => Ok(()),
+    }
 }
