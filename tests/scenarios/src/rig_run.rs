@@ -74,6 +74,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 /// Runs eductl and returns its exit code.
 fn eductl(artifacts: &Artifacts, running: &Running, arguments: &[String]) -> anyhow::Result<u8> {
+    // Ctrl-C is eductl's: the rig is to be taken down after it, not left behind.
+    ctrlc::set_handler(|| ()).context("cannot leave Ctrl-C to eductl")?;
     let program = artifacts.eductl();
     let status = Command::new(&program)
         .arg("--rig")

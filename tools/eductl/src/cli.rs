@@ -1,6 +1,8 @@
 //! The command line: arguments in, text or JSON out, an exit code.
 
 mod interruption;
+#[cfg(windows)]
+mod package;
 mod transfer;
 mod watch;
 
@@ -70,6 +72,13 @@ enum Command {
         /// Which shell
         shell: Shell,
     },
+    /// Install the driver package; only an administrator may
+    #[cfg(windows)]
+    Install(package::PackageArguments),
+    /// Take the driver off its devices and out of the driver store; only an
+    /// administrator may
+    #[cfg(windows)]
+    Uninstall(package::PackageArguments),
     /// Check all of it against values computed here; resets the counters, and
     /// nothing else may use the device meanwhile
     Verify,
@@ -270,6 +279,10 @@ fn run(
     let connect = || connect(arguments).map(|system| Interruptible::new(system, stop.clone()));
     match &arguments.command {
         Command::Completions { shell } => Ok(completions(*shell)),
+        #[cfg(windows)]
+        Command::Install(package) => package.install(json),
+        #[cfg(windows)]
+        Command::Uninstall(package) => package.uninstall(json),
         Command::Verify => {
             let verification = verify::run(&connect()?, arguments.device)?;
             Ok(Outcome::of(&verification, verification.passed(), json))

@@ -23,7 +23,7 @@ pub(super) fn add(list: &mut List) {
         let output = eductl_exe(artifacts, &["--help"])?;
         exits_with(&output, 0, &["--help"])?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        for word in ["factorial", "verify", "Exit codes", "--json"] {
+        for word in ["factorial", "install", "verify", "Exit codes", "--json"] {
             ensure!(
                 text.contains(word),
                 "the help does not mention {word}: {text}"
@@ -48,6 +48,24 @@ pub(super) fn add(list: &mut List) {
                 says(&output, words)?;
             }
         }
+        Ok(())
+    });
+    list.add("eductl.exe/no-package", |artifacts| {
+        for arguments in [
+            &["install"][..],
+            &["uninstall"],
+            &["install", "--inf", "no.inf"],
+        ] {
+            let output = eductl_exe(artifacts, arguments)?;
+            exits_with(&output, 1, arguments)?;
+            says(&output, "there is no such file")?;
+            says(&output, ".inf")?;
+        }
+        let arguments = ["completions", "powershell"];
+        let output = eductl_exe(artifacts, &arguments)?;
+        exits_with(&output, 0, &arguments)?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        ensure!(text.contains("uninstall"), "not all is completed: {text}");
         Ok(())
     });
     list.add("eductl.exe/usage", |artifacts| {

@@ -8,6 +8,8 @@ pub mod bytes;
 pub mod factorial;
 pub mod histograms;
 pub mod info;
+#[cfg(windows)]
+pub mod install;
 pub mod liveness;
 pub mod raise;
 pub mod read;

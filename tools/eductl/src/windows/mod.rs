@@ -1,8 +1,11 @@
 //! The device interface of edu.sys on Windows, as a [`System`].
 //!
 //! One module per group of Win32 calls: finding ([`interface_list`]), opening
-//! ([`handle`]), requests ([`request`]), waiting ([`event`]).
+//! ([`handle`]), requests ([`request`]), waiting ([`event`]); and for the installation
+//! the package ([`driver_package`]) and what became of the devices ([`device_list`]).
 
+pub(crate) mod device_list;
+pub(crate) mod driver_package;
 mod event;
 mod handle;
 mod interface_list;
@@ -18,7 +21,7 @@ const WHAT_TO_CHECK: &str = "\
 no edu device is present. Check, in this order:
   1. the virtual machine has one: QEMU was started with `-device edu`, and the Device Manager
      shows PCI\\VEN_1234&DEV_11E8;
-  2. edu.sys is installed for it: `pnputil /add-driver edu.inf /install`, and the Device Manager
+  2. edu.sys is installed for it: `eductl install`, and the Device Manager
      shows no warning on the device;
   3. test-signed drivers may be loaded: `bcdedit /set testsigning on`, then a restart.";
 
