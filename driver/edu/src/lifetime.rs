@@ -23,7 +23,7 @@ use crate::{
     Edu, EduController, Kept,
     bar::{Bar, Shared},
     operations, requests,
-    transfers::{self, Transfers, UnderWay},
+    transfers::{self, Transfers},
     watchdog::TICK_MS,
 };
 
@@ -97,12 +97,7 @@ impl Driver for Edu {
     }
 
     fn stop_device(device: &Device<Self>, irql: &mut Passive, why: Stop) -> Option<Packet> {
-        let transfer = match why {
-            Stop::Rebalance => UnderWay::MayEnd,
-            Stop::Remove | Stop::SurpriseRemoval => UnderWay::GivenUp,
-        };
-        // False for a device that sleeps: what it was at comes out with the controller.
-        let _is_done = transfers::pause(device, irql, transfer, None);
+        transfers::stop(device, irql, why);
         let under_way = device
             .interrupt
             .synchronize(irql, |_, shared| shared.0.silence());

@@ -15,20 +15,11 @@ use dirql::{
 };
 use edu_controller::{Counters, Saved};
 
-use crate::{
-    Edu,
-    bar::Shared,
-    operations,
-    transfers::{self, UnderWay},
-    watchdog::TICK_MS,
-};
+use crate::{Edu, bar::Shared, operations, transfers, watchdog::TICK_MS};
 
 /// Longest time that a machine that goes to sleep waits for a factorial that nobody waits
 /// for any more. One that takes longer is waited for after the wake-up.
 const QUIET_MS: u32 = 200;
-/// Longest time that it waits for a transfer, which takes the device a tenth of a second. One
-/// that takes longer is begun anew after the wake-up, when the device has let go of it.
-const TRANSFER_MS: u32 = 1_000;
 /// How many times in a row the device must look quiet, a millisecond apart.
 const QUIET_POLLS: u32 = 5;
 /// How often a request for the counters looks for them while the device falls asleep or
@@ -50,7 +41,7 @@ impl Suspend for Shared {
 impl Power for Edu {
     fn power_down(device: &Device<Self>, irql: &mut Passive, _to: DeviceState) -> Option<Packet> {
         device.kept.with(irql, |_, kept| kept.asleep = true);
-        let _is_done = transfers::pause(device, irql, UnderWay::MayEnd, Some(TRANSFER_MS));
+        transfers::fall_asleep(device, irql);
         let under_way = device
             .interrupt
             .synchronize(irql, |_, shared| shared.0.silence());

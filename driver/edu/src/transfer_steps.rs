@@ -23,18 +23,6 @@ use crate::{Edu, transfers, watchdog::TICK_MS};
 /// Time that one transfer may take.
 const DEADLINE: Deadline = Deadline::after_ticks(DEFAULT_TIMEOUT_MS.div_ceil(TICK_MS));
 
-/// What becomes of a request that the device does not go on with.
-#[derive(Clone, Copy, Debug)]
-enum End {
-    Complete(Result<usize>),
-    /// The device is being stopped: it is begun anew later.
-    Hold,
-}
-
-const fn fail(error: NtError) -> End {
-    End::Complete(Err(error))
-}
-
 /// Asks for the map registers of a request that has the turn; false if it was completed.
 pub(crate) fn begin(device: &Device<Edu>, irql: &mut Dispatch, request: PendingIrp) -> bool {
     let transfers = device.pinned().project_ref().transfers.project_ref();
@@ -95,7 +83,8 @@ impl CustomDpc for TransferEnded {
     }
 }
 
-/// A transfer has ended; true if the device was given the next one of its request.
+/// A transfer has ended; true if the device was given the next one of its request, false if
+/// that is completed.
 fn has_ended(
     device: &Device<Edu>,
     irql: &mut Dispatch,
@@ -105,74 +94,67 @@ fn has_ended(
         owner: mapped,
         outcome,
     } = ended;
-    let end = match outcome {
+    let error = match outcome {
         TransferOutcome::Done => {
             let (registers, flushed) = mapped.flush(irql);
-            match flushed {
-                Ok(()) => return step(device, irql, registers),
-                Err(error) => return put(device, irql, registers, fail(error)),
-            }
+            return match flushed {
+                Ok(()) => step(device, irql, registers),
+                Err(error) => complete(irql, registers, Err(error)),
+            };
         }
-        TransferOutcome::TimedOut => fail(NtError::STATUS_IO_TIMEOUT),
-        TransferOutcome::Aborted => End::Hold,
-        TransferOutcome::Gone => fail(NtError::STATUS_DELETE_PENDING),
+        TransferOutcome::TimedOut => NtError::STATUS_IO_TIMEOUT,
+        TransferOutcome::Aborted => transfers::why_given_up(device, irql),
+        TransferOutcome::Gone => NtError::STATUS_DELETE_PENDING,
     };
     let registers = mapped.abort(irql);
-    put(device, irql, registers, end)
+    complete(irql, registers, Err(error))
 }
 
-/// Goes on with a request; true if the device has it, false if it is completed or held.
+/// Goes on with a request; true if the device has it, false if it is completed.
 fn step(device: &Device<Edu>, irql: &mut Dispatch, registers: MapRegisters<PendingIrp>) -> bool {
     match next_transfer(device, irql, registers) {
         Ok(()) => true,
-        Err((registers, end)) => put(device, irql, registers, end),
+        Err((registers, result)) => complete(irql, registers, result),
     }
 }
 
-/// Frees the map registers and puts the request where it belongs; false, as [`step`].
-fn put(
-    device: &Device<Edu>,
+/// Frees the map registers and completes their request; false, as [`step`].
+fn complete(
     irql: &mut Dispatch,
     registers: MapRegisters<PendingIrp>,
-    end: End,
+    result: Result<usize>,
 ) -> bool {
-    let request = registers.free(irql);
-    match end {
-        End::Complete(result) => request.complete(irql, result),
-        End::Hold => transfers::hold(device, irql, request),
-    }
+    registers.free(irql).complete(irql, result);
     false
 }
 
-/// Has the device transfer what comes next of a request's buffer, if anything does.
+/// Has the device transfer what comes next of a request's buffer; what the request is to be
+/// completed with if it does not.
 fn next_transfer(
     device: &Device<Edu>,
     irql: &mut Dispatch,
     registers: MapRegisters<PendingIrp>,
-) -> core::result::Result<(), (MapRegisters<PendingIrp>, End)> {
-    if transfers::is_unwanted(device, irql, registers.request()) {
-        return Err((registers, fail(NtError::STATUS_CANCELLED)));
+) -> core::result::Result<(), (MapRegisters<PendingIrp>, Result<usize>)> {
+    if let Err(error) = transfers::is_wanted(device, irql, registers.request()) {
+        return Err((registers, Err(error)));
     }
     let transferred = registers.transferred();
     if registers.remaining() == 0 {
-        return Err((registers, End::Complete(Ok(transferred))));
-    }
-    if !transfers::is_open(device, irql) {
-        return Err((registers, End::Hold));
+        return Err((registers, Ok(transferred)));
     }
     let start = match transfers::range(registers.request()) {
         Ok((start, _)) => start,
-        Err(error) => return Err((registers, fail(error))),
+        Err(error) => return Err((registers, Err(error))),
     };
     let mapped = match registers.map(irql, usize::MAX) {
         Ok(mapped) => mapped,
-        Err((registers, error)) => return Err((registers, fail(error))),
+        Err((registers, error)) => return Err((registers, Err(error))),
     };
     let Some(transfer) = transfer(&mapped, start) else {
         let registers = mapped.abort(irql);
-        return Err((registers, fail(NtError::STATUS_INVALID_PARAMETER)));
+        return Err((registers, Err(NtError::STATUS_INVALID_PARAMETER)));
     };
-    arm(device, irql, mapped, transfer).map_err(|(mapped, end)| (mapped.abort(irql), end))
+    arm(device, irql, mapped, transfer).map_err(|(mapped, error)| (mapped.abort(irql), Err(error)))
 }
 
 /// What the device is told for a part of a request that begins at `start` of its buffer;
@@ -198,7 +180,7 @@ fn arm(
     irql: &mut Dispatch,
     mapped: Mapped<PendingIrp>,
     transfer: Transfer,
-) -> core::result::Result<(), (Mapped<PendingIrp>, End)> {
+) -> core::result::Result<(), (Mapped<PendingIrp>, NtError)> {
     let mut untouched = Some(mapped);
     let refused = device.interrupt.synchronize(irql, |_, shared| {
         let mapped = untouched.take()?;
@@ -206,7 +188,9 @@ fn arm(
     });
     match (untouched, refused.flatten()) {
         (None, None) => Ok(()),
-        (Some(mapped), _) | (None, Some(NotTaken::Silent(mapped))) => Err((mapped, End::Hold)),
-        (None, Some(NotTaken::Busy(mapped))) => Err((mapped, fail(NtError::STATUS_DEVICE_BUSY))),
+        (Some(mapped), _) | (None, Some(NotTaken::Silent(mapped))) => {
+            Err((mapped, NtError::STATUS_DEVICE_NOT_READY))
+        }
+        (None, Some(NotTaken::Busy(mapped))) => Err((mapped, NtError::STATUS_DEVICE_BUSY)),
     }
 }

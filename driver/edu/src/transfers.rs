@@ -5,17 +5,15 @@
 //! work at the same time:
 //!
 //! ```text
-//!   dispatch routine --> waiting --.                     .--> completed
-//!                                  +--> has the turn ----+
-//!                       held ------'      |    ^         '--> held: the device stops or
-//!                        ^                |    |                    falls asleep
-//!                        |                v    |
-//!                        |   map registers, device, CustomDpc (`transfer_steps`)
-//!                        '--------------------------
+//!   dispatch routine --> waiting --> has the turn --> completed
+//!                                      |    ^
+//!                                      v    |
+//!          map registers, device, CustomDpc (`transfer_steps`)
 //! ```
 //!
-//! One request has the turn from when it leaves its queue until it is completed or held.
-//! Whoever has the request has the turn, and gives both up.
+//! One request has the turn from when it leaves the queue until it is completed. Whoever has
+//! the request has the turn, and gives both up. A device that is stopped or falls asleep is
+//! done with that request first; those that wait stay where they are until it works again.
 //!
 //! | what is wrong | status |
 //! |---|---|
@@ -25,17 +23,17 @@
 //! | cancelled, or its handle closed | `STATUS_CANCELLED` |
 //! | the device is being removed, or gone | `STATUS_DELETE_PENDING` |
 //!
-//! No bytes at all are read and written anywhere, with success. A request that waits or is
-//! held is cancelled at once. Under way the memory is the device's, which nothing stops: a
-//! request that is cancelled then, or whose handle is closed, ends when the device is done
-//! with the transfer that it is at, a tenth of a second at most, and is not gone on with.
+//! No bytes at all are read and written anywhere, with success. A request that waits is
+//! cancelled at once. Under way the memory is the device's, which nothing stops: a request
+//! that is cancelled then, or whose handle is closed, ends when the device is done with the
+//! transfer that it is at, a tenth of a second at most, and is not gone on with.
 
 use dirql::{
     device::Device,
     direct_io::{DirectRequest, Direction},
     dma::{DmaAdapter, DmaDescription},
     dpc::{Dpc, Placement},
-    driver::DirectIo,
+    driver::{DirectIo, Stop},
     file::FileObject,
     irp::{Buffers, Dispatched, Irp, PendingIrp},
     irp_queue::IrpQueue,
@@ -63,10 +61,6 @@ pin_project_lite::pin_project! {
         // Requests in the order in which they came.
         #[pin]
         waiting: IrpQueue,
-        // The one that had the turn when the device was stopped: it is begun anew, before
-        // all others.
-        #[pin]
-        held: IrpQueue,
         #[pin]
         pub(crate) adapter: DmaAdapter,
         // Ends the device's transfers.
@@ -79,9 +73,19 @@ pin_project_lite::pin_project! {
 /// Whose turn it is.
 #[derive(Clone, Copy, Debug)]
 struct Turn {
-    /// The device takes transfers.
-    is_open: bool,
+    state: State,
     taken: Option<Taken>,
+}
+
+/// What may be started.
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// Everything.
+    Open,
+    /// What belongs to the request that has the turn.
+    Finishing,
+    /// Nothing. The request that has the turn fails with this.
+    GivenUp(NtError),
 }
 
 /// A request that has the turn.
@@ -96,11 +100,10 @@ impl Transfers {
     pub(crate) const fn new() -> Self {
         Self {
             waiting: IrpQueue::new(),
-            held: IrpQueue::new(),
             adapter: DmaAdapter::new(),
             ended: Dpc::new(),
             turn: SpinLock::new(Turn {
-                is_open: false,
+                state: State::Finishing,
                 taken: None,
             }),
         }
@@ -166,11 +169,13 @@ pub(crate) fn begin_next(device: &Device<Edu>, irql: &mut Dispatch) {
 fn take_turn(device: &Device<Edu>, irql: &mut Dispatch) -> Option<PendingIrp> {
     let transfers = &device.transfers;
     transfers.turn.with(irql, |irql, turn| {
-        if !turn.is_open || turn.taken.is_some() {
+        let State::Open = turn.state else {
+            return None;
+        };
+        if turn.taken.is_some() {
             return None;
         }
-        let held = transfers.held.remove_next(irql);
-        let request = held.or_else(|| transfers.waiting.remove_next(irql))?;
+        let request = transfers.waiting.remove_next(irql)?;
         turn.taken = Some(Taken {
             file: request.file(),
             is_closed: false,
@@ -179,7 +184,7 @@ fn take_turn(device: &Device<Edu>, irql: &mut Dispatch) -> Option<PendingIrp> {
     })
 }
 
-/// The request that had the turn is completed or held.
+/// The request that had the turn is completed.
 pub(crate) fn give_turn_back<I: AtMostDispatch>(device: &Device<Edu>, irql: &mut I) {
     device
         .transfers
@@ -187,39 +192,36 @@ pub(crate) fn give_turn_back<I: AtMostDispatch>(device: &Device<Edu>, irql: &mut
         .with(irql, |_, turn| turn.taken = None);
 }
 
-/// Whether transfers may be started.
-pub(crate) fn is_open<I: AtMostDispatch>(device: &Device<Edu>, irql: &mut I) -> bool {
-    device.transfers.turn.with(irql, |_, turn| turn.is_open)
-}
-
-/// Whether the request that has the turn was cancelled, or its handle closed.
-pub(crate) fn is_unwanted(device: &Device<Edu>, irql: &mut Dispatch, request: &PendingIrp) -> bool {
-    request.is_cancelled() || is_file_closed(device, irql)
-}
-
-fn is_file_closed<I: AtMostDispatch>(device: &Device<Edu>, irql: &mut I) -> bool {
-    device.transfers.turn.with(irql, |_, turn| {
-        turn.taken.is_some_and(|taken| taken.is_closed)
-    })
-}
-
-/// Keeps the request that has the turn until the device takes transfers again; one that is
-/// going fails it.
-pub(crate) fn hold<I: AtMostDispatch>(device: &Device<Edu>, irql: &mut I, request: PendingIrp) {
-    let file = request.file();
-    if let Err(refused) = device.transfers.held.insert(irql, request) {
-        refused.complete(irql);
-    }
-    // A CLEANUP that looked before it was there has left word.
-    if is_file_closed(device, irql)
-        && let Some(file) = file
-    {
-        cancel_held(device, irql, file);
+/// Whether the request that has the turn is to be gone on with.
+///
+/// # Errors
+/// What it fails with if not: it was cancelled, its handle closed, or it was given up.
+pub(crate) fn is_wanted(
+    device: &Device<Edu>,
+    irql: &mut Dispatch,
+    request: &PendingIrp,
+) -> Result<()> {
+    let turn = device.transfers.turn.with(irql, |_, turn| *turn);
+    let is_file_closed = turn.taken.is_some_and(|taken| taken.is_closed);
+    match turn.state {
+        State::GivenUp(error) => Err(error),
+        State::Open | State::Finishing if is_file_closed || request.is_cancelled() => {
+            Err(NtError::STATUS_CANCELLED)
+        }
+        State::Open | State::Finishing => Ok(()),
     }
 }
 
-/// IRP_MJ_CLEANUP: the queues have been looked through; what is left is the request that has
-/// the turn, and may just have been held.
+/// What a request fails with that was given up.
+pub(crate) fn why_given_up<I: AtMostDispatch>(device: &Device<Edu>, irql: &mut I) -> NtError {
+    match device.transfers.turn.with(irql, |_, turn| turn.state) {
+        State::GivenUp(error) => error,
+        State::Open | State::Finishing => NtError::STATUS_REQUEST_ABORTED,
+    }
+}
+
+/// IRP_MJ_CLEANUP: the queue has been looked through; what is left is the request that has
+/// the turn.
 pub(crate) fn clean_up(device: &Device<Edu>, irql: &mut UpToDispatch, file: FileObject) {
     device.transfers.turn.with(irql, |_, turn| {
         if let Some(taken) = &mut turn.taken
@@ -228,13 +230,6 @@ pub(crate) fn clean_up(device: &Device<Edu>, irql: &mut UpToDispatch, file: File
             taken.is_closed = true;
         }
     });
-    cancel_held(device, irql, file);
-}
-
-fn cancel_held<I: AtMostDispatch>(device: &Device<Edu>, irql: &mut I, file: FileObject) {
-    while let Some(request) = device.transfers.held.remove_next_of(irql, file) {
-        request.complete(irql, Err(NtError::STATUS_CANCELLED));
-    }
 }
 
 /// START: gets what transfers need. Requests wait until [`resume`].
@@ -254,7 +249,6 @@ pub(crate) fn open(device: &Device<Edu>, irql: &mut Passive) -> Result<()> {
         },
     )?;
     transfers.waiting.initialize(device, irql)?;
-    transfers.held.initialize(device, irql)?;
     transfers.ended.initialize(device, irql, Placement::new())
 }
 
@@ -263,47 +257,57 @@ pub(crate) fn resume(device: &Device<Edu>, irql: &mut Passive) {
     device
         .transfers
         .turn
-        .with(irql, |_, turn| turn.is_open = true);
+        .with(irql, |_, turn| turn.state = State::Open);
     at_dispatch(irql, |irql| begin_next(device, irql));
 }
 
-/// Whether a request that is under way when the device is stopped may come to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum UnderWay {
-    /// It ends as it would have if the transfer that it is at is its last.
-    MayEnd,
-    /// It is given up.
-    GivenUp,
+/// Longest time that a machine that goes to sleep waits for a request under way, which takes
+/// the device two tenths of a second at most. A device without power has no memory.
+const SLEEP_MS: u32 = 1_000;
+
+/// The device falls asleep: no request is begun any more, and the one under way is waited
+/// for. A device that takes too long may sleep all the same: the request fails.
+pub(crate) fn fall_asleep(device: &Device<Edu>, irql: &mut Passive) {
+    set(device, irql, State::Finishing);
+    if !wait_for_turn(device, irql, Some(SLEEP_MS)) {
+        give_up(device, irql, NtError::STATUS_IO_TIMEOUT);
+    }
 }
 
-/// No transfer is started any more, and the one under way is waited for; false if the device
-/// is not done with it after `limit_ms`. It is given up then.
-///
-/// Without a limit this waits as long as the device has the memory: releasing it would have
-/// the device write into pages that have become somebody else's. It takes the device a tenth
-/// of a second, and one that is gone, or has lost its power, has none.
-pub(crate) fn pause(
-    device: &Device<Edu>,
-    irql: &mut Passive,
-    under_way: UnderWay,
-    limit_ms: Option<u32>,
-) -> bool {
-    let turn = &device.transfers.turn;
-    turn.with(irql, |_, turn| turn.is_open = false);
-    if under_way == UnderWay::GivenUp {
-        give_up(device, irql);
+/// The device stops, maybe for good: as above, but the one under way is waited for as long as
+/// the device has its memory. Releasing that would have the device write into pages that
+/// have become somebody else's. One that is gone, or asleep, has no memory.
+pub(crate) fn stop(device: &Device<Edu>, irql: &mut Passive, why: Stop) {
+    match why {
+        Stop::Rebalance => set(device, irql, State::Finishing),
+        Stop::Remove | Stop::SurpriseRemoval => {
+            give_up(device, irql, NtError::STATUS_DELETE_PENDING);
+        }
     }
+    // False for a device that sleeps: what it was at comes out with the controller.
+    let _is_done = wait_for_turn(device, irql, None);
+}
+
+fn set(device: &Device<Edu>, irql: &mut Passive, state: State) {
+    device
+        .transfers
+        .turn
+        .with(irql, |_, turn| turn.state = state);
+}
+
+/// Waits until no request has the turn; false if one has it after `limit_ms`, or nobody can
+/// look what the device does.
+fn wait_for_turn(device: &Device<Edu>, irql: &mut Passive, limit_ms: Option<u32>) -> bool {
+    let turn = &device.transfers.turn;
     let mut waited_ms: u32 = 0;
     while turn.with(irql, |_, turn| turn.taken.is_some()) {
         if limit_ms.is_some_and(|limit_ms| waited_ms >= limit_ms) {
-            give_up(device, irql);
             return false;
         }
         let has_ended = device
             .interrupt
             .synchronize(irql, |_, shared| shared.0.look_at_transfer());
         match has_ended {
-            // Asleep, or never connected: what is left comes out with the controller.
             None => return false,
             Some(true) => {
                 let _queued = device.transfers.ended.queue();
@@ -316,7 +320,8 @@ pub(crate) fn pause(
     true
 }
 
-fn give_up(device: &Device<Edu>, irql: &mut Passive) {
+fn give_up(device: &Device<Edu>, irql: &mut Passive, error: NtError) {
+    set(device, irql, State::GivenUp(error));
     device
         .interrupt
         .synchronize(irql, |_, shared| shared.0.give_up_transfer());
@@ -327,8 +332,8 @@ fn give_up(device: &Device<Edu>, irql: &mut Passive) {
 pub(crate) fn close(device: &Device<Edu>, irql: &mut Passive, controller: Option<EduController>) {
     if let Some(mapped) = controller.and_then(EduController::into_transfer) {
         at_dispatch(irql, |irql| {
-            let request = mapped.abort(irql).free(irql);
-            hold(device, irql, request);
+            let error = why_given_up(device, irql);
+            mapped.abort(irql).free(irql).complete(irql, Err(error));
         });
         give_turn_back(device, irql);
     }

@@ -1,19 +1,20 @@
 //! Reads and writes of edu.sys's device: every byte comes back, whatever else is going on.
 
+mod interrupted;
+
 use std::thread;
 
 use anyhow::{Context as _, ensure};
 use edu_interface::DEVICE_BUFFER_BYTES;
 use eductl::{
-    Device, NtStatus, Open, Transport as _,
+    Device, NtStatus, Open,
     rig::{Rig, RigHandle},
-    verify,
 };
 
 use super::{
     List,
     pending::LONG_MS,
-    support::{computes, fails_with, in_rig, passed},
+    support::{computes, fails_with, in_rig},
     transfers::{finish_read, finish_write, pattern, read, write},
 };
 use crate::machine::{Interrupts, Machine};
@@ -22,10 +23,10 @@ use crate::machine::{Interrupts, Machine};
 const WHOLE: usize = DEVICE_BUFFER_BYTES as usize;
 
 pub(super) fn add(list: &mut List) {
+    interrupted::add(list);
     for (processors, interrupts) in [
         (1, Interrupts::Msi),
-        (1, Interrupts::Intx),
-        (2, Interrupts::Msi),
+        (2, Interrupts::Intx),
         (4, Interrupts::Msi),
         (4, Interrupts::Intx),
     ] {
@@ -57,9 +58,7 @@ fn reads_and_writes(machine: &Machine) -> anyhow::Result<()> {
             after.dma_started == counted.dma_started,
             "a request that is refused started a transfer"
         );
-        both_engines(rig, &handle)?;
-        Box::new(handle).close()?;
-        passed(&verify::run(rig, 0)?)
+        both_engines(rig, &handle)
     })?;
     Ok(())
 }
@@ -86,28 +85,27 @@ fn round_trips(handle: &RigHandle) -> anyhow::Result<u64> {
             .get_mut(offset..offset + length)
             .context("the part is inside")?
             .copy_from_slice(&data);
-        let whole = read(handle, 0, WHOLE)?;
-        ensure!(
-            whole == expected,
-            "after {length} bytes were written at {offset} the buffer is not what it should be"
-        );
         // Two at once, which line up.
         let again = handle.start_read(offset as u64, length)?;
         let rest = handle.start_read(0, WHOLE)?;
         ensure!(
-            finish_read(again, length)? == data && finish_read(rest, WHOLE)? == expected,
+            finish_read(again, length)? == data,
             "what was read at {offset} is not what was written"
         );
-        transfers += 4;
+        ensure!(
+            finish_read(rest, WHOLE)? == expected,
+            "after {length} bytes were written at {offset} the buffer is not what it should be"
+        );
+        transfers += 3;
     }
     Ok(transfers)
 }
 
 /// What is not inside the buffer is refused, and nothing of it is done.
 fn outside(handle: &RigHandle) -> anyhow::Result<()> {
-    let whole = u64::from(DEVICE_BUFFER_BYTES);
     const WRONG: NtStatus = NtStatus::INVALID_PARAMETER;
     const END: NtStatus = NtStatus::END_OF_FILE;
+    let whole = u64::from(DEVICE_BUFFER_BYTES);
     for (offset, length, reading) in [
         (0, WHOLE + 1, WRONG),
         (7, WHOLE + 1, WRONG),

@@ -1,7 +1,15 @@
 //! Reads and writes of a device's buffer.
 
+use std::time::{Duration, Instant};
+
 use anyhow::ensure;
-use eductl::rig::{PendingControl, RigHandle};
+use eductl::{
+    Device,
+    rig::{PendingControl, RigHandle},
+};
+
+/// How long a transfer may take to be started.
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// Bytes that no other seed gives, and in which no byte stays for long.
 pub(super) fn pattern(seed: u32, length: usize) -> Vec<u8> {
@@ -42,4 +50,13 @@ pub(super) fn finish_read(pending: PendingControl, length: usize) -> anyhow::Res
         "{read} of {length} bytes were read"
     );
     Ok(output)
+}
+
+/// Waits until the driver has started `count` transfers.
+pub(super) fn started(device: &Device<'_>, count: u64) -> anyhow::Result<()> {
+    let began = Instant::now();
+    while device.statistics()?.dma_started < count {
+        ensure!(began.elapsed() < LIMIT, "transfer {count} never began");
+    }
+    Ok(())
 }
