@@ -24,6 +24,7 @@ use crate::{
     commands::{CommandError, factorial, info, liveness, raise, stats, trace},
     device::{Device, DeviceError},
     stop::{Interruptible, Stop},
+    stress,
     transport::{Open, System, TransportError},
     verify,
 };
@@ -79,9 +80,16 @@ enum Command {
     /// administrator may
     #[cfg(windows)]
     Uninstall(package::PackageArguments),
-    /// Check all of it against values computed here; resets the counters, and
-    /// nothing else may use the device meanwhile
-    Verify,
+    /// Check all of it against values computed here; resets the counters, leaves the
+    /// recorder off, and nothing else may use the device meanwhile
+    Verify {
+        /// What chooses the random data; without it, every run has other data
+        #[arg(long, value_name = "N")]
+        seed: Option<u64>,
+    },
+    /// Do everything at once from several threads, cancel some of it at random, and check
+    /// every answer; nothing else may use the device meanwhile
+    Stress(stress::Options),
 }
 
 /// The commands that need one handle and no more.
@@ -283,9 +291,26 @@ fn run(
         Command::Install(package) => package.install(json),
         #[cfg(windows)]
         Command::Uninstall(package) => package.uninstall(json),
-        Command::Verify => {
-            let verification = verify::run(&connect()?, arguments.device)?;
+        Command::Verify { seed } => {
+            let (system, number) = (connect()?, arguments.device);
+            let verification = match seed {
+                Some(seed) => verify::run_with_seed(&system, number, *seed)?,
+                None => verify::run(&system, number)?,
+            };
             Ok(Outcome::of(&verification, verification.passed(), json))
+        }
+        Command::Stress(options) => {
+            let mut bar = stress::Bar::new();
+            let totals = stress::run(
+                &connect()?,
+                arguments.device,
+                &options.plan(),
+                &|| stop.requested(),
+                &mut |progress| bar.show(progress),
+            )?;
+            drop(bar);
+            let interrupted = totals.ended == stress::Ended::Interrupted;
+            Ok(Outcome::of(&totals, totals.passed(), json).interrupted_if(interrupted))
         }
         Command::OnDevice(command) => {
             let handle = connect()?

@@ -47,6 +47,12 @@ pub(crate) enum Fault {
     LongReply,
     /// One more event is announced than follows.
     MiscountsEvents,
+    /// An interrupt is told of twice.
+    DoublesAnEvent,
+    /// The recorder cannot be switched off.
+    RecordsAlways,
+    /// What does not fit is taken, and a part of it is done.
+    TakesAnyOffset,
     /// One bit of what was written is another when it is read.
     FlipsABit,
     /// The channel ends in the middle of a factorial.

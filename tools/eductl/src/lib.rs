@@ -24,6 +24,7 @@ mod fake_rig;
 pub mod rig;
 mod status;
 mod stop;
+pub mod stress;
 pub mod timeline;
 mod transport;
 pub mod verify;

@@ -4,7 +4,8 @@
 use std::time::Instant;
 
 use edu_interface::{
-    Causes, Clock, DEVICE_BUFFER_BYTES, Event, Moment, Record, RecordKind, Section, Statistics,
+    Causes, Clock, ControlCode, DEVICE_BUFFER_BYTES, Event, Moment, Record, RecordKind, Section,
+    Statistics,
 };
 
 use super::Fault;
@@ -86,41 +87,45 @@ impl FakeDevice {
         }
     }
 
-    /// An interrupt with `causes`, which ends an operation, and all that comes with it.
-    pub(super) fn interrupt(&mut self, causes: u32) {
+    /// An operation that the interrupt with `causes` ends, and all that comes with it.
+    pub(super) fn operate(&mut self, code: ControlCode, causes: u32) {
+        self.statistics.operations_started += 1;
+        self.statistics.operations_completed += 1;
+        self.statistics.dpc_runs += 1;
+        self.statistics.dpc_most_results = 1;
+        let begin = (RecordKind::StartIo, code.value(), Section::StartIo);
+        let end = (RecordKind::DpcForIsr, Section::DpcForIsr);
+        self.interrupt(causes, begin, end);
+    }
+
+    fn interrupt(
+        &mut self,
+        causes: u32,
+        begin: (RecordKind, u32, Section),
+        end: (RecordKind, Section),
+    ) {
         self.statistics.interrupts_claimed += 1 + u64::from(self.fault == Fault::ClaimsTwice);
         let start = self.stamp();
+        let doubled = self.fault == Fault::DoublesAnEvent && self.events.next() % 16 == 15;
         self.events.items.push(Event {
-            sequence: self.events.next(),
+            sequence: self.events.next() - u64::from(doubled),
             stamp: start + 1_000,
             causes,
             reserved: 0,
         });
-        if !self.recorder_on {
+        if !self.recorder_on && self.fault != Fault::RecordsAlways {
             return;
         }
-        let dpc = if causes & Causes::DMA.bits() == 0 {
-            (RecordKind::DpcForIsr, Section::DpcForIsr)
-        } else {
-            (RecordKind::CustomDpc, Section::CustomDpc)
-        };
-        self.record(
-            start,
-            900,
-            0,
-            RecordKind::CriticalSection,
-            Section::StartIo as u8,
-        );
-        self.record(start + 950, 300, causes, RecordKind::Isr, 0);
-        self.record(
-            start + 1_400,
-            100,
-            0,
-            RecordKind::CriticalSection,
-            dpc.1 as u8,
-        );
-        self.record(start + 1_300, 500, 1, dpc.0, 0);
-        self.record(start + 1_700, 0, 0, RecordKind::Completion, 0);
+        for (at, duration, detail, kind, section) in [
+            (0, 900, 0, RecordKind::CriticalSection, begin.2 as u8),
+            (0, 930, begin.1, begin.0, 0),
+            (950, 300, causes, RecordKind::Isr, 0),
+            (1_400, 100, 0, RecordKind::CriticalSection, end.1 as u8),
+            (1_300, 500, 1, end.0, 0),
+            (1_700, 0, 0, RecordKind::Completion, 0),
+        ] {
+            self.record(start + at, duration, detail, kind, section);
+        }
     }
 
     fn record(&mut self, start: u64, duration: u32, detail: u32, kind: RecordKind, section: u8) {
@@ -138,12 +143,16 @@ impl FakeDevice {
     }
 
     /// Which bytes of the buffer a transfer is about.
-    fn range(offset: u64, length: usize) -> Result<std::ops::Range<usize>, NtStatus> {
+    fn range(fault: Fault, offset: u64, length: usize) -> Result<std::ops::Range<usize>, NtStatus> {
         let begin = usize::try_from(offset).map_err(|_| NtStatus::INVALID_PARAMETER)?;
         let end = begin
             .checked_add(length)
             .ok_or(NtStatus::INVALID_PARAMETER)?;
-        if end > DEVICE_BUFFER_BYTES as usize {
+        let size = DEVICE_BUFFER_BYTES as usize;
+        if fault == Fault::TakesAnyOffset {
+            return Ok(begin.min(size)..end.min(size));
+        }
+        if end > size {
             return Err(NtStatus::INVALID_PARAMETER);
         }
         Ok(begin..end)
@@ -153,15 +162,15 @@ impl FakeDevice {
         if length == 0 {
             return Ok(vec![]);
         }
-        if offset >= u64::from(DEVICE_BUFFER_BYTES) {
+        if offset >= u64::from(DEVICE_BUFFER_BYTES) && self.fault != Fault::TakesAnyOffset {
             return Err(NtStatus::END_OF_FILE);
         }
-        let mut data = self.buffer[Self::range(offset, length)?].to_vec();
+        let mut data = self.buffer[Self::range(self.fault, offset, length)?].to_vec();
         if self.fault == Fault::FlipsABit {
             data[length / 2] ^= 0x10;
         }
         self.statistics.dma_bytes_read += length as u64;
-        self.transfer();
+        self.transfer(length);
         Ok(data)
     }
 
@@ -169,15 +178,19 @@ impl FakeDevice {
         if data.is_empty() {
             return Ok(());
         }
-        self.buffer[Self::range(offset, data.len())?].copy_from_slice(data);
+        let range = Self::range(self.fault, offset, data.len())?;
+        self.buffer[range.clone()].copy_from_slice(&data[..range.len()]);
         self.statistics.dma_bytes_written += data.len() as u64;
-        self.transfer();
+        self.transfer(data.len());
         Ok(())
     }
 
-    fn transfer(&mut self) {
+    fn transfer(&mut self, length: usize) {
         self.statistics.dma_started += 1;
         self.statistics.dma_completed += 1;
-        self.interrupt(Causes::DMA.bits());
+        let bytes = u32::try_from(length).unwrap();
+        let begin = (RecordKind::AdapterControl, bytes, Section::AdapterControl);
+        let end = (RecordKind::CustomDpc, Section::CustomDpc);
+        self.interrupt(Causes::DMA.bits(), begin, end);
     }
 }

@@ -152,7 +152,7 @@ impl FakeRig {
         if request.n == 20 {
             self.disturb();
         }
-        self.interrupt(Causes::FACTORIAL.bits());
+        self.device().operate(FACTORIAL, Causes::FACTORIAL.bits());
         let wrong = u32::from(self.fault == Fault::WrongFactorial && request.n == 13);
         let value = wrapping_factorial(request.n) + wrong;
         Ok([request.n.to_le_bytes(), value.to_le_bytes()].concat())
@@ -164,7 +164,7 @@ impl FakeRig {
         if request.mask == 0 && self.fault != Fault::TakesMaskZero {
             return Err(NtStatus::INVALID_PARAMETER);
         }
-        self.interrupt(request.mask);
+        self.device().operate(RAISE_INTERRUPT, request.mask);
         let lost = if self.fault == Fault::LostCause {
             0x100
         } else {
@@ -180,16 +180,6 @@ impl FakeRig {
             return Err(NtStatus::INVALID_PARAMETER);
         }
         Ok(())
-    }
-
-    /// The interrupt that ends a factorial or a raise.
-    fn interrupt(&self, causes: u32) {
-        let mut device = self.device();
-        device.statistics.operations_started += 1;
-        device.statistics.operations_completed += 1;
-        device.statistics.dpc_runs += 1;
-        device.statistics.dpc_most_results = 1;
-        device.interrupt(causes);
     }
 
     /// What becomes of the channel in the middle of the factorial of 20.
@@ -218,7 +208,8 @@ impl FakeRig {
         room: usize,
     ) -> Result<Vec<u8>, NtStatus> {
         let mut after = EventsRequest::read_from_prefix(input).unwrap().0.after;
-        let fits = room.saturating_sub(size_of::<EventsHeader>()) / size_of::<Event>();
+        // One that is taken though its room is too small does not pend for that.
+        let fits = (room.saturating_sub(size_of::<EventsHeader>()) / size_of::<Event>()).max(1);
         loop {
             let device = self.device();
             let next = device.events.next();

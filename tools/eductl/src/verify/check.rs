@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::{device::DeviceError, status::NtStatus, transport::TransportError};
+use crate::{device::DeviceError, status::NtStatus};
 
 /// Failures beyond these are counted, not described: a broken driver fails
 /// hundreds of checks in the same way.
@@ -94,21 +94,26 @@ impl Check {
 
     /// Counts one request that must fail with `wanted`. Whatever is no answer of
     /// the driver ends the run.
-    pub(super) fn refused<T>(
+    pub(super) fn refused<T, E: Into<DeviceError>>(
         &mut self,
         what: impl fmt::Display,
-        answer: Result<T, TransportError>,
+        answer: Result<T, E>,
         wanted: NtStatus,
     ) -> Result<(), DeviceError> {
-        match answer {
-            Ok(_) => self.fail(format!(
-                "{what}: succeeded instead of failing with {wanted}"
-            )),
-            Err(error) => match error.failure() {
-                Some(failure) if failure.is(wanted) => self.record(Ok(())),
-                Some(failure) => self.fail(format!("{what}: {failure}, instead of {wanted}")),
-                None => return Err(error.into()),
-            },
+        let error = match answer.map_err(Into::into) {
+            Err(DeviceError::Transport(error)) => error,
+            // A reply that makes no sense is one nevertheless.
+            Ok(_) | Err(DeviceError::ReplyLength { .. } | DeviceError::Malformed { .. }) => {
+                self.fail(format!(
+                    "{what}: succeeded instead of failing with {wanted}"
+                ));
+                return Ok(());
+            }
+        };
+        match error.failure() {
+            Some(failure) if failure.is(wanted) => self.record(Ok(())),
+            Some(failure) => self.fail(format!("{what}: {failure}, instead of {wanted}")),
+            None => return Err(error.into()),
         }
         Ok(())
     }
@@ -145,6 +150,9 @@ impl fmt::Display for Check {
 pub(super) struct Tally {
     operations: AtomicU64,
     liveness_checks: AtomicU64,
+    transfers: AtomicU64,
+    bytes_read: AtomicU64,
+    bytes_written: AtomicU64,
 }
 
 impl Tally {
@@ -156,11 +164,39 @@ impl Tally {
         self.liveness_checks.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn count_read(&self, bytes: usize) {
+        self.count_transfer(&self.bytes_read, bytes);
+    }
+
+    pub(super) fn count_write(&self, bytes: usize) {
+        self.count_transfer(&self.bytes_written, bytes);
+    }
+
+    /// One of no bytes is none for the device.
+    fn count_transfer(&self, all: &AtomicU64, bytes: usize) {
+        self.transfers
+            .fetch_add(u64::from(bytes > 0), Ordering::Relaxed);
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        all.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     pub(super) fn operations(&self) -> u64 {
         self.operations.load(Ordering::Relaxed)
     }
 
     pub(super) fn liveness_checks(&self) -> u64 {
         self.liveness_checks.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn transfers(&self) -> u64 {
+        self.transfers.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.bytes_read.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn bytes_written(&self) -> u64 {
+        self.bytes_written.load(Ordering::Relaxed)
     }
 }

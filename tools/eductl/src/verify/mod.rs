@@ -9,9 +9,14 @@ mod bad_requests;
 mod check;
 mod counters;
 mod parallel;
+mod transfers;
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+};
 
+use fastrand::Rng;
 use serde::Serialize;
 
 use crate::{
@@ -26,10 +31,14 @@ use check::Tally;
 /// What `verify` found.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verification {
+    /// What chose the random data.
+    pub seed: u64,
     /// The groups of checks, in the order in which they were made.
     pub checks: Vec<Check>,
     /// Operations of this run that end with an interrupt.
     pub operations: u64,
+    /// Reads and writes of the device's buffer.
+    pub transfers: u64,
     /// The driver's counters before this run, which set them to zero.
     pub counters_before: Counters,
     /// The driver's counters at the end of this run.
@@ -47,13 +56,16 @@ impl Verification {
 /// One group of checks.
 type Group = fn(&Bench<'_>, &mut Check) -> Result<(), CommandError>;
 
-const GROUPS: [(&str, Group); 11] = [
+const GROUPS: [(&str, Group); 14] = [
     ("identification", answers::identification),
     ("liveness", answers::liveness),
     ("factorials of 0 to 34", answers::small_factorials),
     ("factorials of large numbers", answers::large_factorials),
     ("raised interrupts", answers::raised_interrupts),
     ("from several threads at once", parallel::mixed),
+    ("transfers of random data", transfers::round_trips),
+    ("transfers out of bounds", transfers::bounds),
+    ("both engines at once", parallel::both_engines),
     ("unknown control codes", bad_requests::unknown_codes),
     ("wrong lengths", bad_requests::wrong_lengths),
     ("wrong values", bad_requests::wrong_values),
@@ -67,14 +79,35 @@ struct Bench<'a> {
     number: usize,
     device: Device<'a>,
     tally: &'a Tally,
+    random: Mutex<Rng>,
 }
 
-/// Runs all groups on device `number` of `system`.
+impl Bench<'_> {
+    /// Random numbers that follow from the seed.
+    fn random(&self) -> Rng {
+        let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+        random.fork()
+    }
+}
+
+/// Runs all groups on device `number` of `system`, with random data of a new seed.
 ///
 /// # Errors
 /// [`CommandError`] when the run cannot go on; what is merely wrong is in the
 /// result.
 pub fn run(system: &dyn System, number: usize) -> Result<Verification, CommandError> {
+    run_with_seed(system, number, fastrand::u64(..))
+}
+
+/// As [`run`], with the random data of a seed.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with_seed(
+    system: &dyn System,
+    number: usize,
+    seed: u64,
+) -> Result<Verification, CommandError> {
     let handle = system
         .open(&Open::read_write(number))
         .map_err(DeviceError::from)?;
@@ -84,6 +117,7 @@ pub fn run(system: &dyn System, number: usize) -> Result<Verification, CommandEr
         number,
         device: Device::new(handle.as_ref()),
         tally: &tally,
+        random: Mutex::new(Rng::with_seed(seed)),
     };
     let mut checks = Vec::new();
     let mut reset = Check::new("reset of the counters");
@@ -103,15 +137,18 @@ pub fn run(system: &dyn System, number: usize) -> Result<Verification, CommandEr
     checks.push(agree);
     handle.close().map_err(DeviceError::from)?;
     Ok(Verification {
+        seed,
         checks,
         operations: tally.operations(),
+        transfers: tally.transfers(),
         counters_before,
         counters,
     })
 }
 
-/// Whether other checks still make sense after `error`.
-const fn goes_on(error: &CommandError) -> bool {
+/// Whether other checks still make sense after `error`: the driver answered, and the
+/// answer is what is wrong.
+pub(crate) const fn goes_on(error: &CommandError) -> bool {
     match error {
         CommandError::Device(DeviceError::Transport(error)) => {
             matches!(error, TransportError::Failed { .. })
@@ -133,8 +170,9 @@ impl fmt::Display for Verification {
         let failed: u64 = self.checks.iter().map(Check::failed).sum();
         write!(
             formatter,
-            "verify: {made} checks, {failed} failed; {} operations, {} interrupts",
-            self.operations, self.counters.interrupts_claimed
+            "verify: {made} checks, {failed} failed; {} operations, {} transfers, {} interrupts; \
+             seed {}",
+            self.operations, self.transfers, self.counters.interrupts_claimed, self.seed
         )
     }
 }

@@ -1,7 +1,7 @@
 //! `verify` passes with a driver that keeps its promises, and names the promise
 //! that another one breaks.
 
-use super::{Verification, run};
+use super::{Verification, run, run_with_seed};
 use crate::{
     commands::CommandError,
     fake_rig::{self, Fault},
@@ -18,9 +18,10 @@ fn a_good_driver_passes() {
     assert!(verification.passed(), "{verification}");
     assert_eq!(
         verification.counters.interrupts_claimed,
-        verification.operations
+        verification.operations + verification.transfers
     );
     assert!(verification.operations > 100, "{verification}");
+    assert!(verification.transfers > 20, "{verification}");
 }
 
 #[test]
@@ -41,6 +42,8 @@ fn each_broken_promise_fails_its_group() {
         (Fault::RefusesLongInput, "buffers longer than needed"),
         (Fault::ResetsNothing, "reset of the counters"),
         (Fault::CountsBadRequests, "unknown control codes"),
+        (Fault::FlipsABit, "transfers of random data"),
+        (Fault::TakesAnyOffset, "transfers out of bounds"),
     ] {
         let verification = verify(fault).unwrap();
         assert!(!verification.passed(), "{fault:?} passed");
@@ -52,6 +55,20 @@ fn each_broken_promise_fails_its_group() {
         assert!(check.failed() > 0, "{fault:?}: {verification}");
         assert!(!check.failures().is_empty(), "{fault:?}: {verification}");
     }
+}
+
+#[test]
+fn a_seed_gives_the_same_data_again() {
+    let verify = |seed| {
+        let rig = Rig::over(fake_rig::start(Fault::None)).unwrap();
+        run_with_seed(&rig, 0, seed).unwrap()
+    };
+    let (first, again, other) = (verify(5), verify(5), verify(6));
+    assert_eq!(first.seed, 5);
+    let bytes = |of: &Verification| of.counters.dma_bytes_written;
+    assert_eq!(bytes(&first), bytes(&again));
+    assert_ne!(bytes(&first), bytes(&other));
+    assert!(first.to_string().contains("seed 5"), "{first}");
 }
 
 #[test]
