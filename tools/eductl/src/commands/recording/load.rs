@@ -89,7 +89,11 @@ impl Work {
 
     fn once(self, device: &Device<'_>, count: u32) -> Result<(), CommandError> {
         let checked = match self {
-            Self::Raise(mask) => raise::check(mask, device.raise(mask, 0)?),
+            Self::Raise(mask) => {
+                // The same interrupt may be for the end of a transfer, or for others' bits.
+                let causes = device.raise(mask, 0)?;
+                raise::check(mask, causes & mask)
+            }
             Self::Factorial => {
                 let n = count % 35;
                 factorial::check(n, device.factorial(n, 0)?)
