@@ -2,9 +2,10 @@
 //! spin lock, as it really happened.
 //!
 //! It takes an ISR, two critical sections of which one spins while the other holds the
-//! lock, and a DPC on another processor than the ISR's. Of all such sets the one is
-//! chosen that can be seen best, that is, whose shortest part is the widest when all of
-//! it is drawn.
+//! lock, and a DPC on another processor than the ISR's. That is one for an ISR if there is
+//! any; where all interrupts go to one processor, so do the DPCs that they ask for, and it
+//! is the timer's. Of all such sets the one is chosen that can be seen best, that is,
+//! whose shortest part is the widest when all of it is drawn.
 
 use super::{Activity, Span, Timeline, layout::Window, time::signed};
 
@@ -76,7 +77,7 @@ impl Scene {
             spans.iter().filter(|span| wanted(span)).copied().collect()
         };
         let isrs = of(|span| matches!(span.activity, Activity::Isr(1..)));
-        let dpcs = of(|span| span.activity.is_dpc());
+        let dpcs = of(|span| span.activity.is_dpc() || matches!(span.activity, Activity::Timer(_)));
         let mut sections = of(|span| matches!(span.activity, Activity::CriticalSection(_)));
         // The lock is held by one at a time, so this is the order of the ends as well.
         sections.sort_by_key(|span| span.had);
@@ -132,6 +133,7 @@ impl Scene {
         Merit {
             // The documentation's picture has three; a fourth makes it no clearer.
             processors: distinct.min(3),
+            is_for_isr: self.dpc.activity.is_dpc(),
             visibility: signed(0, shortest) / signed(window.start, window.end).max(1.0),
         }
     }
@@ -139,6 +141,8 @@ impl Scene {
 
 struct Merit {
     processors: usize,
+    /// Whether the DPC is one that an ISR asked for.
+    is_for_isr: bool,
     /// Share of the shortest part in the whole.
     visibility: f64,
 }
@@ -146,8 +150,9 @@ struct Merit {
 impl Merit {
     fn exceeds(&self, other: &Self) -> bool {
         let visible = |merit: &Self| merit.visibility > 0.0;
-        (visible(self), self.processors)
-            .cmp(&(visible(other), other.processors))
+        let rank = |merit: &Self| (visible(merit), merit.processors, merit.is_for_isr);
+        rank(self)
+            .cmp(&rank(other))
             .then(self.visibility.total_cmp(&other.visibility))
             .is_gt()
     }
@@ -208,6 +213,26 @@ mod tests {
         assert_eq!(timeline.spans().len(), 16);
         let scene = Scenery::find(&timeline).scene.expect("a scene");
         assert_eq!(numbers(&scene), [1, 2, 4, 7]);
+    }
+
+    #[test]
+    fn the_timers_dpc_stands_in_where_no_other_ran_elsewhere() {
+        let mut records = three_processors();
+        records.retain(|record| record.kind != RecordKind::DpcForIsr as u8);
+        records.push(record(8, 3, RecordKind::Timer, (104_800, 7_000), 0));
+        let scenery = Scenery::find(&Timeline::new(&records, &CLOCK, 0));
+        assert_eq!(
+            scenery.scene.map(|scene| numbers(&scene)),
+            Some([1, 2, 4, 8])
+        );
+        // One for the ISR is preferred.
+        let mut both = three_processors();
+        both.push(record(8, 2, RecordKind::Timer, (104_800, 7_000), 0));
+        let scenery = Scenery::find(&Timeline::new(&both, &CLOCK, 0));
+        assert_eq!(
+            scenery.scene.map(|scene| numbers(&scene)),
+            Some([1, 2, 4, 7])
+        );
     }
 
     #[test]

@@ -214,9 +214,18 @@ pub(super) fn story(scene: &Scene) -> [(Part, String); 4] {
         (
             at(dpc, middle(free.unwrap_or(dpc.start), dpc.end)),
             format!(
-                "{} on processor {}: it handles what an ISR has saved, outside of the lock but for one critical section.",
-                dpc.activity.name(),
-                dpc.processor
+                "{} on processor {}: {}",
+                match dpc.activity {
+                    Activity::Timer(_) => "The watchdog timer's DPC",
+                    activity => activity.name(),
+                },
+                dpc.processor,
+                match dpc.activity {
+                    Activity::Timer(_) =>
+                        "it looks for operations past their deadline, in a critical section.",
+                    _ =>
+                        "it takes what the ISR has saved out in a critical section and handles it outside.",
+                }
             ),
         ),
     ]
