@@ -30,7 +30,7 @@ const LEGEND: [(&str, &str); 6] = [
     ("spin", "spins for the lock"),
     ("startio", "StartIo"),
     ("dpc", "DPC"),
-    ("other", "timer, AdapterControl"),
+    ("other", "timer DPC, AdapterControl"),
 ];
 
 /// The picture of what `scenery` shows. Spans outside of it are in the picture as far as
