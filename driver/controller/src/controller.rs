@@ -4,6 +4,7 @@ use crate::{
     counters::{Counters, count},
     dma::Dma,
     engine::{Armed, Deadline, Ended, Engine, Operation, Outcome, Refused},
+    events::{Event, EventSink, Events},
     registers::{
         ABSENT, CAUSE_DMA, CAUSE_FACTORIAL, DMA_RUNNING, Identification, Register, Registers,
         STATUS_COMPUTING, STATUS_INTERRUPT,
@@ -33,7 +34,7 @@ pub enum Service {
 /// DPCs that an interrupt has work for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dpcs {
-    /// DpcForIsr: results wait.
+    /// DpcForIsr: results wait, or events for somebody who waits for them.
     pub for_isr: bool,
     /// The DMA engine's: a transfer has ended.
     pub dma: bool,
@@ -83,6 +84,8 @@ pub struct Controller<R, T, D = T> {
     pub(crate) dma: Dma<D>,
     /// Written by the ISR, emptied by the DPC.
     results: Ring<Ended<T>, RESULTS>,
+    /// Written by the ISR, emptied by the DPC and by those who are about to wait.
+    events: Events,
     pub(crate) counters: Counters,
 }
 
@@ -94,6 +97,7 @@ impl<R: Registers, T, D> Controller<R, T, D> {
             engine: Engine::Silent,
             dma: Dma::new(),
             results: Ring::new(),
+            events: Events::new(),
             counters,
         }
     }
@@ -156,6 +160,7 @@ impl<R: Registers, T, D> Controller<R, T, D> {
         deadline: Deadline,
     ) -> Result<(), Refused<T>> {
         if !self.results.has_room() {
+            count(&mut self.counters.results_refused);
             return Err(Refused::Busy(owner));
         }
         let armed = Armed {
@@ -174,8 +179,9 @@ impl<R: Registers, T, D> Controller<R, T, D> {
     }
 
     /// The interrupt service: claims, acknowledges, saves the result with its
-    /// operation. Two register accesses, three when a factorial is ready.
-    pub fn service(&mut self) -> Service {
+    /// operation, and what happened with `stamp`, the time at which it did. Two register
+    /// accesses, three when a factorial is ready.
+    pub fn service(&mut self, stamp: u64) -> Service {
         let causes = self.registers.read(Register::InterruptStatus);
         if causes == 0 || (causes == ABSENT && self.is_absent()) {
             count(&mut self.counters.interrupts_not_ours);
@@ -183,15 +189,23 @@ impl<R: Registers, T, D> Controller<R, T, D> {
         }
         self.registers.write(Register::Acknowledge, causes);
         count(&mut self.counters.interrupts_claimed);
+        if !self.events.save(Event { stamp, causes }) {
+            count(&mut self.counters.events_lost);
+        }
         // In this order: an operation that has waited is programmed here, and what it raises
         // is none of these causes.
         let dma = self.serve_transfer(causes);
         let for_isr = self.serve_operation(causes);
         let dpcs = Dpcs { for_isr, dma };
-        if dpcs == Dpcs::NONE {
-            count(&mut self.counters.interrupts_unasked);
+        if dpcs != Dpcs::NONE {
+            // Either DPC takes the events along.
+            return Service::Claimed(dpcs);
         }
-        Service::Claimed(dpcs)
+        count(&mut self.counters.interrupts_unasked);
+        Service::Claimed(Dpcs {
+            for_isr: self.events.want_dpc(),
+            dma,
+        })
     }
 
     /// What these causes say about the operation under way; true if it has ended.
@@ -222,6 +236,18 @@ impl<R: Registers, T, D> Controller<R, T, D> {
             self.counters.most_results = self.counters.most_results.max(found as u64);
         }
         Results(results)
+    }
+
+    /// Takes out all events that the ISR has saved, in the critical section in which a DPC
+    /// takes its results.
+    pub fn drain_events(&mut self, sink: &mut impl EventSink) {
+        self.events.drain(sink);
+    }
+
+    /// From now on somebody waits for the next event: it requests a DPC even if it ends no
+    /// operation.
+    pub const fn expect_event(&mut self) {
+        self.events.expect();
     }
 
     /// Counts a watchdog tick, and hands back an operation past its deadline.
@@ -367,6 +393,7 @@ impl<R: Registers, T, D> Controller<R, T, D> {
                 // Were that ever wrong, the operation would not be lost: it stays under
                 // way, and its deadline hands it back.
                 Err(Ended { owner, .. }) => {
+                    count(&mut self.counters.results_refused);
                     self.engine = Engine::Armed(Armed {
                         owner,
                         operation,

@@ -40,6 +40,10 @@ pub struct Counters {
     pub dma_bytes_read: u64,
     /// Bytes moved to the device's buffer.
     pub dma_bytes_written: u64,
+    /// Operations that were refused because no more results could wait for the DPC.
+    pub results_refused: u64,
+    /// Events that no room was left for between the ISR and the DPC.
+    pub events_lost: u64,
 }
 
 /// Adds one. Wrapping is right for a counter of 64 bits that starts at zero: it

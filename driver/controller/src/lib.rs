@@ -49,6 +49,8 @@ mod controller;
 mod counters;
 mod dma;
 mod engine;
+mod event_log;
+mod events;
 mod registers;
 mod ring;
 mod sleep;
@@ -57,6 +59,8 @@ mod transfer;
 pub use controller::{Controller, Dpcs, Results, Service};
 pub use counters::Counters;
 pub use engine::{Deadline, Ended, Operation, Outcome, Refused};
+pub use event_log::{EventLog, Found, Numbered};
+pub use events::{EVENTS, Event, EventSink};
 pub use registers::{Identification, Register, Registers, STATUS_COMPUTING, STATUS_INTERRUPT};
 pub use sleep::Saved;
 pub use transfer::{

@@ -2,6 +2,8 @@
 
 extern crate std;
 
+mod events;
+
 use std::{vec, vec::Vec};
 
 use crate::{
@@ -136,7 +138,7 @@ fn a_factorial_takes_four_register_accesses() {
     let mut controller = started(&mut device);
     assert_eq!(controller.arm_factorial(7, 13, 10), Ok(()));
     controller.device().end_factorial();
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
     assert_eq!(
         controller.drain().next(),
         Some(Ended {
@@ -164,7 +166,7 @@ fn a_raise_takes_three_register_accesses() {
     let mut device = Device::default();
     let mut controller = started(&mut device);
     assert_eq!(controller.arm_raise(1, 0x8000_0101, 10), Ok(()));
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
     assert_eq!(
         controller.drain().next().map(|ended| ended.outcome),
         Some(Outcome::Raised {
@@ -179,7 +181,7 @@ fn every_bit_at_once_is_a_cause_and_not_an_absent_device() {
     let mut device = Device::default();
     let mut controller = started(&mut device);
     assert_eq!(controller.arm_raise(1, u32::MAX, 10), Ok(()));
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
     assert_eq!(controller.device().causes, 0);
 }
 
@@ -188,7 +190,7 @@ fn an_absent_device_is_not_ours_and_is_left_alone() {
     let mut device = Device::default();
     let mut controller = started(&mut device);
     controller.device().gone = true;
-    assert_eq!(controller.service(), Service::NotOurs);
+    assert_eq!(controller.service(0), Service::NotOurs);
     assert!(controller.device().log.iter().all(|(kind, _)| *kind == 'r'));
     assert!(controller.is_quiet());
 }
@@ -199,7 +201,7 @@ fn a_foreign_interrupt_costs_one_read() {
     let mut controller = started(&mut device);
     assert_eq!(controller.arm_factorial(1, 5, 10), Ok(()));
     controller.device().log.clear();
-    assert_eq!(controller.service(), Service::NotOurs);
+    assert_eq!(controller.service(0), Service::NotOurs);
     assert_eq!(
         controller.device().log,
         vec![('r', Register::InterruptStatus)]
@@ -213,10 +215,10 @@ fn an_unasked_cause_is_claimed_and_leaves_the_operation_alone() {
     let mut controller = started(&mut device);
     assert_eq!(controller.arm_factorial(1, 5, 10), Ok(()));
     controller.device().causes = 0x100;
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::NONE));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::NONE));
     assert_eq!(controller.drain().next(), None);
     controller.device().end_factorial();
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
     assert_eq!(controller.counters().interrupts_unasked, 1);
     assert_eq!(controller.counters().interrupts_claimed, 2);
 }
@@ -227,10 +229,10 @@ fn a_raise_waits_for_all_of_its_causes() {
     let mut controller = started(&mut device);
     assert_eq!(controller.arm_raise(1, 0x6, 10), Ok(()));
     controller.device().causes = 0x2;
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::NONE));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::NONE));
     assert_eq!(controller.drain().count(), 0);
     controller.device().causes = 0x6;
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
 }
 
 #[test]
@@ -239,7 +241,7 @@ fn a_second_interrupt_before_the_drain_overwrites_nothing() {
     let mut controller = started(&mut device);
     for owner in 0..4 {
         assert_eq!(controller.arm_raise(owner, 1 << owner, 10), Ok(()));
-        assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
+        assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
     }
     assert_eq!(controller.arm_raise(9, 1, 10), Err(Refused::Busy(9)));
     let owners: Vec<_> = controller.drain().map(|ended| ended.owner).collect();
@@ -280,10 +282,10 @@ fn a_time_out_waits_for_the_abandoned_factorial() {
     // The next one must not be given the result of the abandoned one.
     assert_eq!(controller.arm_factorial(2, 6, 10), Ok(()));
     controller.device().end_factorial();
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::NONE));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::NONE));
     assert_eq!(controller.drain().next(), None);
     controller.device().end_factorial();
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
     assert_eq!(
         controller.drain().next().map(|ended| ended.outcome),
         Some(Outcome::Factorial { n: 6, value: 720 })
@@ -310,7 +312,7 @@ fn an_interrupt_that_never_comes_does_not_block_for_ever() {
     assert_eq!(controller.tick(), None);
     assert_eq!(controller.device().operand, Some(6));
     controller.device().end_factorial();
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
 }
 
 #[test]
@@ -335,9 +337,9 @@ fn a_waiting_operation_times_out_too() {
     assert_eq!(controller.arm_raise(2, 4, 0), Ok(()));
     assert_eq!(controller.tick(), Some(2));
     controller.device().end_factorial();
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::NONE));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::NONE));
     assert_eq!(controller.arm_raise(3, 4, 0), Ok(()));
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
 }
 
 #[test]
@@ -369,7 +371,7 @@ fn a_result_saved_before_the_silence_is_still_drained() {
     let mut device = Device::default();
     let mut controller = started(&mut device);
     assert_eq!(controller.arm_raise(1, 4, 10), Ok(()));
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
     assert_eq!(controller.silence(), None);
     assert_eq!(controller.drain().next().map(|ended| ended.owner), Some(1));
 }
@@ -401,8 +403,8 @@ fn an_operation_is_taken_back_once_and_only_by_its_owner() {
     assert_eq!(controller.take_back(|owner| *owner == 2), Some(2));
     assert_eq!(controller.arm_raise(3, 0x20, 10), Ok(()));
     controller.device().end_factorial();
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::NONE));
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::NONE));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
     // A result is the DPC's: there is nothing to take back.
     assert_eq!(controller.take_back(|_| true), None);
     assert_eq!(controller.drain().next().map(|ended| ended.owner), Some(3));
@@ -443,10 +445,10 @@ fn a_device_that_computed_when_it_fell_asleep_is_waited_for() {
     assert_eq!(controller.arm_factorial(2, 6, 10), Ok(()));
     assert_eq!(controller.device().operand, Some(5));
     controller.device().end_factorial();
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::NONE));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::NONE));
     assert_eq!(controller.device().operand, Some(6));
     controller.device().end_factorial();
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
     assert_eq!(controller.drain().next().map(|ended| ended.owner), Some(2));
 }
 

@@ -43,7 +43,7 @@ fn a_transfer_takes_six_register_accesses() {
     assert_eq!(controller.device().dma, [0x12_3000, 0x4_0008, 100, 5]);
     assert!(!controller.tick_transfer());
     controller.device().end_transfer();
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::DMA));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::DMA));
     controller.expect_end(7, TransferOutcome::Done);
     assert_eq!(
         controller.device().log,
@@ -71,7 +71,7 @@ fn a_read_goes_the_other_way() {
     assert_eq!(controller.arm_read(1, 10), Ok(()));
     assert_eq!(controller.device().dma, [0x4_0008, 0x12_3000, 100, 7]);
     controller.device().end_transfer();
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::DMA));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::DMA));
     assert_eq!(controller.counters().dma_bytes_read, 100);
 }
 
@@ -84,7 +84,7 @@ fn both_engines_end_in_one_interrupt() {
     controller.device().end_transfer();
     controller.device().end_factorial();
     assert_eq!(
-        controller.service(),
+        controller.service(0),
         Service::Claimed(Dpcs {
             for_isr: true,
             dma: true
@@ -102,7 +102,7 @@ fn one_transfer_at_a_time_until_it_is_drained() {
     assert_eq!(controller.arm_read(1, 10), Ok(()));
     assert_eq!(controller.arm_read(2, 10), Err(Refused::Busy(2)));
     controller.device().end_transfer();
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::DMA));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::DMA));
     assert_eq!(controller.arm_read(2, 10), Err(Refused::Busy(2)));
     controller.expect_end(1, TransferOutcome::Done);
     assert_eq!(controller.arm_read(2, 10), Ok(()));
@@ -123,10 +123,10 @@ fn a_cause_that_was_raised_by_hand_ends_no_transfer() {
     let mut controller = started(&mut device);
     assert_eq!(controller.arm_read(1, 10), Ok(()));
     assert_eq!(controller.arm_raise(2, 0x102, 10), Ok(()));
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
     assert_eq!(controller.drain_transfer(), None);
     controller.device().end_transfer();
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::DMA));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::DMA));
     controller.expect_end(1, TransferOutcome::Done);
 }
 
@@ -138,7 +138,7 @@ fn a_raise_and_an_end_with_the_same_cause_are_both_seen() {
     assert_eq!(controller.arm_raise(2, 0x100, 10), Ok(()));
     controller.device().end_transfer();
     assert_eq!(
-        controller.service(),
+        controller.service(0),
         Service::Claimed(Dpcs {
             for_isr: true,
             dma: true
@@ -153,7 +153,7 @@ fn a_cause_raised_before_the_transfer_ends_none_either() {
     let mut controller = started(&mut device);
     assert_eq!(controller.arm_raise(2, 0x100, 10), Ok(()));
     assert_eq!(controller.arm_read(1, 10), Ok(()));
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
     assert_eq!(controller.drain_transfer(), None);
 }
 
@@ -168,10 +168,10 @@ fn a_raise_that_has_waited_ends_no_transfer() {
     // The end of the transfer comes with that of the factorial, for which the raise waits.
     controller.device().end_transfer();
     controller.device().end_factorial();
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::DMA));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::DMA));
     controller.expect_end(3, TransferOutcome::Done);
     assert_eq!(controller.arm_read(4, 10), Ok(()));
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::FOR_ISR));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
     assert_eq!(controller.drain_transfer(), None);
 }
 
@@ -211,16 +211,16 @@ fn the_late_interrupt_of_an_end_that_was_looked_for_is_not_the_next_ones() {
     assert!(!controller.look_at_transfer());
     controller.expect_end(1, TransferOutcome::Done);
     assert_eq!(controller.arm_read(2, 10), Ok(()));
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::NONE));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::NONE));
     assert_eq!(controller.drain_transfer(), None);
     controller.device().end_transfer();
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::DMA));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::DMA));
     controller.expect_end(2, TransferOutcome::Done);
     // From here on the interrupt is believed again.
     assert_eq!(controller.arm_read(3, 10), Ok(()));
     controller.device().end_transfer();
     controller.device().log.clear();
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::DMA));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::DMA));
     assert_eq!(controller.device().log.len(), 2);
 }
 
@@ -235,7 +235,7 @@ fn memory_is_the_devices_until_it_lets_go_whatever_the_deadline() {
     }
     assert_eq!(controller.arm_read(2, 1), Err(Refused::Busy(2)));
     controller.device().end_transfer();
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::DMA));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::DMA));
     controller.expect_end(1, TransferOutcome::TimedOut);
     let counters = controller.counters();
     assert_eq!((counters.dma_timed_out, counters.dma_completed), (1, 0));
@@ -243,7 +243,7 @@ fn memory_is_the_devices_until_it_lets_go_whatever_the_deadline() {
 
     assert_eq!(controller.arm_read(2, 10), Ok(()));
     controller.device().end_transfer();
-    assert_eq!(controller.service(), Service::Claimed(Dpcs::DMA));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::DMA));
     controller.expect_end(2, TransferOutcome::Done);
 }
 
@@ -281,7 +281,7 @@ fn a_device_that_is_gone_holds_no_memory() {
     let mut controller = started(&mut device);
     assert_eq!(controller.arm_read(1, 10), Ok(()));
     controller.device().gone = true;
-    assert_eq!(controller.service(), Service::NotOurs);
+    assert_eq!(controller.service(0), Service::NotOurs);
     assert_eq!(controller.drain_transfer(), None);
     assert!(controller.look_at_transfer());
     controller.expect_end(1, TransferOutcome::Gone);

@@ -1,0 +1,212 @@
+//! Interrupts on their way from the ISR to those who want to know of each.
+//!
+//! The ISR saves the causes and the time stamp of every interrupt that it claims; a DPC, or
+//! whoever is about to wait for the next one, takes all of them in one critical section.
+//! Nothing is overwritten in between: what finds no room is counted, and whoever takes the
+//! others learns how many came after them.
+//!
+//! An interrupt that ends an operation requests a DPC anyway, and that DPC takes the events
+//! along. For the sake of an event alone a DPC is requested only when somebody waits
+//! ([`Events::expect`]) or when the room becomes scarce. So interrupts that nobody asked for
+//! and nobody waits for cost no DPC, and none of them is lost for one who asks later.
+
+/// Interrupts that can be on their way. More than one or two are there only when DPCs are held
+/// up: each engine of the device has one operation under way, and the next one is programmed
+/// by the DPC that takes the end of the one before.
+pub const EVENTS: usize = 64;
+
+/// From here on the room is scarce.
+const SCARCE: usize = EVENTS / 2;
+
+/// An interrupt that the ISR claimed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Event {
+    /// The time stamp that the ISR was given.
+    pub stamp: u64,
+    /// The interrupt status that it read and acknowledged.
+    pub causes: u32,
+}
+
+/// Where events go, in the order in which they came.
+///
+/// Called in a critical section: nothing may be allocated or dropped.
+pub trait EventSink {
+    /// The next event.
+    fn event(&mut self, event: Event);
+
+    /// After that, so many came that no room was left for.
+    fn lost(&mut self, count: u64);
+}
+
+/// Events between the ISR and whoever takes them.
+#[derive(Debug)]
+pub(crate) struct Events {
+    // Apart, because together each would be padded to 16 bytes.
+    stamps: [u64; EVENTS],
+    causes: [u32; EVENTS],
+    /// So many are there.
+    length: usize,
+    /// So many came after those.
+    lost: u64,
+    /// Somebody waits for the next one.
+    expected: bool,
+}
+
+impl Events {
+    pub(crate) const fn new() -> Self {
+        Self {
+            stamps: [0; EVENTS],
+            causes: [0; EVENTS],
+            length: 0,
+            lost: 0,
+            expected: false,
+        }
+    }
+
+    /// Saves an event, behind the others; false if there is no room for it.
+    pub(crate) fn save(&mut self, event: Event) -> bool {
+        let place = (
+            self.stamps.get_mut(self.length),
+            self.causes.get_mut(self.length),
+        );
+        let (Some(stamp), Some(causes)) = place else {
+            self.lost = self.lost.saturating_add(1);
+            return false;
+        };
+        *stamp = event.stamp;
+        *causes = event.causes;
+        self.length = self.length.saturating_add(1);
+        true
+    }
+
+    /// Whether a DPC is to take them, even if no operation has ended.
+    pub(crate) const fn want_dpc(&self) -> bool {
+        self.expected || self.length >= SCARCE
+    }
+
+    /// From now on somebody waits for the next one, until one is taken.
+    pub(crate) const fn expect(&mut self) {
+        self.expected = true;
+    }
+
+    /// Takes all of them out.
+    pub(crate) fn drain(&mut self, sink: &mut impl EventSink) {
+        let saved = self.stamps.iter().zip(&self.causes);
+        for (&stamp, &causes) in saved.take(self.length) {
+            sink.event(Event { stamp, causes });
+        }
+        if self.length > 0 {
+            // Whoever waits is answered with these.
+            self.expected = false;
+        }
+        self.length = 0;
+        if self.lost > 0 {
+            sink.lost(self.lost);
+            self.lost = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::vec::Vec;
+
+    use super::{EVENTS, Event, EventSink, Events, SCARCE};
+
+    /// Numbers what it is given, as the driver's log does.
+    #[derive(Default)]
+    struct Log {
+        next: u64,
+        events: Vec<(u64, Event)>,
+    }
+
+    impl EventSink for Log {
+        fn event(&mut self, event: Event) {
+            self.events.push((self.next, event));
+            self.next += 1;
+        }
+
+        fn lost(&mut self, count: u64) {
+            self.next += count;
+        }
+    }
+
+    fn event(number: usize) -> Event {
+        let causes = u32::try_from(number).expect("a small number");
+        Event {
+            stamp: 1_000 + u64::from(causes),
+            causes,
+        }
+    }
+
+    #[test]
+    fn come_out_in_order_and_once() {
+        let mut events = Events::new();
+        let mut log = Log::default();
+        for number in 0..1_000 {
+            assert!(events.save(event(number)));
+            if number % 7 == 3 {
+                events.drain(&mut log);
+            }
+        }
+        events.drain(&mut log);
+        events.drain(&mut log);
+        let wanted = (0..1_000).map(|number| (number as u64, event(number)));
+        assert!(log.events.into_iter().eq(wanted));
+    }
+
+    #[test]
+    fn those_without_room_are_counted_and_keep_their_numbers() {
+        let mut events = Events::new();
+        let mut log = Log::default();
+        for round in 0..3 {
+            for number in 0..EVENTS {
+                assert!(events.save(event(round + number)));
+            }
+            for _ in 0..5 {
+                assert!(!events.save(event(9_999)));
+            }
+            events.drain(&mut log);
+        }
+        assert_eq!(log.events.len(), 3 * EVENTS);
+        assert_eq!(log.next, 3 * (EVENTS as u64 + 5));
+        let wanted = (0..3_u64).flat_map(|round| {
+            let first = round * (EVENTS as u64 + 5);
+            (0..EVENTS).map(move |number| {
+                let index = usize::try_from(round).expect("small") + number;
+                (first + number as u64, event(index))
+            })
+        });
+        assert!(log.events.into_iter().eq(wanted));
+    }
+
+    #[test]
+    fn want_a_dpc_when_expected_until_one_is_taken() {
+        let mut events = Events::new();
+        let mut log = Log::default();
+        events.save(event(0));
+        assert!(!events.want_dpc());
+        events.drain(&mut log);
+        events.expect();
+        // Nothing was there to be taken, so whoever waits does so still.
+        events.drain(&mut log);
+        events.save(event(1));
+        assert!(events.want_dpc());
+        events.drain(&mut log);
+        events.save(event(2));
+        assert!(!events.want_dpc());
+    }
+
+    #[test]
+    fn want_a_dpc_before_the_room_ends() {
+        let mut events = Events::new();
+        for number in 0..SCARCE {
+            assert!(!events.want_dpc());
+            events.save(event(number));
+        }
+        assert!(events.want_dpc());
+        const { assert!(SCARCE < EVENTS, "later would be too late") };
+    }
+}

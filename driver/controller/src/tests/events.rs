@@ -1,0 +1,163 @@
+//! What is told of the interrupts, and when a DPC is asked for.
+
+use super::std::{vec, vec::Vec};
+
+use super::{Device, Tested, started};
+use crate::{Dpcs, EVENTS, Event, EventSink, Outcome, Refused, Service};
+
+/// Claimed, and no DPC has anything to take.
+const NOTHING: Service = Service::Claimed(Dpcs::NONE);
+/// Claimed, and DpcForIsr has something to take.
+const RESULT: Service = Service::Claimed(Dpcs::FOR_ISR);
+
+/// What a drain has found.
+#[derive(Default)]
+struct Log {
+    events: Vec<(u64, u32)>,
+    lost: u64,
+}
+
+impl EventSink for Log {
+    fn event(&mut self, event: Event) {
+        self.events.push((event.stamp, event.causes));
+    }
+
+    fn lost(&mut self, count: u64) {
+        self.lost += count;
+    }
+}
+
+fn log_of(controller: &mut Tested<'_>) -> Log {
+    let mut log = Log::default();
+    controller.drain_events(&mut log);
+    log
+}
+
+/// An interrupt that nobody asked for.
+fn unasked(controller: &mut Tested<'_>, stamp: u64) -> Service {
+    controller.device().causes = 0x10;
+    controller.service(stamp)
+}
+
+#[test]
+fn every_claimed_interrupt_is_an_event_and_no_other() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.service(1), Service::NotOurs);
+    assert_eq!(controller.arm_raise(1, 0x30, 10), Ok(()));
+    assert_eq!(controller.service(2), RESULT);
+    assert_eq!(unasked(&mut controller, 3), NOTHING);
+    controller.device().gone = true;
+    assert_eq!(controller.service(4), Service::NotOurs);
+    let log = log_of(&mut controller);
+    assert_eq!(log.events, vec![(2, 0x30), (3, 0x10)]);
+    assert_eq!(log.lost, 0);
+    assert_eq!(log_of(&mut controller).events, vec![]);
+}
+
+/// The event has what the ISR read, the result what the operation is about.
+#[test]
+fn several_causes_in_one_interrupt_are_one_event() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_factorial(1, 5, 10), Ok(()));
+    controller.device().end_factorial();
+    controller.device().causes |= 0x8000_0040;
+    assert_eq!(controller.service(7), RESULT);
+    assert_eq!(log_of(&mut controller).events, vec![(7, 0x8000_0041)]);
+    let outcomes: Vec<_> = controller.drain().map(|ended| ended.outcome).collect();
+    assert_eq!(outcomes, vec![Outcome::Factorial { n: 5, value: 120 }]);
+    assert_eq!(controller.counters().interrupts_claimed, 1);
+    assert_eq!(controller.counters().interrupts_unasked, 0);
+    assert_eq!(controller.device().causes, 0);
+}
+
+/// Interrupts that come before the DPC of the first one leave its result and its event
+/// alone, until there is room for no more; then the next operation is refused.
+#[test]
+fn several_interrupts_before_one_dpc_overwrite_nothing() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    let mut armed = 0;
+    while controller.arm_raise(armed, 1 << (armed + 1), 10) == Ok(()) {
+        assert_eq!(controller.service(armed.into()), RESULT);
+        armed += 1;
+    }
+    assert!(armed >= 2, "one result is no ring");
+    assert_eq!(controller.counters().results_refused, 1);
+    assert_eq!(
+        controller.arm_factorial(99, 3, 10),
+        Err(Refused::Busy(99)),
+        "there is no room yet"
+    );
+    assert_eq!(controller.counters().results_refused, 2);
+    let ended: Vec<_> = controller
+        .drain()
+        .map(|ended| (ended.owner, ended.outcome))
+        .collect();
+    let wanted: Vec<_> = (0..armed)
+        .map(|number| {
+            let causes = 1 << (number + 1);
+            (number, Outcome::Raised { causes })
+        })
+        .collect();
+    assert_eq!(ended, wanted);
+    assert_eq!(controller.counters().most_results, u64::from(armed));
+    let events = log_of(&mut controller).events;
+    let wanted: Vec<_> = (0..armed)
+        .map(|number| (u64::from(number), 1 << (number + 1)))
+        .collect();
+    assert_eq!(events, wanted);
+    assert_eq!(controller.arm_raise(0, 1, 10), Ok(()));
+}
+
+#[test]
+fn who_waits_gets_a_dpc_for_an_interrupt_that_ends_nothing() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(unasked(&mut controller, 1), NOTHING);
+    controller.expect_event();
+    assert_eq!(unasked(&mut controller, 2), RESULT);
+    assert_eq!(log_of(&mut controller).events, vec![(1, 0x10), (2, 0x10)]);
+    assert_eq!(unasked(&mut controller, 3), NOTHING);
+}
+
+#[test]
+fn nobody_waits_and_nothing_is_lost_before_a_dpc_was_asked_for() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    let (mut quiet, mut asked) = (0, 0);
+    for stamp in 0..EVENTS as u64 {
+        if unasked(&mut controller, stamp) == NOTHING {
+            quiet += 1;
+        } else {
+            asked += 1;
+        }
+    }
+    assert!(quiet > 0 && asked > 0, "{quiet} without and {asked} with");
+    assert_eq!(controller.counters().events_lost, 0);
+    assert_eq!(unasked(&mut controller, 0), RESULT);
+    assert_eq!(unasked(&mut controller, 0), RESULT);
+    assert_eq!(controller.counters().events_lost, 2);
+    let log = log_of(&mut controller);
+    assert_eq!((log.events.len(), log.lost), (EVENTS, 2));
+    assert!(
+        log.events
+            .iter()
+            .map(|(stamp, _)| *stamp)
+            .eq(0..EVENTS as u64)
+    );
+}
+
+/// What the device did before it slept is told afterwards.
+#[test]
+fn events_outlive_a_sleep() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(unasked(&mut controller, 1), NOTHING);
+    assert_eq!(controller.silence(), None);
+    let saved = controller.save();
+    controller.restore(saved);
+    assert_eq!(unasked(&mut controller, 2), NOTHING);
+    assert_eq!(log_of(&mut controller).events, vec![(1, 0x10), (2, 0x10)]);
+}
