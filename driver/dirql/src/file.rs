@@ -15,9 +15,4 @@ impl FileObject {
     pub(crate) fn new(pointer: *mut sys::FILE_OBJECT) -> Option<Self> {
         (!pointer.is_null()).then(|| Self(pointer.addr()))
     }
-
-    /// The address.
-    pub(crate) const fn addr(self) -> usize {
-        self.0
-    }
 }

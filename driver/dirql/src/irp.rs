@@ -19,7 +19,7 @@
 //!
 //! | operation | caller | token | may block |
 //! |---|---|---|---|
-//! | [`Buffers`], `write_output` | the IRP's owner | none | no |
+//! | [`Buffers`], `write_output`, `output_writer` | the IRP's owner | none | no |
 //! | `complete`, `forward` | the same | any up to `Dispatch` | no |
 //! | `pend` | its dispatch routine | none | no |
 //! | drop | the same | looked at: at most DISPATCH_LEVEL | no |
@@ -33,7 +33,11 @@
 //!
 //! IRPs that a driver makes itself. See "Handling IRPs".
 
+mod output;
+
 use core::mem::ManuallyDrop;
+
+pub use output::OutputWriter;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 

@@ -6,6 +6,7 @@ use dirql::{
     irql::{Dirql, Passive},
     resources::MemoryResource,
     status::Result,
+    time::Stamp,
 };
 use edu_controller::{Dpcs, Register, Registers, Service};
 
@@ -93,7 +94,7 @@ pub(crate) struct Shared(pub(crate) EduController);
 
 impl ServiceRoutine for Shared {
     fn service(&mut self, _irql: &mut Dirql) -> Claim {
-        match self.0.service() {
+        match self.0.service(Stamp::now().0) {
             Service::NotOurs => Claim::NotOurs,
             Service::Claimed(Dpcs { for_isr, dma }) => match (for_isr, dma) {
                 (false, false) => Claim::Ours,

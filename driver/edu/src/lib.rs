@@ -12,6 +12,7 @@
 //! 5. `transfers`, `transfer_steps`: reads and writes, by the DMA engine beside all this.
 //! 6. `watchdog`: a timer takes away an operation that passes its deadline, and
 //!    `operations` one that is cancelled.
+//! 7. `events`: whoever waits for interrupts is told of each.
 //!
 //! `lifetime` starts and stops the device, `power` has it sleep.
 
@@ -33,6 +34,8 @@
 extern crate std;
 
 mod bar;
+mod clock;
+mod events;
 mod lifetime;
 mod operations;
 mod power;
@@ -47,6 +50,7 @@ use dirql::{
     irp::PendingIrp,
     spin_lock::SpinLock,
     start_io::Packet,
+    time::Reading,
     timer::Timer,
 };
 use edu_controller::{Controller, Counters, Saved};
@@ -79,6 +83,11 @@ pin_project_lite::pin_project! {
         watchdog: Timer<watchdog::Watchdog>,
         // What outlives a stop. Written by start and stop, read by requests.
         kept: SpinLock<Kept>,
+        // Who waits for interrupts, and the last ones.
+        #[pin]
+        events: events::Events,
+        // When the device was added: where its clock begins.
+        added: Reading,
     }
 }
 

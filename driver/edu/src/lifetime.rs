@@ -11,7 +11,7 @@ use dirql::{
     spin_lock::SpinLock,
     start_io::Packet,
     status::{NtError, Result},
-    time::Due,
+    time::{Due, Reading},
     timer::Timer,
     wait,
 };
@@ -22,6 +22,7 @@ use uuid::Uuid;
 use crate::{
     Edu, EduController, Kept,
     bar::{Bar, Shared},
+    events::{self, Events},
     operations, requests,
     transfers::{self, Transfers},
     watchdog::TICK_MS,
@@ -46,12 +47,14 @@ impl Driver for Edu {
 
     const INTERFACE: Option<Uuid> = Some(DEVICE_INTERFACE);
 
-    fn add_device(_irql: &mut Passive) -> Result<Self> {
+    fn add_device(irql: &mut Passive) -> Result<Self> {
         Ok(Self {
             interrupt: Interrupt::new(),
             transfers: Transfers::new(),
             watchdog: Timer::new(),
             kept: SpinLock::new(Kept::default()),
+            events: Events::new(irql)?,
+            added: Reading::now(),
         })
     }
 
@@ -62,6 +65,7 @@ impl Driver for Edu {
         irql: &mut Passive,
         resources: &Resources<'_>,
     ) -> Result<()> {
+        events::initialize(device, irql)?;
         let line = resources.interrupt()?;
         let bar = Bar::map(irql, &resources.memory(0)?)?;
         let counters = device.kept.with(irql, |_, kept| kept.counters);
@@ -114,6 +118,7 @@ impl Driver for Edu {
         let mut controller = device.interrupt.disconnect(irql).map(|shared| shared.0);
         if let Some(controller) = &mut controller {
             // The DPC may not have come to what the ISR saved last.
+            events::drain_disconnected(device, irql, controller);
             let results = controller.drain();
             at_dispatch(irql, |irql| {
                 for ended in results {

@@ -8,10 +8,10 @@ use dirql::{
     start_io::{Packet, PacketId, Start, StartIo, TakeBack},
     status::{NtError, Result},
 };
-use edu_controller::{Ended, Outcome, Refused};
+use edu_controller::{Controller, Ended, Outcome, Refused};
 use edu_interface::{Factorial, Liveness, Raised};
 
-use crate::{Edu, requests::Packeted};
+use crate::{Edu, events, requests::Packeted};
 
 impl StartIo for Edu {
     fn start_io(device: &Device<Self>, irql: &mut Dispatch, packet: Packet) -> Start {
@@ -94,9 +94,7 @@ impl TakeBack for Edu {
 
 impl DpcForIsr for Edu {
     fn dpc_for_isr(device: &Device<Self>, irql: &mut Dispatch) {
-        let results = device
-            .interrupt
-            .synchronize(irql, |_, shared| shared.0.drain());
+        let results = events::drain(device, irql, Controller::drain);
         for ended in results.into_iter().flatten() {
             complete(irql, ended);
         }

@@ -13,9 +13,9 @@ use dirql::{
     time::Due,
     wait,
 };
-use edu_controller::{Counters, Saved};
+use edu_controller::{Controller, Counters, Saved};
 
-use crate::{Edu, bar::Shared, operations, transfers, watchdog::TICK_MS};
+use crate::{Edu, bar::Shared, events, operations, transfers, watchdog::TICK_MS};
 
 /// Longest time that a machine that goes to sleep waits for a factorial that nobody waits
 /// for any more. One that takes longer is waited for after the wake-up.
@@ -73,9 +73,7 @@ impl Power for Edu {
 
 /// Completes what the ISR has saved and no DPC has come to.
 fn complete_results(device: &Device<Edu>, irql: &mut Passive) {
-    let results = device
-        .interrupt
-        .synchronize(irql, |_, shared| shared.0.drain());
+    let results = events::drain(device, irql, Controller::drain);
     at_dispatch(irql, |irql| {
         for ended in results.into_iter().flatten() {
             operations::complete(irql, ended);

@@ -9,6 +9,8 @@
 //! | input shorter than the request | `STATUS_INFO_LENGTH_MISMATCH` |
 //! | output shorter than the reply | `STATUS_BUFFER_TOO_SMALL` |
 //! | a mask of zero, a time-out over the bound | `STATUS_INVALID_PARAMETER` |
+//! | events from a number on that is ahead of the next | `STATUS_INVALID_PARAMETER` |
+//! | too many requests wait for events | `STATUS_DEVICE_BUSY` |
 //! | the device is not started | `STATUS_DEVICE_NOT_READY` |
 //! | the device is gone | `STATUS_DELETE_PENDING` |
 
@@ -25,11 +27,11 @@ use edu_interface::{
     ControlCode, DEFAULT_TIMEOUT_MS, FACTORIAL, Factorial, FactorialRequest, IDENTIFY,
     INTERFACE_VERSION, Identity, InterruptKind, LIVENESS, Liveness, LivenessRequest,
     MAX_TIMEOUT_MS, RAISE_INTERRUPT, RESET_STATISTICS, RaiseRequest, Raised, STATISTICS,
-    Statistics,
+    Statistics, WAIT_EVENTS,
 };
 use zerocopy::FromBytes;
 
-use crate::{Edu, operations, power, watchdog::TICK_MS};
+use crate::{Edu, events, operations, power, watchdog::TICK_MS};
 
 /// A validated request that needs the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +58,7 @@ pub(crate) fn device_control(
         _ if code == IDENTIFY.value() => identify(device, irql, irp),
         _ if code == STATISTICS.value() => statistics(device, irql, irp),
         _ if code == RESET_STATISTICS.value() => reset_statistics(device, irql, irp),
+        _ if code == WAIT_EVENTS.value() => events::wait(device, irql, irp),
         _ => match Packeted::parse(code, &irp) {
             Ok(packeted) => start(device, irql, irp, packeted),
             Err(error) => irp.complete(irql, Err(error)),
@@ -219,6 +222,7 @@ fn snapshot(counters: &Counters) -> Statistics {
         dma_aborted: counters.dma_aborted,
         dma_bytes_read: counters.dma_bytes_read,
         dma_bytes_written: counters.dma_bytes_written,
-        ..Statistics::default()
+        results_refused: counters.results_refused,
+        events_lost: counters.events_lost,
     }
 }

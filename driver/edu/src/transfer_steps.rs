@@ -14,11 +14,11 @@ use dirql::{
     status::{NtError, Result},
 };
 use edu_controller::{
-    Deadline, Direction, EndedTransfer, Refused as NotTaken, Transfer, TransferOutcome,
+    Controller, Deadline, Direction, EndedTransfer, Refused as NotTaken, Transfer, TransferOutcome,
 };
 use edu_interface::DEFAULT_TIMEOUT_MS;
 
-use crate::{Edu, transfers, watchdog::TICK_MS};
+use crate::{Edu, events, transfers, watchdog::TICK_MS};
 
 /// Time that one transfer may take.
 const DEADLINE: Deadline = Deadline::after_ticks(DEFAULT_TIMEOUT_MS.div_ceil(TICK_MS));
@@ -71,9 +71,7 @@ impl CustomDpc for TransferEnded {
     type Extension = Edu;
 
     fn run(device: &Device<Edu>, irql: &mut Dispatch) {
-        let ended = device
-            .interrupt
-            .synchronize(irql, |_, shared| shared.0.drain_transfer());
+        let ended = events::drain(device, irql, Controller::drain_transfer);
         if let Some(ended) = ended.flatten()
             && !has_ended(device, irql, ended)
         {

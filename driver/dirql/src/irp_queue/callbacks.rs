@@ -3,33 +3,38 @@
 
 use core::ptr::null_mut;
 
-use super::{Content, IrpContext, IrpQueue};
-use crate::{file::FileObject, irql::UpToDispatch, status::NtError, sys};
+use super::{Content, IrpContext, IrpQueue, search::Search};
+use crate::{irql::UpToDispatch, status::NtError, sys};
 
 /// How an IRP is to be inserted: the insert context.
 pub(super) struct Insertion<'a> {
     context: Option<&'a IrpContext>,
-    /// Only if the queue is empty.
-    alone: bool,
+    /// How many IRPs there may be with this one.
+    most: usize,
 }
 
 impl<'a> Insertion<'a> {
     /// Behind all others.
     pub(super) const PLAIN: Self = Self {
         context: None,
-        alone: false,
+        most: usize::MAX,
     };
     /// If there is no other.
-    pub(super) const ALONE: Self = Self {
-        context: None,
-        alone: true,
-    };
+    pub(super) const ALONE: Self = Self::at_most(1);
+
+    /// Behind all others, if they are `most` with it.
+    pub(super) const fn at_most(most: usize) -> Self {
+        Self {
+            context: None,
+            most,
+        }
+    }
 
     /// Behind all others, with a context.
     pub(super) const fn with(context: &'a IrpContext) -> Self {
         Self {
             context: Some(context),
-            alone: false,
+            most: usize::MAX,
         }
     }
 
@@ -80,12 +85,13 @@ pub(super) unsafe extern "C" fn insert(
     if let Some(error) = content.closed {
         return error.status();
     }
-    if how.alone && !content.list.first().is_null() {
+    if content.length >= how.most {
         return NtError::STATUS_DEVICE_BUSY.status();
     }
     // SAFETY: (Pointer) the IRP is the queue's from here on and alive until it is removed;
     // its list entry is its owner's, facts 33 and 34.
     unsafe { content.list.push(irp) };
+    content.length = content.length.saturating_add(1);
     if let Some(context) = how.context {
         context.queued();
     }
@@ -98,9 +104,10 @@ pub(super) unsafe extern "C" fn remove(csq: *mut sys::IO_CSQ, irp: *mut sys::IRP
     let content = unsafe { content_of(csq) };
     // SAFETY: (Pointer) the system removes what was inserted, once, fact 34.
     unsafe { content.list.remove(irp) };
+    content.length = content.length.saturating_sub(1);
 }
 
-/// CsqPeekNextIrp. The peek context is a file object's address, or NULL for any.
+/// CsqPeekNextIrp. The peek context is a [`Search`], or NULL for any IRP.
 pub(super) unsafe extern "C" fn peek_next(
     csq: *mut sys::IO_CSQ,
     irp: *mut sys::IRP,
@@ -108,7 +115,9 @@ pub(super) unsafe extern "C" fn peek_next(
 ) -> *mut sys::IRP {
     // SAFETY: (Caller) the system, which has called `acquire_lock`, facts 33 and 34.
     let content = unsafe { content_of(csq) };
-    let file = FileObject::new(peek_context.cast());
+    // SAFETY: (Pointer) `remove_matching`'s contract: NULL or a search of the caller's own,
+    // who waits for this. (Aliasing) nobody else has its address, fact 11.
+    let mut search = unsafe { peek_context.cast::<Search<'_>>().as_mut() };
     let mut next = if irp.is_null() {
         content.list.first()
     } else {
@@ -116,9 +125,10 @@ pub(super) unsafe extern "C" fn peek_next(
         // same lock, facts 33 and 34.
         unsafe { content.list.next(irp) }
     };
-    while let Some(file) = file {
-        // SAFETY: (Pointer) what is in the list is alive, facts 33 and 34.
-        if next.is_null() || FileObject::new(unsafe { sys::file_object(next) }) == Some(file) {
+    while let Some(search) = &mut search {
+        // SAFETY: (Pointer) (Aliasing) what is in the list is alive and the queue's, facts
+        // 33 and 34.
+        if next.is_null() || unsafe { search.finds(next) } {
             break;
         }
         // SAFETY: (Pointer) as above, facts 33 and 34.

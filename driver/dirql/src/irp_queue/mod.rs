@@ -24,7 +24,8 @@
 //! | operation | caller | token | may block |
 //! |---|---|---|---|
 //! | `initialize` | START | `Passive` | no |
-//! | `insert`, `insert_with`, `remove_next`, `remove_next_of` | all but ISRs and critical sections | any up to `Dispatch` | no |
+//! | `insert`, `insert_with`, `insert_at_most` | all but ISRs and critical sections | any up to `Dispatch` | no |
+//! | `remove_next`, `remove_next_of`, `remove_next_where` | the same | the same | no |
 //!
 //! # Ownership
 //!
@@ -45,14 +46,11 @@
 //!     where it is pinned; each queued IRP holds the device's remove lock, so the queue
 //!     outlives it.
 //!
-//! # Not here
-//!
-//! A search by other criteria than the file: keep one queue for each kind.
-//!
 //! See "Cancel-Safe IRP Queues" in the Windows driver documentation.
 
 mod callbacks;
 mod context;
+mod search;
 mod slot;
 
 use core::{
@@ -64,12 +62,13 @@ use core::{
 };
 
 pub use context::IrpContext;
+pub use search::Queued;
 pub use slot::IrpSlot;
 
 use crate::{
     device::Device,
     file::FileObject,
-    irp::PendingIrp,
+    irp::{Buffers, PendingIrp},
     irp_holders::{Holder, HoldsIrps, Whose},
     irp_list::IrpList,
     irql::{AtMostDispatch, Passive, UpToDispatch},
@@ -104,6 +103,8 @@ pub struct IrpQueue {
 #[derive(Debug)]
 struct Content {
     list: IrpList,
+    /// IRPs in the list.
+    length: usize,
     /// What an IRP that comes now fails with, when the device takes none.
     closed: Option<NtError>,
 }
@@ -152,6 +153,7 @@ impl IrpQueue {
             lock: UnsafeCell::new(0),
             content: UnsafeCell::new(Content {
                 list: IrpList::new(),
+                length: 0,
                 closed: None,
             }),
             device: AtomicPtr::new(null_mut()),
@@ -225,6 +227,23 @@ impl IrpQueue {
         self.insert_as(irql, irp, &callbacks::Insertion::PLAIN)
     }
 
+    /// As [`insert`](Self::insert), into a queue that is to hold no more than `most` IRPs:
+    /// what has to go through all of them at DISPATCH_LEVEL needs a bound.
+    ///
+    /// # IRQL
+    /// At most DISPATCH_LEVEL.
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert), and STATUS_DEVICE_BUSY if that many are there.
+    pub fn insert_at_most<I: AtMostDispatch>(
+        &self,
+        irql: &mut I,
+        irp: PendingIrp,
+        most: usize,
+    ) -> core::result::Result<(), Refused> {
+        self.insert_as(irql, irp, &callbacks::Insertion::at_most(most))
+    }
+
     /// As [`insert`](Self::insert); `context` picks the IRP out later.
     ///
     /// # IRQL
@@ -293,7 +312,8 @@ impl IrpQueue {
     /// # IRQL
     /// At most DISPATCH_LEVEL.
     pub fn remove_next<I: AtMostDispatch>(&self, irql: &mut I) -> Option<PendingIrp> {
-        self.remove_matching(irql, null_mut())
+        // SAFETY: (Caller) NULL is a context that the callbacks know, fact 33.
+        unsafe { self.remove_matching(irql, null_mut()) }
     }
 
     /// Takes the oldest IRP of a file out.
@@ -305,10 +325,28 @@ impl IrpQueue {
         irql: &mut I,
         file: FileObject,
     ) -> Option<PendingIrp> {
-        self.remove_matching(irql, core::ptr::without_provenance_mut(file.addr()))
+        self.remove_next_where(irql, |irp| irp.file() == Some(file))
     }
 
-    fn remove_matching<I: AtMostDispatch>(
+    /// Takes the oldest IRP out for which `is_it` is true. `is_it` runs with the queue's spin
+    /// lock held, and may be asked again about the same IRP: it looks, and is quick.
+    ///
+    /// # IRQL
+    /// At most DISPATCH_LEVEL.
+    pub fn remove_next_where<I: AtMostDispatch>(
+        &self,
+        irql: &mut I,
+        mut is_it: impl FnMut(&Queued) -> bool,
+    ) -> Option<PendingIrp> {
+        let mut search = search::Search::new(&mut is_it);
+        // SAFETY: (Caller) a search, which lives across the call; the callbacks look at it in
+        // that alone, facts 11 and 33.
+        unsafe { self.remove_matching(irql, (&raw mut search).cast()) }
+    }
+
+    /// # Safety
+    /// `peek_context` is NULL or points to a [`Search`](search::Search) that nobody else uses.
+    unsafe fn remove_matching<I: AtMostDispatch>(
         &self,
         _irql: &mut I,
         peek_context: sys::PVOID,
@@ -317,7 +355,7 @@ impl IrpQueue {
             return None;
         }
         // SAFETY: (IRQL) the token says at most DISPATCH_LEVEL. (Pointer) initialised in
-        // place, fact 61.
+        // place, fact 61; the contract says what the context is.
         let irp = unsafe { sys::IoCsqRemoveNextIrp(self.csq(), peek_context) };
         // SAFETY: (Caller) removed from the queue, so it is ours, fact 34.
         unsafe { Self::given_back(irp) }
