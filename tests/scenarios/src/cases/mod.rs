@@ -12,6 +12,7 @@ mod command_line;
 mod dma;
 mod hung;
 mod load;
+mod events;
 mod pending;
 mod pnp;
 mod power;
@@ -72,6 +73,7 @@ fn all(artifacts: &Artifacts) -> (Vec<Trial>, Vec<Trial>) {
     unplug::add(&mut alone);
     cancel::add(&mut alone);
     dma::add(&mut alone);
+    events::add(&mut alone);
     power::add(&mut alone);
     let mut surface = List::new(artifacts);
     surface::add(&mut surface);

@@ -1,0 +1,234 @@
+//! Who waits for interrupts is told of each, once and in order, and of what it missed.
+
+use std::{thread, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use edu_interface::{Event, EventsHeader, EventsRequest, FROM_NOW, WAIT_EVENTS};
+use eductl::{Device, NtStatus, Open, Transport as _, rig::RigHandle};
+use zerocopy::IntoBytes as _;
+
+use super::{
+    List,
+    support::{computes, fails_with, in_rig},
+};
+use crate::{
+    artifacts::Artifacts,
+    machine::{Interrupts, Machine},
+};
+
+/// Long enough for an answer that must not come.
+const A_WHILE: Duration = Duration::from_millis(300);
+/// How long an answer may take that must come.
+const LIMIT: Duration = Duration::from_secs(20);
+
+pub(super) fn add(list: &mut List) {
+    list.add("events/one-waiter", one_waiter);
+    for (processors, interrupts) in [
+        (1, Interrupts::Msi),
+        (1, Interrupts::Intx),
+        (4, Interrupts::Msi),
+        (4, Interrupts::Intx),
+    ] {
+        list.add(
+            format!("events/under-load-{processors}-{interrupts}"),
+            move |artifacts| {
+                let machine = Machine::new(artifacts)
+                    .with_processors(processors)
+                    .with_interrupts(interrupts);
+                under_load(&machine)
+            },
+        );
+    }
+}
+
+/// Sends a request for events with an output buffer of this length, and gives back how it
+/// ended.
+fn ask(
+    handle: &RigHandle,
+    after: u64,
+    output_length: usize,
+) -> Result<Vec<u8>, eductl::TransportError> {
+    let request = EventsRequest { after };
+    handle.device_io_control(WAIT_EVENTS.value(), request.as_bytes(), output_length)
+}
+
+/// What was there before it asked, what comes while it waits, what it asks for wrongly.
+fn one_waiter(artifacts: &Artifacts) -> anyhow::Result<()> {
+    in_rig(&Machine::new(artifacts).with_processors(2), |rig| {
+        let handle = rig.open_handle(&Open::read_write(0))?;
+        let device = Device::new(&handle);
+        let mut first = device.start_wait_events(0)?;
+        ensure!(!first.ends_within(A_WHILE), "there was no interrupt yet");
+        ensure!(device.raise(0x30, 0)? == 0x30);
+        ensure!(first.ends_within(LIMIT), "the interrupt was not told");
+        let first = first.wait()?;
+        let [event] = first.events[..] else {
+            anyhow::bail!("one interrupt, but {first:?}");
+        };
+        ensure!(
+            (event.sequence, event.causes, event.reserved) == (0, 0x30, 0)
+                && (first.next, first.lost) == (1, 0),
+            "{first:?}"
+        );
+        let clock = first.clock;
+        ensure!(
+            clock.first.stamp < event.stamp
+                && event.stamp <= clock.now.stamp
+                && clock.first.counter < clock.now.counter
+                && clock.frequency > 0,
+            "{first:?}"
+        );
+
+        // Several causes in one interrupt are one event with all of them.
+        ensure!(device.raise(0x8000_0202, 0)? == 0x8000_0202);
+        computes(&device, 5, 0)?;
+        let both = device.wait_events(1)?;
+        let causes: Vec<_> = both.events.iter().map(|event| event.causes).collect();
+        ensure!(causes == [0x8000_0202, 1] && both.next == 3, "{both:?}");
+        ensure!(both.events[0].stamp < both.events[1].stamp, "{both:?}");
+
+        bad_requests(&handle)?;
+        let all = device.wait_events(0)?;
+        ensure!(
+            (all.events.len(), all.next, all.lost) == (3, 3, 0),
+            "{all:?}"
+        );
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// Nothing that is wrong with a request makes it pend, and the shortest buffer is enough.
+fn bad_requests(handle: &RigHandle) -> anyhow::Result<()> {
+    const SHORTEST: usize = size_of::<EventsHeader>() + size_of::<Event>();
+    let code = WAIT_EVENTS.value();
+    let too_short = &[0; size_of::<EventsRequest>() - 1];
+    fails_with(
+        "an input that is too short",
+        handle.device_io_control(code, too_short, SHORTEST),
+        &[NtStatus::INFO_LENGTH_MISMATCH],
+    )?;
+    for length in [0, size_of::<EventsHeader>(), SHORTEST - 1] {
+        for after in [0, FROM_NOW] {
+            fails_with(
+                "an output that is too short",
+                ask(handle, after, length),
+                &[NtStatus::BUFFER_TOO_SMALL],
+            )?;
+        }
+    }
+    for after in [4, FROM_NOW - 1] {
+        fails_with(
+            "an event after the next one",
+            ask(handle, after, SHORTEST),
+            &[NtStatus::INVALID_PARAMETER],
+        )?;
+    }
+    for length in [SHORTEST, SHORTEST + size_of::<Event>() - 1] {
+        ensure!(
+            ask(handle, 0, length)?.len() == SHORTEST,
+            "there is room for one event in {length} bytes"
+        );
+    }
+    Ok(())
+}
+
+/// Three handles read all events while four others have the device interrupt: each sees
+/// every interrupt that the driver counted, once and in order, and what it saw is what was
+/// asked for.
+fn under_load(machine: &Machine) -> anyhow::Result<()> {
+    const READERS: usize = 3;
+    const WORKERS: u32 = 4;
+    const RAISES: u32 = 25;
+    in_rig(machine, |rig| {
+        let open = || rig.open_handle(&Open::read_write(0));
+        let handles: Vec<_> = (0..READERS).map(|_| open()).collect::<Result<_, _>>()?;
+        let worker = open()?;
+        let device = Device::new(&worker);
+        // Each waits before anything happens.
+        let mut waiting = Vec::new();
+        for handle in &handles {
+            waiting.push(Device::new(handle).start_wait_events(FROM_NOW)?);
+        }
+        for pending in &mut waiting {
+            ensure!(!pending.ends_within(A_WHILE), "nothing has happened yet");
+        }
+        let interrupts = u64::from(WORKERS * RAISES);
+        let seen = thread::scope(|scope| {
+            let readers: Vec<_> = handles
+                .iter()
+                .zip(waiting)
+                .map(|(handle, first)| {
+                    scope.spawn(move || {
+                        let device = Device::new(handle);
+                        let mut events = Vec::new();
+                        let mut reply = first.wait()?;
+                        loop {
+                            ensure!(reply.lost == 0, "nobody was slow, but {reply:?}");
+                            ensure!(!reply.events.is_empty(), "an answer without events");
+                            events.append(&mut reply.events);
+                            ensure!(
+                                events.last().map(|event| event.sequence + 1) == Some(reply.next),
+                                "the next one after {:?} is {}",
+                                events.last(),
+                                reply.next
+                            );
+                            if reply.next >= interrupts {
+                                return anyhow::Ok(events);
+                            }
+                            reply = device.wait_events(reply.next)?;
+                        }
+                    })
+                })
+                .collect();
+            let workers: Vec<_> = (0..WORKERS)
+                .map(|worker| {
+                    scope.spawn(move || {
+                        (0..RAISES).try_for_each(|round| {
+                            let mask = mask(worker, round);
+                            ensure!(device.raise(mask, 0)? == mask, "another's interrupt");
+                            Ok(())
+                        })
+                    })
+                })
+                .collect();
+            for worker in workers {
+                worker.join().ok().context("a thread panicked")??;
+            }
+            readers
+                .into_iter()
+                .map(|reader| reader.join().ok().context("a thread panicked")?)
+                .collect::<anyhow::Result<Vec<_>>>()
+        })?;
+        let statistics = device.statistics()?;
+        ensure!(
+            (statistics.interrupts_claimed, statistics.events_lost) == (interrupts, 0),
+            "{interrupts} interrupts were asked for, and {statistics:?}"
+        );
+        let mut wanted: Vec<_> = (0..WORKERS)
+            .flat_map(|worker| (0..RAISES).map(move |round| mask(worker, round)))
+            .collect();
+        wanted.sort_unstable();
+        for events in &seen {
+            ensure!(
+                events.iter().map(|event| event.sequence).eq(0..interrupts),
+                "not every event once and in order: {events:?}"
+            );
+            let mut causes: Vec<_> = events.iter().map(|event| event.causes).collect();
+            causes.sort_unstable();
+            ensure!(causes == wanted, "the causes are not those asked for");
+            ensure!(
+                events.is_sorted_by_key(|event| event.stamp),
+                "the stamps go back: {events:?}"
+            );
+            ensure!(*events == seen[0], "two readers saw different events");
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// What a worker raises in a round: no two are the same, and none is a cause of the device's.
+const fn mask(worker: u32, round: u32) -> u32 {
+    0x8000_0000 | worker << 24 | (round + 1) << 16
+}
