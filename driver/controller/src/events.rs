@@ -13,7 +13,7 @@
 /// Interrupts that can be on their way. More than one or two are there only when DPCs are held
 /// up: each engine of the device has one operation under way, and the next one is programmed
 /// by the DPC that takes the end of the one before.
-pub const EVENTS: usize = 64;
+pub const EVENTS: usize = 32;
 
 /// From here on the room is scarce.
 const SCARCE: usize = EVENTS / 2;

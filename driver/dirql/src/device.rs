@@ -108,31 +108,26 @@ impl<E> Deref for Device<E> {
 }
 
 impl<E> Device<E> {
-    /// What a new device starts with; AddDevice writes it into the extension.
-    pub(crate) fn new(
+    /// Writes what a new device starts with into its place, part by part: as a whole it would
+    /// be one more copy of the extension on the kernel's small stack.
+    ///
+    /// # Safety
+    /// `place` is the extension of `object`, large enough and aligned, and nobody else is at
+    /// it.
+    pub(crate) unsafe fn write(
+        place: *mut Self,
         object: *mut sys::DEVICE_OBJECT,
         physical: *mut sys::DEVICE_OBJECT,
         extension: E,
-    ) -> Self {
-        Self {
-            header: Header {
-                object,
-                physical,
-                lower: core::ptr::null_mut(),
-                length: size_of::<Self>(),
-                remove_lock: RemoveLock::new(),
-                state: PnpState::new(),
-                packets: PacketQueue::new(),
-                power: PowerRecord::new(),
-                objects: ObjectTable::new(),
-                io_timer: IoTimerState::new(),
-                irp_holders: IrpHolders::new(),
-                interface: UnsafeCell::new(None),
-                interface_enabled: AtomicBool::new(false),
-                waits_for_channel: AtomicBool::new(false),
-            },
-            extension,
-        }
+    ) {
+        // SAFETY: (Pointer) the contract, fact 1.
+        let header = unsafe { &raw mut (*place).header };
+        // SAFETY: (Pointer) a field of it. (Aliasing) the contract, fact 1.
+        unsafe { header.write(Header::new(object, physical, size_of::<Self>())) };
+        // SAFETY: (Pointer) the contract, fact 1.
+        let place = unsafe { &raw mut (*place).extension };
+        // SAFETY: (Pointer) a field of it. (Aliasing) the contract, fact 1.
+        unsafe { place.write(extension) };
     }
 
     /// The device of a device object.
@@ -180,6 +175,29 @@ impl<E> Device<E> {
 }
 
 impl Header {
+    fn new(
+        object: *mut sys::DEVICE_OBJECT,
+        physical: *mut sys::DEVICE_OBJECT,
+        length: usize,
+    ) -> Self {
+        Self {
+            object,
+            physical,
+            lower: core::ptr::null_mut(),
+            length,
+            remove_lock: RemoveLock::new(),
+            state: PnpState::new(),
+            packets: PacketQueue::new(),
+            power: PowerRecord::new(),
+            objects: ObjectTable::new(),
+            io_timer: IoTimerState::new(),
+            irp_holders: IrpHolders::new(),
+            interface: UnsafeCell::new(None),
+            interface_enabled: AtomicBool::new(false),
+            waits_for_channel: AtomicBool::new(false),
+        }
+    }
+
     /// The header of a device object.
     ///
     /// # Safety

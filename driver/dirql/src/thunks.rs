@@ -102,7 +102,6 @@ fn add_device_at_passive<E: Driver>(
     driver: *mut sys::DRIVER_OBJECT,
     physical: *mut sys::DEVICE_OBJECT,
 ) -> Result<()> {
-    let extension = E::add_device(irql)?;
     let mut object = null_mut();
     // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) the driver object is the
     // kernel's, the result lives across the call; the object has no name, facts 5, 10 and
@@ -123,7 +122,13 @@ fn add_device_at_passive<E: Driver>(
     let place = unsafe { (*object).DeviceExtension }.cast::<Device<E>>();
     // SAFETY: (Pointer) as large as asked for and aligned, see `initialize`. (Aliasing)
     // nobody knows the device object yet, fact 1.
-    unsafe { place.write(Device::new(object, physical, extension)) };
+    let written = unsafe { write_extension::<E>(irql, place, object, physical) };
+    if let Err(error) = written {
+        // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Caller) made above, attached to
+        // nothing, and its extension holds nothing, facts 1, 5 and 10.
+        unsafe { sys::IoDeleteDevice(object) };
+        return Err(error);
+    }
     let attached = attach::<E>(irql, object, place.cast());
     let attached = attached.and_then(|()| {
         if E::ROUTINES.power.is_none() {
@@ -157,6 +162,34 @@ fn add_device_at_passive<E: Driver>(
             unsafe { pnp::delete::<E>(irql, object) };
             Err(error)
         }
+    }
+}
+
+/// Has the driver make the extension of a new device, and writes it into its place. In a
+/// frame of its own: the extension is on the stack here, and a frame of a page or more needs
+/// a routine that the kernel does not have.
+///
+/// # Safety
+/// As [`Device::write`].
+#[inline(never)]
+unsafe fn write_extension<E: Driver>(
+    irql: &mut Passive,
+    place: *mut Device<E>,
+    object: *mut sys::DEVICE_OBJECT,
+    physical: *mut sys::DEVICE_OBJECT,
+) -> Result<()> {
+    /// And another one, for what the driver needs to make it.
+    #[inline(never)]
+    fn make<E: Driver>(irql: &mut Passive) -> Result<E> {
+        E::add_device(irql)
+    }
+    match make::<E>(irql) {
+        Ok(extension) => {
+            // SAFETY: (Caller) the contract, fact 1.
+            unsafe { Device::write(place, object, physical, extension) };
+            Ok(())
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -174,7 +174,7 @@ fn create_device<E: LegacyDriver>(
     let attached = Attached::new(controller, name, extension);
     // SAFETY: (Pointer) as large as asked for and aligned, see `initialize`. (Aliasing) no
     // handle can be opened before DriverEntry returns, fact 1.
-    unsafe { place.write(Device::new(object, null_mut(), attached)) };
+    unsafe { Device::write(place, object, null_mut(), attached) };
     // SAFETY: (Pointer) written just now; shared references only are made of it, fact 1.
     let device = unsafe { &*place };
     // SAFETY: (Caller) once, and the extension never moves, fact 1.
