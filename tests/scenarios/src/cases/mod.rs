@@ -16,6 +16,7 @@ mod load;
 mod pending;
 mod pnp;
 mod power;
+mod program;
 mod self_tests;
 mod start_failures;
 mod support;
@@ -67,6 +68,7 @@ fn all(artifacts: &Artifacts) -> (Vec<Trial>, Vec<Trial>) {
     traffic::add(&mut alone);
     channel::add(&mut alone);
     command_line::add(&mut alone);
+    program::add(&mut alone);
     pnp::add(&mut alone);
     start_failures::add(&mut alone);
     hung::add(&mut alone);
