@@ -13,6 +13,8 @@
 //! | too many requests wait for events | `STATUS_DEVICE_BUSY` |
 //! | the device is not started | `STATUS_DEVICE_NOT_READY` |
 //! | the device is gone | `STATUS_DELETE_PENDING` |
+//!
+//! The same for reads and writes is with them, in `transfers`.
 
 use dirql::{
     device::Device,

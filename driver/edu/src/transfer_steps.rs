@@ -101,7 +101,9 @@ fn has_ended(
             };
         }
         TransferOutcome::TimedOut => NtError::STATUS_IO_TIMEOUT,
-        TransferOutcome::Aborted => transfers::why_given_up(device, irql),
+        TransferOutcome::Aborted => {
+            transfers::given_up(device, irql).unwrap_or(NtError::STATUS_REQUEST_ABORTED)
+        }
         TransferOutcome::Gone => NtError::STATUS_DELETE_PENDING,
     };
     let registers = mapped.abort(irql);

@@ -73,27 +73,17 @@ pin_project_lite::pin_project! {
 /// Whose turn it is.
 #[derive(Clone, Copy, Debug)]
 struct Turn {
-    state: State,
+    /// Requests are begun. The one that has the turn is finished in any case.
+    is_open: bool,
     taken: Option<Taken>,
-}
-
-/// What may be started.
-#[derive(Clone, Copy, Debug)]
-enum State {
-    /// Everything.
-    Open,
-    /// What belongs to the request that has the turn.
-    Finishing,
-    /// Nothing. The request that has the turn fails with this.
-    GivenUp(NtError),
 }
 
 /// A request that has the turn.
 #[derive(Clone, Copy, Debug)]
 struct Taken {
     file: Option<FileObject>,
-    /// The file was closed.
-    is_closed: bool,
+    /// It is not to be gone on with, and fails with this.
+    given_up: Option<NtError>,
 }
 
 impl Transfers {
@@ -103,7 +93,7 @@ impl Transfers {
             adapter: DmaAdapter::new(),
             ended: Dpc::new(),
             turn: SpinLock::new(Turn {
-                state: State::Finishing,
+                is_open: false,
                 taken: None,
             }),
         }
@@ -169,16 +159,13 @@ pub(crate) fn begin_next(device: &Device<Edu>, irql: &mut Dispatch) {
 fn take_turn(device: &Device<Edu>, irql: &mut Dispatch) -> Option<PendingIrp> {
     let transfers = &device.transfers;
     transfers.turn.with(irql, |irql, turn| {
-        let State::Open = turn.state else {
-            return None;
-        };
-        if turn.taken.is_some() {
+        if !turn.is_open || turn.taken.is_some() {
             return None;
         }
         let request = transfers.waiting.remove_next(irql)?;
         turn.taken = Some(Taken {
             file: request.file(),
-            is_closed: false,
+            given_up: None,
         });
         Some(request)
     })
@@ -201,23 +188,19 @@ pub(crate) fn is_wanted(
     irql: &mut Dispatch,
     request: &PendingIrp,
 ) -> Result<()> {
-    let turn = device.transfers.turn.with(irql, |_, turn| *turn);
-    let is_file_closed = turn.taken.is_some_and(|taken| taken.is_closed);
-    match turn.state {
-        State::GivenUp(error) => Err(error),
-        State::Open | State::Finishing if is_file_closed || request.is_cancelled() => {
-            Err(NtError::STATUS_CANCELLED)
-        }
-        State::Open | State::Finishing => Ok(()),
+    match given_up(device, irql) {
+        Some(error) => Err(error),
+        None if request.is_cancelled() => Err(NtError::STATUS_CANCELLED),
+        None => Ok(()),
     }
 }
 
-/// What a request fails with that was given up.
-pub(crate) fn why_given_up<I: AtMostDispatch>(device: &Device<Edu>, irql: &mut I) -> NtError {
-    match device.transfers.turn.with(irql, |_, turn| turn.state) {
-        State::GivenUp(error) => error,
-        State::Open | State::Finishing => NtError::STATUS_REQUEST_ABORTED,
-    }
+/// What the request that has the turn fails with, if it was given up.
+pub(crate) fn given_up(device: &Device<Edu>, irql: &mut Dispatch) -> Option<NtError> {
+    device
+        .transfers
+        .turn
+        .with(irql, |_, turn| turn.taken.and_then(|taken| taken.given_up))
 }
 
 /// IRP_MJ_CLEANUP: the queue has been looked through; what is left is the request that has
@@ -227,7 +210,7 @@ pub(crate) fn clean_up(device: &Device<Edu>, irql: &mut UpToDispatch, file: File
         if let Some(taken) = &mut turn.taken
             && taken.file == Some(file)
         {
-            taken.is_closed = true;
+            taken.given_up.get_or_insert(NtError::STATUS_CANCELLED);
         }
     });
 }
@@ -257,7 +240,7 @@ pub(crate) fn resume(device: &Device<Edu>, irql: &mut Passive) {
     device
         .transfers
         .turn
-        .with(irql, |_, turn| turn.state = State::Open);
+        .with(irql, |_, turn| turn.is_open = true);
     at_dispatch(irql, |irql| begin_next(device, irql));
 }
 
@@ -268,7 +251,7 @@ const SLEEP_MS: u32 = 1_000;
 /// The device falls asleep: no request is begun any more, and the one under way is waited
 /// for. A device that takes too long may sleep all the same: the request fails.
 pub(crate) fn fall_asleep(device: &Device<Edu>, irql: &mut Passive) {
-    set(device, irql, State::Finishing);
+    close_turn(device, irql);
     if !wait_for_turn(device, irql, Some(SLEEP_MS)) {
         give_up(device, irql, NtError::STATUS_IO_TIMEOUT);
     }
@@ -278,21 +261,20 @@ pub(crate) fn fall_asleep(device: &Device<Edu>, irql: &mut Passive) {
 /// the device has its memory. Releasing that would have the device write into pages that
 /// have become somebody else's. One that is gone, or asleep, has no memory.
 pub(crate) fn stop(device: &Device<Edu>, irql: &mut Passive, why: Stop) {
-    match why {
-        Stop::Rebalance => set(device, irql, State::Finishing),
-        Stop::Remove | Stop::SurpriseRemoval => {
-            give_up(device, irql, NtError::STATUS_DELETE_PENDING);
-        }
+    close_turn(device, irql);
+    if why != Stop::Rebalance {
+        give_up(device, irql, NtError::STATUS_DELETE_PENDING);
     }
     // False for a device that sleeps: what it was at comes out with the controller.
     let _is_done = wait_for_turn(device, irql, None);
 }
 
-fn set(device: &Device<Edu>, irql: &mut Passive, state: State) {
+/// No request is begun any more.
+fn close_turn(device: &Device<Edu>, irql: &mut Passive) {
     device
         .transfers
         .turn
-        .with(irql, |_, turn| turn.state = state);
+        .with(irql, |_, turn| turn.is_open = false);
 }
 
 /// Waits until no request has the turn; false if one has it after `limit_ms`, or nobody can
@@ -320,8 +302,14 @@ fn wait_for_turn(device: &Device<Edu>, irql: &mut Passive, limit_ms: Option<u32>
     true
 }
 
+/// The request that has the turn fails with this as soon as the device is done with its
+/// memory.
 fn give_up(device: &Device<Edu>, irql: &mut Passive, error: NtError) {
-    set(device, irql, State::GivenUp(error));
+    device.transfers.turn.with(irql, |_, turn| {
+        if let Some(taken) = &mut turn.taken {
+            taken.given_up.get_or_insert(error);
+        }
+    });
     device
         .interrupt
         .synchronize(irql, |_, shared| shared.0.give_up_transfer());
@@ -332,7 +320,7 @@ fn give_up(device: &Device<Edu>, irql: &mut Passive, error: NtError) {
 pub(crate) fn close(device: &Device<Edu>, irql: &mut Passive, controller: Option<EduController>) {
     if let Some(mapped) = controller.and_then(EduController::into_transfer) {
         at_dispatch(irql, |irql| {
-            let error = why_given_up(device, irql);
+            let error = given_up(device, irql).unwrap_or(NtError::STATUS_DELETE_PENDING);
             mapped.abort(irql).free(irql).complete(irql, Err(error));
         });
         give_turn_back(device, irql);
