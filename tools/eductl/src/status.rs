@@ -19,6 +19,8 @@ impl NtStatus {
     pub const INVALID_PARAMETER: Self = Self(0xc000_000d);
     /// There is no such device.
     pub const NO_SUCH_DEVICE: Self = Self(0xc000_000e);
+    /// The device has as many requests of this kind as it takes.
+    pub const DEVICE_BUSY: Self = Self(0x8000_0011);
     /// The driver does not know the control code.
     pub const INVALID_DEVICE_REQUEST: Self = Self(0xc000_0010);
     /// The offset of a read is at or behind the end.
@@ -129,7 +131,7 @@ const fn row(
     }
 }
 
-static TABLE: [Row; 16] = [
+static TABLE: [Row; 17] = [
     row(
         NtStatus::UNSUCCESSFUL,
         "STATUS_UNSUCCESSFUL",
@@ -165,6 +167,13 @@ static TABLE: [Row; 16] = [
         1,
         "the driver does not know this control code",
         "use an eductl of the driver's interface version",
+    ),
+    row(
+        NtStatus::DEVICE_BUSY,
+        "STATUS_DEVICE_BUSY",
+        170,
+        "too many requests are waiting for events",
+        "wait until some have ended, and try again",
     ),
     row(
         NtStatus::END_OF_FILE,

@@ -1,14 +1,19 @@
 //! Who waits for interrupts is told of each, once and in order, and of what it missed.
 
-use std::{thread, time::Duration};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, ensure};
 use edu_interface::{Event, EventsHeader, EventsRequest, FROM_NOW, WAIT_EVENTS};
 use eductl::{Device, NtStatus, Open, Transport as _, rig::RigHandle};
+use rig_protocol::{Action, Request};
 use zerocopy::IntoBytes as _;
 
 use super::{
     List,
+    pending::LONG_MS,
     support::{computes, fails_with, in_rig},
 };
 use crate::{
@@ -16,6 +21,8 @@ use crate::{
     machine::{Interrupts, Machine},
 };
 
+/// The shortest reply with an event in it.
+const SHORTEST: usize = size_of::<EventsHeader>() + size_of::<Event>();
 /// Long enough for an answer that must not come.
 const A_WHILE: Duration = Duration::from_millis(300);
 /// How long an answer may take that must come.
@@ -23,6 +30,13 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 pub(super) fn add(list: &mut List) {
     list.add("events/one-waiter", one_waiter);
+    list.add("events/a-slow-reader", slow_reader);
+    for processors in [1, 4] {
+        list.add(
+            format!("events/waiting-over-all-that-happens-{processors}"),
+            move |artifacts| waiting(&Machine::new(artifacts).with_processors(processors)),
+        );
+    }
     for (processors, interrupts) in [
         (1, Interrupts::Msi),
         (1, Interrupts::Intx),
@@ -100,7 +114,6 @@ fn one_waiter(artifacts: &Artifacts) -> anyhow::Result<()> {
 
 /// Nothing that is wrong with a request makes it pend, and the shortest buffer is enough.
 fn bad_requests(handle: &RigHandle) -> anyhow::Result<()> {
-    const SHORTEST: usize = size_of::<EventsHeader>() + size_of::<Event>();
     let code = WAIT_EVENTS.value();
     let too_short = &[0; size_of::<EventsRequest>() - 1];
     fails_with(
@@ -223,6 +236,140 @@ fn under_load(machine: &Machine) -> anyhow::Result<()> {
             );
             ensure!(*events == seen[0], "two readers saw different events");
         }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// Who comes late learns how much it has missed, and gets all the rest.
+fn slow_reader(artifacts: &Artifacts) -> anyhow::Result<()> {
+    /// Interrupts that the driver keeps.
+    const KEPT: u32 = 256;
+    const MISSED: u32 = 20;
+    const WORKERS: u32 = 4;
+    let machine = Machine::new(artifacts).with_processors(2);
+    in_rig(&machine, |rig| {
+        let handle = rig.open_handle(&Open::read_write(0))?;
+        let device = Device::new(&handle);
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..WORKERS)
+                .map(|worker| {
+                    scope.spawn(move || {
+                        (0..(KEPT + MISSED) / WORKERS).try_for_each(|round| {
+                            device.raise(mask(worker, round), LONG_MS).map(|_causes| ())
+                        })
+                    })
+                })
+                .collect();
+            workers.into_iter().try_for_each(|worker| {
+                anyhow::Ok(worker.join().ok().context("a thread panicked")??)
+            })
+        })?;
+        let mut sequence = u64::from(MISSED);
+        let mut after = 0;
+        while after < u64::from(KEPT + MISSED) {
+            let reply = device.wait_events(after)?;
+            let missed = if after == 0 { MISSED } else { 0 };
+            ensure!(reply.lost == u64::from(missed), "{} are lost", reply.lost);
+            for event in reply.events {
+                ensure!(event.sequence == sequence, "{sequence} is missing");
+                sequence += 1;
+            }
+            ensure!(reply.next == sequence, "the next is not {}", reply.next);
+            after = reply.next;
+        }
+        ensure!(
+            device.statistics()?.events_lost == 0,
+            "none was lost before"
+        );
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// Waiters end when they are cancelled, with their handle and with the device, and with
+/// nothing else: those of another handle, and those of a device that is stopped or asleep for
+/// a while, are told of the next interrupt.
+fn waiting(machine: &Machine) -> anyhow::Result<()> {
+    /// Requests of a device that may wait.
+    const MOST: usize = 64;
+    in_rig(machine, |rig| {
+        let handle = rig.open_handle(&Open::read_write(0))?;
+        let device = Device::new(&handle);
+        let other = rig.open_handle(&Open::read_write(0))?;
+        let request = EventsRequest { after: FROM_NOW };
+        let code = WAIT_EVENTS.value();
+        let mut waiting = (0..=MOST)
+            .map(|_| other.start_control(code, request.as_bytes(), SHORTEST))
+            .collect::<Result<Vec<_>, _>>()?;
+        // One too many: whichever came last. So the others wait now.
+        let began = Instant::now();
+        let refused = loop {
+            let refused = waiting
+                .iter_mut()
+                .position(|pending| pending.answers_within(Duration::from_millis(1)));
+            if let Some(refused) = refused {
+                break waiting.swap_remove(refused);
+            }
+            ensure!(began.elapsed() < LIMIT, "{} wait", waiting.len());
+        };
+        fails_with("one too many", refused.wait(), &[NtStatus::DEVICE_BUSY])?;
+        let mut cancelled = waiting.pop().context("many wait")?;
+        let number = cancelled.number();
+        rig.send(Request::Cancel { number })?.wait(LIMIT)?;
+        ensure!(
+            cancelled.answers_within(LIMIT),
+            "cancelled, and it waits on"
+        );
+        fails_with("cancelled", cancelled.wait(), &[NtStatus::CANCELLED])?;
+
+        let mut kept = device.start_wait_events(FROM_NOW)?;
+        ensure!(!kept.ends_within(A_WHILE), "nothing has happened");
+        Box::new(other).close()?;
+        for mut pending in waiting {
+            ensure!(pending.answers_within(LIMIT), "its handle is closed");
+            fails_with("a closed handle's", pending.wait(), &[NtStatus::CANCELLED])?;
+        }
+        let changes = [
+            None,
+            Some((Action::Stop, Action::Start)),
+            Some((Action::Sleep, Action::Wake)),
+            Some((Action::DeviceSleep, Action::DeviceWake)),
+        ];
+        for (number, change) in (0..).zip(changes) {
+            if let Some((down, up)) = change {
+                rig.pnp(0, down)?;
+                ensure!(!kept.ends_within(A_WHILE), "it ended by {down:?}");
+                rig.pnp(0, up)?;
+            }
+            ensure!(!kept.ends_within(A_WHILE), "it ended by {change:?}");
+            device.raise(0x40 << number, LONG_MS)?;
+            ensure!(kept.ends_within(LIMIT), "it was not told after {change:?}");
+            let reply = kept.wait()?;
+            let told: Vec<_> = reply
+                .events
+                .iter()
+                .map(|event| (event.sequence, event.causes))
+                .collect();
+            ensure!(
+                told == [(number, 0x40 << number)] && reply.lost == 0,
+                "{reply:?}"
+            );
+            kept = device.start_wait_events(reply.next)?;
+        }
+        rig.pnp(0, Action::SurpriseRemoval)?;
+        ensure!(kept.ends_within(LIMIT), "its device has gone");
+        fails_with(
+            "a device that has gone",
+            kept.wait(),
+            &[NtStatus::DELETE_PENDING],
+        )?;
+        fails_with(
+            "one that comes later",
+            device.wait_events(0),
+            &[NtStatus::DELETE_PENDING],
+        )?;
+        Box::new(handle).close()?;
         Ok(())
     })?;
     Ok(())
