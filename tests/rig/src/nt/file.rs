@@ -131,6 +131,11 @@ impl File {
             .with(|usage| !core::mem::replace(&mut usage.is_cleaned_up, true))
     }
 
+    /// Whether its handle is being closed, or was.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.usage.with(|usage| usage.is_cleaned_up)
+    }
+
     /// IRP_MJ_CLEANUP has ended; `true` when IRP_MJ_CLOSE is due.
     pub(crate) fn end_cleanup(&self) -> bool {
         self.usage.with(Usage::take_close)

@@ -405,7 +405,7 @@ fn remove(node: &NodeRef) -> NTSTATUS {
 
 /// SURPRISE_REMOVAL; REMOVE_DEVICE follows when no file is open any more.
 fn surprise_remove(node: &NodeRef) {
-    // The device is gone before anybody is told: its registers read as all ones.
+    // The device is gone before anybody is told: nothing answers in its place.
     silence(node);
     node.set_state(State::SurpriseRemoved);
     send_unfailable(node, minor::SURPRISE_REMOVAL);

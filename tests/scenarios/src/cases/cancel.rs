@@ -31,6 +31,10 @@ pub(super) fn add(list: &mut List) {
     list.add("cancel/queued-held-and-under-way", anywhere);
     list.add("cancel/closing-one-of-two-handles", one_of_two_handles);
     for processors in [1, 4] {
+        list.add(
+            format!("cancel/process-exit/{processors}"),
+            move |artifacts| process_exit(&Machine::new(artifacts).with_processors(processors)),
+        );
         list.add(format!("cancel/storm/{processors}"), move |artifacts| {
             storm(artifacts, processors)
         });
@@ -175,6 +179,68 @@ fn storm(artifacts: &Artifacts, processors: u32) -> anyhow::Result<()> {
         );
         ensure!(done > 0 && gone > 0, "{done} done and {gone} cancelled");
         Ok(())
+    })?;
+    Ok(())
+}
+
+/// How a request of a closed handle ends: cancelled, or refused, if one of the rig's
+/// processors came to it only then (STATUS_INVALID_HANDLE).
+const ENDED: [NtStatus; 2] = [NtStatus::CANCELLED, NtStatus(0xc000_0008)];
+
+/// All handles of a program are closed at once, with requests of every kind pending on
+/// each: every one of them ends, and the device goes on.
+fn process_exit(machine: &Machine) -> anyhow::Result<()> {
+    const HANDLES: usize = 4;
+    in_rig(machine, |rig| {
+        let kept = rig.open_handle(&Open::read_write(0))?;
+        let first = start_factorial(&kept, LARGE)?;
+        started(&Device::new(&kept), 1)?;
+        let mut handles = Vec::new();
+        let mut pending = Vec::new();
+        for _ in 0..HANDLES {
+            let handle = rig.open_handle(&Open::read_write(0))?;
+            for _ in 0..3 {
+                pending.push(start_factorial(&handle, 7)?);
+                pending.push(start_raise(&handle, 4)?);
+                pending.push(handle.start_read(0, 512)?);
+                pending.push(handle.start_write(2048, &[7; 512])?);
+            }
+            // It is answered when those before it have been taken up.
+            Device::new(&handle).liveness(1)?;
+            handles.push(handle);
+        }
+        handles.push(kept);
+        pending.push(first);
+        thread::scope(|scope| {
+            let closers: Vec<_> = handles
+                .into_iter()
+                .map(|handle| scope.spawn(move || Box::new(handle).close()))
+                .collect();
+            for closer in closers {
+                closer.join().ok().context("a thread panicked")??;
+            }
+            anyhow::Ok(())
+        })?;
+        let mut cancelled = 0;
+        for request in pending {
+            match request.wait_transfer() {
+                Ok(_) => {}
+                Err(error) => {
+                    fails_with::<(), _>("a closed handle's", Err(error), &ENDED)?;
+                    cancelled += 1;
+                }
+            }
+        }
+        // The operation that takes long and all those behind it, at least.
+        ensure!(
+            cancelled > 6 * HANDLES,
+            "only {cancelled} requests were cancelled"
+        );
+        // It still computes what nobody waits for.
+        let handle = rig.open_handle(&Open::read_write(0))?;
+        computes(&Device::new(&handle), 5, LONG_MS)?;
+        Box::new(handle).close()?;
+        passed(&verify::run(rig, 0)?)
     })?;
     Ok(())
 }

@@ -7,12 +7,17 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
-use eductl::{Device, DeviceError, NtStatus, rig::RigHandle};
+use eductl::{Device, DeviceError, NtStatus, TransportError, rig::RigHandle};
 
-use super::support::{computes, fails_with};
+use super::{
+    support::{computes, fails_with},
+    transfers::{pattern, read, write},
+};
 
 /// Threads that ask.
 const WORKERS: u32 = 3;
+/// Bytes of the device's buffer that each of them has.
+const PART: u32 = 1_000;
 /// How long it may take until so many requests more are done as somebody waits for.
 const LIMIT: Duration = Duration::from_mins(1);
 /// Between two looks.
@@ -117,12 +122,28 @@ impl<'a> Load<'a> {
 
     /// One request, whose answer is right, or that fails.
     fn ask(&self, device: &Device<'_>, worker: u32, number: u32) -> anyhow::Result<()> {
-        if number.is_multiple_of(2) {
-            return computes(device, number % 40, self.timeout_ms);
+        match number % 3 {
+            0 => computes(device, number % 40, self.timeout_ms),
+            1 => {
+                let mask = 2 << worker;
+                let causes = device.raise(mask, self.timeout_ms)?;
+                ensure!(causes & mask == mask, "{mask:#x} was raised as {causes:#x}");
+                Ok(())
+            }
+            _ => self.move_bytes(worker, number),
         }
-        let mask = 2 << worker;
-        let causes = device.raise(mask, self.timeout_ms)?;
-        ensure!(causes & mask == mask, "{mask:#x} was raised as {causes:#x}");
+    }
+
+    /// Writes to a part of the device's buffer that is this thread's, and reads it.
+    fn move_bytes(&self, worker: u32, number: u32) -> anyhow::Result<()> {
+        let offset = u64::from(worker * PART);
+        let bytes = pattern(number, PART as usize);
+        write(self.handle, offset, &bytes)?;
+        let found = read(self.handle, offset, bytes.len())?;
+        ensure!(
+            found == bytes,
+            "what was read at {offset} is not what was written"
+        );
         Ok(())
     }
 
@@ -131,7 +152,10 @@ impl<'a> Load<'a> {
             self.done.fetch_add(1, Ordering::AcqRel);
             return Ok(());
         };
-        let failure: DeviceError = error.downcast()?;
+        let failure = match error.downcast::<TransportError>() {
+            Ok(failure) => DeviceError::from(failure),
+            Err(error) => error.downcast()?,
+        };
         fails_with::<(), _>("a request of the load", Err(failure), self.may_fail)?;
         self.failed.fetch_add(1, Ordering::AcqRel);
         Ok(())

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use eductl::{Device, NtStatus, Open, System as _, Transport as _, rig::Rig, verify};
+use eductl::{
+    Device, NtStatus, Open, System as _, Transport as _,
+    rig::{Rig, RigHandle},
+    verify,
+};
 use rig_protocol::{Action, Resources};
 
 use super::{
@@ -29,6 +33,9 @@ const A_WHILE: Duration = Duration::from_millis(700);
 /// What a device that is gone or going answers.
 const GONE: [NtStatus; 1] = [NtStatus::DELETE_PENDING];
 
+/// STATUS_DEVICE_BUSY.
+const DEVICE_BUSY: NtStatus = NtStatus(0x8000_0011);
+
 /// What opening a device answers that is not there.
 const NOT_THERE: [NtStatus; 2] = [NtStatus::NO_SUCH_DEVICE, NtStatus::DELETE_PENDING];
 
@@ -48,6 +55,12 @@ pub(super) fn add(list: &mut List) {
         );
     }
     list.add("pnp/one-of-two-devices-removed", one_of_two);
+    for processors in [1, 4] {
+        list.add(
+            format!("pnp/every-state-under-load-{processors}"),
+            move |artifacts| every_state(&Machine::new(artifacts).with_processors(processors)),
+        );
+    }
 }
 
 fn machine(artifacts: &Artifacts) -> Machine {
@@ -203,5 +216,68 @@ fn one_of_two(artifacts: &Artifacts) -> anyhow::Result<()> {
         Box::new(other).close()?;
         passed(&verify::run(rig, 1)?)
     })?;
+    Ok(())
+}
+
+/// Each query is held, cancelled and followed, with several threads asking; in each state
+/// every question is asked that changes none.
+fn every_state(machine: &Machine) -> anyhow::Result<()> {
+    in_rig(machine, |rig| {
+        let handle = rig.open_handle(&Open::read_write(0))?;
+        let load = Load::new(&handle, LONG_MS, &[]);
+        load.during(|| {
+            stop_pending(rig, &handle)?;
+            load.goes_on()?;
+            rig.pnp(0, Action::QueryStop)?;
+            rig.pnp(0, Action::Stop)?;
+            rig.pnp(0, Action::Ask)?;
+            rig.pnp(0, Action::Start)?;
+            load.goes_on()?;
+            rig.pnp(0, Action::QueryRemove)?;
+            rig.pnp(0, Action::Ask)?;
+            fails_with("opening it", rig.open(&Open::read_write(0)), &GONE)?;
+            load.goes_on()?;
+            rig.pnp(0, Action::CancelRemove)?;
+            rig.open(&Open::read_write(0))?.close()?;
+            // A device whose files are open is not removed.
+            fails_with("its removal", rig.pnp(0, Action::Remove), &[DEVICE_BUSY])?;
+            load.goes_on()
+        })?;
+        Box::new(handle).close()?;
+        for query in [Action::QueryStop, Action::QueryRemove] {
+            gone_while_pending(rig, query)?;
+        }
+        passed(&verify::run(rig, 0)?)
+    })?;
+    Ok(())
+}
+
+/// What comes between the query and its cancellation is held.
+fn stop_pending(rig: &Rig, handle: &RigHandle) -> anyhow::Result<()> {
+    rig.pnp(0, Action::QueryStop)?;
+    let mut held = start_factorial(handle, 13)?;
+    rig.pnp(0, Action::Ask)?;
+    ensure!(
+        !held.answers_within(A_WHILE),
+        "13! was computed by a device that is to stop"
+    );
+    rig.pnp(0, Action::CancelStop)?;
+    expect_factorial(held, 13)
+}
+
+/// The device goes by surprise while it is to be stopped or removed.
+fn gone_while_pending(rig: &Rig, query: Action) -> anyhow::Result<()> {
+    let handle = rig.open_handle(&Open::read_write(0))?;
+    let device = Device::new(&handle);
+    let before = device.statistics()?.operations_started;
+    let under_way = start_factorial(&handle, STUCK)?;
+    started(&device, before + 1)?;
+    let behind = start_factorial(&handle, 5)?;
+    rig.pnp(0, query)?;
+    rig.pnp(0, Action::SurpriseRemoval)?;
+    fails_with("the one under way", under_way.wait(), &GONE)?;
+    fails_with("the one behind", behind.wait(), &GONE)?;
+    Box::new(handle).close()?;
+    rig.pnp(0, Action::Start)?;
     Ok(())
 }

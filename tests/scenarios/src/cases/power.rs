@@ -3,14 +3,15 @@
 //! The rig makes a device that leaves D0 forget what it was told, and closes its pages:
 //! an access before it is back in D0 ends the run.
 
-use std::{thread, time::Duration};
+use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
-use eductl::{Device, NtStatus, Open, System as _, Transport as _, rig::Rig, verify};
+use anyhow::ensure;
+use eductl::{Device, NtStatus, Open, Transport as _, rig::Rig, verify};
 use rig_protocol::Action;
 
 use super::{
     List,
+    load::Load,
     pending::{LONG_MS, expect_factorial, start_factorial, start_raise},
     support::{computes, fails_with, in_rig, passed},
 };
@@ -118,31 +119,21 @@ fn asleep(device: &Device<'_>) -> anyhow::Result<()> {
 
 /// Sleeps and wakes up while other threads go on asking.
 fn under_load(artifacts: &Artifacts, processors: u32) -> anyhow::Result<()> {
-    const ROUNDS: usize = 10;
-    const WORKERS: u32 = 3;
-    const REQUESTS: u32 = 30;
+    const ROUNDS: usize = 6;
     let machine = Machine::new(artifacts).with_processors(processors);
     in_rig(&machine, |rig| {
-        let handle = rig.open(&Open::read_write(0))?;
-        let device = Device::new(handle.as_ref());
-        thread::scope(|scope| {
-            let workers: Vec<_> = (0..WORKERS)
-                .map(|worker| {
-                    scope.spawn(move || {
-                        (0..REQUESTS)
-                            .try_for_each(|n| computes(&device, worker * REQUESTS + n, LONG_MS))
-                    })
-                })
-                .collect();
+        let handle = rig.open_handle(&Open::read_write(0))?;
+        let load = Load::new(&handle, LONG_MS, &[]);
+        load.during(|| {
             for (sleep, wake) in WAYS.into_iter().cycle().take(ROUNDS) {
                 rig.pnp(0, sleep)?;
+                rig.pnp(0, Action::Ask)?;
                 rig.pnp(0, wake)?;
+                load.goes_on()?;
             }
-            workers
-                .into_iter()
-                .try_for_each(|worker| worker.join().ok().context("a thread panicked")?)
+            Ok(())
         })?;
-        handle.close()?;
+        Box::new(handle).close()?;
         passed(&verify::run(rig, 0)?)
     })?;
     Ok(())
