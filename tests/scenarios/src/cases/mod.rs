@@ -19,6 +19,7 @@ mod power;
 mod program;
 mod self_tests;
 mod start_failures;
+mod stress;
 mod support;
 mod surface;
 mod traffic;
@@ -77,6 +78,7 @@ fn all(artifacts: &Artifacts) -> (Vec<Trial>, Vec<Trial>) {
     dma::add(&mut alone);
     events::add(&mut alone);
     power::add(&mut alone);
+    stress::add(&mut alone);
     let mut surface = List::new(artifacts);
     surface::add(&mut surface);
     let (with_one_processor, with_several): (Vec<_>, Vec<_>) = surface

@@ -8,6 +8,7 @@ mod answers;
 mod bad_requests;
 mod check;
 mod counters;
+mod events;
 mod parallel;
 mod transfers;
 
@@ -56,7 +57,7 @@ impl Verification {
 /// One group of checks.
 type Group = fn(&Bench<'_>, &mut Check) -> Result<(), CommandError>;
 
-const GROUPS: [(&str, Group); 14] = [
+const GROUPS: [(&str, Group); 16] = [
     ("identification", answers::identification),
     ("liveness", answers::liveness),
     ("factorials of 0 to 34", answers::small_factorials),
@@ -66,6 +67,8 @@ const GROUPS: [(&str, Group); 14] = [
     ("transfers of random data", transfers::round_trips),
     ("transfers out of bounds", transfers::bounds),
     ("both engines at once", parallel::both_engines),
+    ("events for two waiters", events::every_waiter),
+    ("waits for other events", events::other_waits),
     ("unknown control codes", bad_requests::unknown_codes),
     ("wrong lengths", bad_requests::wrong_lengths),
     ("wrong values", bad_requests::wrong_values),

@@ -43,6 +43,8 @@ fn each_broken_promise_fails_its_group() {
         (Fault::ResetsNothing, "reset of the counters"),
         (Fault::CountsBadRequests, "unknown control codes"),
         (Fault::FlipsABit, "transfers of random data"),
+        (Fault::MiscountsEvents, "events for two waiters"),
+        (Fault::DoublesAnEvent, "events for two waiters"),
         (Fault::TakesAnyOffset, "transfers out of bounds"),
     ] {
         let verification = verify(fault).unwrap();
