@@ -24,7 +24,7 @@ const INTERRUPTED: i32 = 130;
 /// How long eductl may take to be ready for Ctrl-C.
 const READY_LIMIT: Duration = Duration::from_mins(1);
 /// The device computes it for seconds.
-const LARGE: &str = "0xffffffff";
+const LARGE: &str = "2000000000";
 
 pub(super) fn add(list: &mut List) {
     list.add("eductl/files", |artifacts| {
@@ -32,6 +32,9 @@ pub(super) fn add(list: &mut List) {
     });
     list.add("eductl/ctrl-c", |artifacts| {
         with_program(artifacts, Program::ctrl_c)
+    });
+    list.add("eductl/watch", |artifacts| {
+        with_program(artifacts, Program::watch)
     });
 }
 
@@ -122,11 +125,29 @@ impl Program {
                 exits_with(&output, INTERRUPTED, &arguments)?;
                 says(&output, "FACTORIAL: interrupted")?;
                 ensure!(aborted == 1, "{aborted} operations were taken back");
-                self.run(&["factorial", "12"], 0)?;
+                // It waits for the device, which computes what nobody wants any more.
+                self.run(&["factorial", "12", "--timeout-ms", "60000"], 0)?;
                 return Ok(());
             }
         }
         anyhow::bail!("the device never had the request when Ctrl-C came")
+    }
+
+    /// `watch` shows what there was, and ends by itself, with its time, or with Ctrl-C.
+    fn watch(&self) -> anyhow::Result<()> {
+        self.run(&["raise", "0x102", "--times", "3"], 0)?;
+        let watch = ["watch", "--json", "--from-oldest"];
+        let counted = self.run(&[&watch[..], &["--count", "3"]].concat(), 0)?;
+        shows(&counted, 3, "count")?;
+        let timed = self.run(&[&watch[..], &["--seconds", "1"]].concat(), 0)?;
+        shows(&timed, 3, "time")?;
+        let child = self.start(&watch)?;
+        ready_for_signal(&child)?;
+        kill_process(Pid::from_child(&child), Signal::INT)?;
+        let output = child.wait_with_output()?;
+        exits_with(&output, INTERRUPTED, &watch)?;
+        // The three interrupts may have been read before, or not.
+        self.run(&["factorial", "5"], 0).map(drop)
     }
 
     fn aborted(&self) -> anyhow::Result<u64> {
@@ -137,6 +158,28 @@ impl Program {
             .and_then(Value::as_u64)
             .with_context(|| format!("no operations_aborted: {printed}"))
     }
+}
+
+/// Fails unless `count` interrupts were shown, in order, and then why it ended.
+fn shows(output: &Output, count: u64, end: &str) -> anyhow::Result<()> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut lines = text.lines().map(serde_json::from_str::<Value>);
+    for sequence in 0..count {
+        let line = lines.next().context("too few lines")??;
+        ensure!(
+            line.get("sequence") == Some(&Value::from(sequence))
+                && line.get("causes") == Some(&Value::from(0x102)),
+            "interrupt {sequence} is shown as {line}"
+        );
+    }
+    let summary = lines.next().context("no summary")??;
+    ensure!(
+        summary.pointer("/summary/interrupts") == Some(&Value::from(count))
+            && summary.pointer("/summary/end") == Some(&Value::from(end)),
+        "{summary}"
+    );
+    ensure!(lines.next().is_none(), "too many lines: {text}");
+    Ok(())
 }
 
 /// Waits until a program has a handler for SIGINT, which would end it before.
