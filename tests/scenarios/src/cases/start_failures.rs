@@ -36,10 +36,11 @@ const CONFIGURATION_ERROR: NtStatus = NtStatus(0xc000_0182);
 
 /// Calls that every start makes, and that this test must therefore have seen fail. The
 /// bus driver's is the start of the device below.
-const BY_EACH_START: [&str; 4] = [
+const BY_EACH_START: [&str; 5] = [
     "IoForwardIrpSynchronously",
     "pci.sys",
     "MmMapIoSpaceEx",
+    "IoGetDmaAdapter",
     "IoConnectInterruptEx",
 ];
 /// Those that the first one makes besides, and that add the device.
