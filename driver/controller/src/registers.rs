@@ -29,8 +29,8 @@ pub enum Register {
     DmaDestination = 0x88,
     /// How many bytes it moves.
     DmaCount = 0x90,
-    /// [`DMA_RUNNING`], [`DMA_TO_MEMORY`] and [`DMA_INTERRUPT`]; writing the first starts a
-    /// transfer. While one runs, all four ignore what is written.
+    /// Bit 0: run, which starts a transfer and is clear when it has ended; bit 1: to memory;
+    /// bit 2: interrupt at the end. While one runs, all four registers ignore what is written.
     DmaCommand = 0x98,
 }
 
