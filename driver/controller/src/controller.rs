@@ -87,6 +87,8 @@ pub struct Controller<R, T, D = T> {
     /// Written by the ISR, emptied by the DPC and by those who are about to wait.
     events: Events,
     pub(crate) counters: Counters,
+    /// What the ISR has found last; written by the ISR alone.
+    causes: u32,
 }
 
 impl<R: Registers, T, D> Controller<R, T, D> {
@@ -99,6 +101,7 @@ impl<R: Registers, T, D> Controller<R, T, D> {
             results: Ring::new(),
             events: Events::new(),
             counters,
+            causes: 0,
         }
     }
 
@@ -184,10 +187,12 @@ impl<R: Registers, T, D> Controller<R, T, D> {
     pub fn service(&mut self, stamp: u64) -> Service {
         let causes = self.registers.read(Register::InterruptStatus);
         if causes == 0 || (causes == ABSENT && self.is_absent()) {
+            self.causes = 0;
             count(&mut self.counters.interrupts_not_ours);
             return Service::NotOurs;
         }
         self.registers.write(Register::Acknowledge, causes);
+        self.causes = causes;
         count(&mut self.counters.interrupts_claimed);
         if !self.events.save(Event { stamp, causes }) {
             count(&mut self.counters.events_lost);
@@ -332,6 +337,12 @@ impl<R: Registers, T, D> Controller<R, T, D> {
         count(&mut self.counters.liveness_checks);
         self.registers.write(Register::Liveness, value);
         Some(self.registers.read(Register::Liveness))
+    }
+
+    /// The interrupt status of the last [`service`](Self::service); zero if the interrupt was
+    /// another device's.
+    pub const fn causes(&self) -> u32 {
+        self.causes
     }
 
     /// A copy of the counters.

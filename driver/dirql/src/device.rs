@@ -39,6 +39,7 @@ use core::{
 };
 
 use crate::{
+    completing,
     device_interface::DeviceInterface,
     io_timer::IoTimerState,
     irp_holders::IrpHolders,
@@ -83,6 +84,8 @@ pub(crate) struct Header {
     objects: ObjectTable,
     io_timer: IoTimerState,
     irp_holders: IrpHolders,
+    /// Written in AddDevice, before the device has an IRP.
+    completing: Option<completing::Routine>,
     /// Registered in AddDevice, before any other routine runs; `None` if the driver
     /// has none.
     interface: UnsafeCell<Option<DeviceInterface>>,
@@ -192,6 +195,7 @@ impl Header {
             objects: ObjectTable::new(),
             io_timer: IoTimerState::new(),
             irp_holders: IrpHolders::new(),
+            completing: None,
             interface: UnsafeCell::new(None),
             interface_enabled: AtomicBool::new(false),
             waits_for_channel: AtomicBool::new(false),
@@ -280,6 +284,15 @@ impl Header {
     /// AddDevice attaches the device after it has written the extension.
     pub(crate) const fn attached_to(&mut self, lower: *mut sys::DEVICE_OBJECT) {
         self.lower = lower;
+    }
+
+    /// AddDevice tells whom to tell of completions.
+    pub(crate) const fn tells(&mut self, completing: Option<completing::Routine>) {
+        self.completing = completing;
+    }
+
+    pub(crate) const fn completing(&self) -> Option<completing::Routine> {
+        self.completing
     }
 
     /// AddDevice registers the interface after it has attached the device.

@@ -23,6 +23,7 @@
 use uuid::Uuid;
 
 use crate::{
+    completing::{self, Completing},
     device::Device,
     file::FileObject,
     io_timer::{self, IoTimer, IoTimerRoutine},
@@ -153,6 +154,7 @@ pub struct Routines<E: Driver> {
     pub(crate) take_back: Option<TakeBackRoutine<E>>,
     /// IRP_MJ_READ and IRP_MJ_WRITE.
     pub(crate) direct_io: Option<[thunks::DispatchRoutine; 2]>,
+    pub(crate) completing: Option<completing::Routine>,
 }
 
 /// [`TakeBack::take_back`].
@@ -176,6 +178,7 @@ impl<E: Driver> Routines<E> {
             power: None,
             take_back: None,
             direct_io: None,
+            completing: None,
         }
     }
 
@@ -241,6 +244,16 @@ impl<E: Driver> Routines<E> {
         E: DirectIo,
     {
         self.direct_io = Some([thunks::read::<E>, thunks::write::<E>]);
+        self
+    }
+
+    /// The driver is told of each request that is completed.
+    #[must_use]
+    pub const fn completing(mut self) -> Self
+    where
+        E: Completing,
+    {
+        self.completing = Some(completing::routine::<E>);
         self
     }
 

@@ -42,6 +42,7 @@ pub use output::OutputWriter;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::{
+    completing,
     device::{Device, Header},
     file::FileObject,
     irql::{self, AtMostDispatch},
@@ -412,6 +413,9 @@ impl Owned {
         // SAFETY: (Pointer) the IRP is at a device of this crate, which its remove lock
         // keeps alive, fact 4.
         let header = unsafe { Header::of(object) };
+        // SAFETY: (Caller) the IRP's owner, with this header's routine; the public methods have
+        // a token of at most DISPATCH_LEVEL, and `drop` has looked, facts 4 and 5.
+        unsafe { completing::tell(header.completing(), object, result) };
         // SAFETY: (Aliasing) the IRP is this owner's until the line below ends that, fact
         // 4.
         unsafe {

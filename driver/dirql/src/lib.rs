@@ -110,6 +110,7 @@ extern crate std;
 pub mod guide {}
 
 mod cancel_lock;
+pub mod completing;
 pub mod device;
 mod device_interface;
 pub mod device_property;

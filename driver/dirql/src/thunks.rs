@@ -129,6 +129,8 @@ fn add_device_at_passive<E: Driver>(
         unsafe { sys::IoDeleteDevice(object) };
         return Err(error);
     }
+    // SAFETY: (Aliasing) nobody knows the device object yet. (Ready) written above, fact 1.
+    unsafe { (*place.cast::<Header>()).tells(E::ROUTINES.completing) };
     let attached = attach::<E>(irql, object, place.cast());
     let attached = attached.and_then(|()| {
         if E::ROUTINES.power.is_none() {

@@ -10,7 +10,7 @@ use dirql::{
 };
 use edu_controller::{Dpcs, Register, Registers, Service};
 
-use crate::EduController;
+use crate::{EduController, recorder::FlightRecorder};
 
 /// Bytes of the BAR that the driver uses: all registers up to the DMA command.
 const LENGTH: usize = 0xa0;
@@ -88,13 +88,16 @@ impl Registers for Bar {
     }
 }
 
-/// `EduController` is a type of another crate; the ISR is this crate's.
+/// What the ISR shares: the controller, and where the ISR is recorded.
 #[derive(Debug)]
-pub(crate) struct Shared(pub(crate) EduController);
+pub(crate) struct Shared(pub(crate) EduController, pub(crate) FlightRecorder);
 
 impl ServiceRoutine for Shared {
-    fn service(&mut self, _irql: &mut Dirql) -> Claim {
-        match self.0.service(Stamp::now().0) {
+    fn service(&mut self, irql: &mut Dirql) -> Claim {
+        let start = Stamp::now();
+        let service = self.0.service(start.0);
+        self.1.end_isr(irql, start, self.0.causes());
+        match service {
             Service::NotOurs => Claim::NotOurs,
             Service::Claimed(Dpcs { for_isr, dma }) => match (for_isr, dma) {
                 (false, false) => Claim::Ours,

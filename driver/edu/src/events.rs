@@ -36,9 +36,9 @@ use dirql::{
     status::{NtError, Result},
 };
 use edu_controller::{EventLog, Numbered};
-use edu_interface::{Event, EventsHeader, EventsRequest, FROM_NOW};
+use edu_interface::{Event, EventsHeader, EventsRequest, FROM_NOW, Section};
 
-use crate::{Edu, EduController, clock};
+use crate::{Edu, EduController, clock, recorder::section};
 
 /// Events that are kept for those who ask later.
 const KEPT: usize = 256;
@@ -86,11 +86,12 @@ pub(crate) fn initialize(device: &Device<Edu>, irql: &mut Passive) -> Result<()>
 pub(crate) fn drain<I: AtMostDispatch, R>(
     device: &Device<Edu>,
     irql: &mut I,
+    who: Section,
     take: impl FnOnce(&mut EduController) -> R,
 ) -> Option<R> {
     let (taken, are_new) = device.events.log.with(irql, |irql, log| {
         let before = log.end();
-        let taken = device.interrupt.synchronize(irql, |_, shared| {
+        let taken = section(device, irql, who, |_, shared| {
             shared.0.drain_events(log);
             take(&mut shared.0)
         });
@@ -149,7 +150,7 @@ fn look(device: &Device<Edu>, irql: &mut UpToDispatch, irp: &mut Irp, after: u64
     let (looked, are_new) = device.events.log.with(irql, |irql, log| {
         let before = log.end();
         // While the device is stopped or asleep there is nothing to take.
-        let _taken = device.interrupt.synchronize(irql, |_, shared| {
+        let _taken = section(device, irql, Section::Dispatch, |_, shared| {
             shared.0.drain_events(log);
             if log.end() <= after {
                 shared.0.expect_event();

@@ -14,7 +14,7 @@
 //!    `operations` one that is cancelled.
 //! 7. `events`: whoever waits for interrupts is told of each.
 //!
-//! `lifetime` starts and stops the device, `power` has it sleep.
+//! `recorder` keeps what all of them did, and when; `lifetime` starts and stops the device, `power` has it sleep.
 
 #![no_std]
 #![cfg_attr(
@@ -39,6 +39,7 @@ mod events;
 mod lifetime;
 mod operations;
 mod power;
+mod recorder;
 mod requests;
 mod transfer_steps;
 mod transfers;
@@ -86,6 +87,8 @@ pin_project_lite::pin_project! {
         // Who waits for interrupts, and the last ones.
         #[pin]
         events: events::Events,
+        // What the driver does. The ISR has it too.
+        recorder: recorder::FlightRecorder,
         // When the device was added: where its clock begins.
         added: Reading,
     }

@@ -16,14 +16,16 @@ use dirql::{
     wait,
 };
 use edu_controller::Controller;
-use edu_interface::DEVICE_INTERFACE;
+use edu_interface::{DEVICE_INTERFACE, Section};
 use uuid::Uuid;
 
 use crate::{
     Edu, EduController, Kept,
     bar::{Bar, Shared},
     events::{self, Events},
-    operations, requests,
+    operations,
+    recorder::{FlightRecorder, section},
+    requests,
     transfers::{self, Transfers},
     watchdog::TICK_MS,
 };
@@ -43,7 +45,8 @@ impl Driver for Edu {
         .take_back()
         .dpc_for_isr()
         .direct_io()
-        .power();
+        .power()
+        .completing();
 
     const INTERFACE: Option<Uuid> = Some(DEVICE_INTERFACE);
 
@@ -54,6 +57,7 @@ impl Driver for Edu {
             watchdog: Timer::new(),
             kept: SpinLock::new(Kept::default()),
             events: Events::new(irql)?,
+            recorder: FlightRecorder::new(irql)?,
             added: Reading::now(),
         })
     }
@@ -79,7 +83,7 @@ impl Driver for Edu {
             .with(irql, |_, kept| kept.identification = identification);
         quiet(irql, &mut controller)?;
         transfers::open(device, irql)?;
-        let shared = Shared(controller);
+        let shared = Shared(controller, device.recorder.clone());
         let pinned = device.pinned().project_ref();
         let dpc = pinned.transfers.project_ref().ended.ready();
         let dpc = dpc.ok_or(NtError::STATUS_DEVICE_NOT_READY)?;
@@ -102,15 +106,11 @@ impl Driver for Edu {
 
     fn stop_device(device: &Device<Self>, irql: &mut Passive, why: Stop) -> Option<Packet> {
         transfers::stop(device, irql, why);
-        let under_way = device
-            .interrupt
-            .synchronize(irql, |_, shared| shared.0.silence());
+        let under_way = section(device, irql, Section::Pnp, |_, shared| shared.0.silence());
         device.watchdog.stop(irql);
         // The interrupt of a factorial that ended just then comes a little late, and a
         // line that nobody acknowledges would stay asserted.
-        let _already_taken = device
-            .interrupt
-            .synchronize(irql, |_, shared| shared.0.silence());
+        let _already_taken = section(device, irql, Section::Pnp, |_, shared| shared.0.silence());
         // Of a device that sleeps the counters are with what was saved.
         let saved = device
             .interrupt

@@ -9,42 +9,57 @@ use dirql::{
     status::{NtError, Result},
 };
 use edu_controller::{Controller, Ended, Outcome, Refused};
-use edu_interface::{Factorial, Liveness, Raised};
+use edu_interface::{Factorial, Liveness, Raised, RecordKind, Section};
 
-use crate::{Edu, events, requests::Packeted};
+use crate::{Edu, events, recorder::section, requests::Packeted};
 
 impl StartIo for Edu {
     fn start_io(device: &Device<Self>, irql: &mut Dispatch, packet: Packet) -> Start {
-        match packet
-            .control_code()
-            .map(|code| Packeted::parse(code, &packet))
-        {
-            Some(Ok(Packeted::Liveness { value })) => match check_liveness(device, irql, value) {
+        let begun = device.recorder.begin();
+        let code = packet.control_code();
+        let start = start_packet(device, irql, packet, code);
+        device
+            .recorder
+            .end(irql, RecordKind::StartIo, begun, code.unwrap_or(0));
+        start
+    }
+}
+
+/// Has the device do what a packet asks for, or completes it.
+fn start_packet(
+    device: &Device<Edu>,
+    irql: &mut Dispatch,
+    packet: Packet,
+    code: Option<u32>,
+) -> Start {
+    match code.map(|code| Packeted::parse(code, &packet)) {
+        Some(Ok(Packeted::Liveness { value })) => {
+            match check_liveness(device, irql, Section::StartIo, value) {
                 Some(answer) => {
                     packet.complete(irql, Ok(answer));
                     Start::Accepted
                 }
                 None => Start::Refused(packet),
-            },
-            Some(Ok(Packeted::Operation {
-                operation,
-                deadline,
-            })) => {
-                let mut packet = Some(packet);
-                let refused = device.interrupt.synchronize(irql, |_, shared| {
-                    let packet = packet.take()?;
-                    shared.0.arm(packet, operation, deadline).err()
-                });
-                started(irql, packet, refused.flatten())
             }
-            Some(Err(error)) => {
-                packet.fail(irql, error);
-                Start::Accepted
-            }
-            None => {
-                packet.fail(irql, NtError::STATUS_INVALID_DEVICE_REQUEST);
-                Start::Accepted
-            }
+        }
+        Some(Ok(Packeted::Operation {
+            operation,
+            deadline,
+        })) => {
+            let mut packet = Some(packet);
+            let refused = section(device, irql, Section::StartIo, |_, shared| {
+                let packet = packet.take()?;
+                shared.0.arm(packet, operation, deadline).err()
+            });
+            started(irql, packet, refused.flatten())
+        }
+        Some(Err(error)) => {
+            packet.fail(irql, error);
+            Start::Accepted
+        }
+        None => {
+            packet.fail(irql, NtError::STATUS_INVALID_DEVICE_REQUEST);
+            Start::Accepted
         }
     }
 }
@@ -70,11 +85,12 @@ fn started(
 pub(crate) fn check_liveness<I: AtMostDispatch>(
     device: &Device<Edu>,
     irql: &mut I,
+    who: Section,
     value: u32,
 ) -> Option<Liveness> {
-    let answer = device
-        .interrupt
-        .synchronize(irql, |_, shared| shared.0.check_liveness(value));
+    let answer = section(device, irql, who, |_, shared| {
+        shared.0.check_liveness(value)
+    });
     answer.flatten().map(|answer| Liveness { answer })
 }
 
@@ -85,19 +101,29 @@ impl TakeBack for Edu {
         irql: &mut UpToDispatch,
         packet: PacketId,
     ) -> Option<Packet> {
-        let taken = device.interrupt.synchronize(irql, |_, shared| {
+        let taken = section(device, irql, Section::Cancel, |_, shared| {
             shared.0.take_back(|owner| owner.id() == packet)
         });
-        taken.flatten()
+        let taken = taken.flatten();
+        if taken.is_some() {
+            device.recorder.mark(irql, RecordKind::Cancel, 0);
+        }
+        taken
     }
 }
 
 impl DpcForIsr for Edu {
     fn dpc_for_isr(device: &Device<Self>, irql: &mut Dispatch) {
-        let results = events::drain(device, irql, Controller::drain);
+        let begun = device.recorder.begin();
+        let results = events::drain(device, irql, Section::DpcForIsr, Controller::drain);
+        let mut found: u32 = 0;
         for ended in results.into_iter().flatten() {
             complete(irql, ended);
+            found = found.saturating_add(1);
         }
+        device
+            .recorder
+            .end(irql, RecordKind::DpcForIsr, begun, found);
     }
 }
 

@@ -14,8 +14,11 @@ use dirql::{
     wait,
 };
 use edu_controller::{Controller, Counters, Saved};
+use edu_interface::Section;
 
-use crate::{Edu, bar::Shared, events, operations, transfers, watchdog::TICK_MS};
+use crate::{
+    Edu, bar::Shared, events, operations, recorder::section, transfers, watchdog::TICK_MS,
+};
 
 /// Longest time that a machine that goes to sleep waits for a factorial that nobody waits
 /// for any more. One that takes longer is waited for after the wake-up.
@@ -42,9 +45,7 @@ impl Power for Edu {
     fn power_down(device: &Device<Self>, irql: &mut Passive, _to: DeviceState) -> Option<Packet> {
         device.kept.with(irql, |_, kept| kept.asleep = true);
         transfers::fall_asleep(device, irql);
-        let under_way = device
-            .interrupt
-            .synchronize(irql, |_, shared| shared.0.silence());
+        let under_way = section(device, irql, Section::Power, |_, shared| shared.0.silence());
         device.watchdog.stop(irql);
         complete_results(device, irql);
         quiet(device, irql);
@@ -73,7 +74,7 @@ impl Power for Edu {
 
 /// Completes what the ISR has saved and no DPC has come to.
 fn complete_results(device: &Device<Edu>, irql: &mut Passive) {
-    let results = events::drain(device, irql, Controller::drain);
+    let results = events::drain(device, irql, Section::Power, Controller::drain);
     at_dispatch(irql, |irql| {
         for ended in results.into_iter().flatten() {
             operations::complete(irql, ended);
@@ -85,9 +86,9 @@ fn complete_results(device: &Device<Edu>, irql: &mut Passive) {
 fn quiet(device: &Device<Edu>, irql: &mut Passive) {
     let mut quiet_polls: u32 = 0;
     for _ in 0..QUIET_MS {
-        let is_quiet = device
-            .interrupt
-            .synchronize(irql, |_, shared| shared.0.is_quiet());
+        let is_quiet = section(device, irql, Section::Power, |_, shared| {
+            shared.0.is_quiet()
+        });
         quiet_polls = if is_quiet == Some(false) {
             0
         } else {
@@ -108,9 +109,9 @@ pub(crate) fn with_counters<R>(
     f: impl Fn(&mut Counters) -> R,
 ) -> Result<R> {
     for _ in 0..ATTEMPTS {
-        let awake = device
-            .interrupt
-            .synchronize(irql, |_, shared| f(shared.0.counters_mut()));
+        let awake = section(device, irql, Section::Dispatch, |_, shared| {
+            f(shared.0.counters_mut())
+        });
         if let Some(result) = awake {
             return Ok(result);
         }

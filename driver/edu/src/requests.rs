@@ -28,12 +28,12 @@ use edu_controller::{Counters, Deadline, Operation};
 use edu_interface::{
     ControlCode, DEFAULT_TIMEOUT_MS, FACTORIAL, Factorial, FactorialRequest, IDENTIFY,
     INTERFACE_VERSION, Identity, InterruptKind, LIVENESS, Liveness, LivenessRequest,
-    MAX_TIMEOUT_MS, RAISE_INTERRUPT, RESET_STATISTICS, RaiseRequest, Raised, STATISTICS,
-    Statistics, WAIT_EVENTS,
+    MAX_TIMEOUT_MS, RAISE_INTERRUPT, READ_RECORDS, RESET_STATISTICS, RaiseRequest, Raised,
+    STATISTICS, SWITCH_RECORDER, Section, Statistics, WAIT_EVENTS,
 };
 use zerocopy::FromBytes;
 
-use crate::{Edu, events, operations, power, watchdog::TICK_MS};
+use crate::{Edu, events, operations, power, recorder, watchdog::TICK_MS};
 
 /// A validated request that needs the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,8 @@ pub(crate) fn device_control(
         _ if code == IDENTIFY.value() => identify(device, irql, irp),
         _ if code == STATISTICS.value() => statistics(device, irql, irp),
         _ if code == RESET_STATISTICS.value() => reset_statistics(device, irql, irp),
+        _ if code == SWITCH_RECORDER.value() => recorder::switch(device, irql, irp),
+        _ if code == READ_RECORDS.value() => recorder::read(device, irql, irp),
         _ if code == WAIT_EVENTS.value() => events::wait(device, irql, irp),
         _ => match Packeted::parse(code, &irp) {
             Ok(packeted) => start(device, irql, irp, packeted),
@@ -77,7 +79,7 @@ fn start(
     what: Packeted,
 ) -> Dispatched {
     if let Packeted::Liveness { value } = what
-        && let Some(answer) = operations::check_liveness(device, irql, value)
+        && let Some(answer) = operations::check_liveness(device, irql, Section::Dispatch, value)
     {
         let written = irp.write_output(&answer);
         return irp.complete(irql, written);

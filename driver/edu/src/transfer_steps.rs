@@ -16,9 +16,9 @@ use dirql::{
 use edu_controller::{
     Controller, Deadline, Direction, EndedTransfer, Refused as NotTaken, Transfer, TransferOutcome,
 };
-use edu_interface::DEFAULT_TIMEOUT_MS;
+use edu_interface::{DEFAULT_TIMEOUT_MS, RecordKind, Section};
 
-use crate::{Edu, events, transfers, watchdog::TICK_MS};
+use crate::{Edu, events, recorder::section, transfers, watchdog::TICK_MS};
 
 /// Time that one transfer may take.
 const DEADLINE: Deadline = Deadline::after_ticks(DEFAULT_TIMEOUT_MS.div_ceil(TICK_MS));
@@ -51,13 +51,18 @@ impl AdapterControl for Channel {
         irql: &mut Dispatch,
         grant: Grant<PendingIrp>,
     ) -> Action {
+        let begun = device.recorder.begin();
         let (registers, action) = grant.keep();
-        if !step(device, irql, registers) {
+        let bytes = u32::try_from(registers.remaining()).unwrap_or(u32::MAX);
+        if !step(device, irql, Section::AdapterControl, registers) {
             transfers::give_turn_back(device, irql);
             // The next one is begun by the DPC: in here the channel is this request's. A DPC
             // that is stopped has nobody to begin.
             let _queued = device.transfers.ended.queue();
         }
+        device
+            .recorder
+            .end(irql, RecordKind::AdapterControl, begun, bytes);
         action
     }
 }
@@ -71,13 +76,19 @@ impl CustomDpc for TransferEnded {
     type Extension = Edu;
 
     fn run(device: &Device<Edu>, irql: &mut Dispatch) {
-        let ended = events::drain(device, irql, Controller::drain_transfer);
-        if let Some(ended) = ended.flatten()
+        let begun = device.recorder.begin();
+        let ended = events::drain(device, irql, Section::CustomDpc, Controller::drain_transfer);
+        let ended = ended.flatten();
+        let found = u32::from(ended.is_some());
+        if let Some(ended) = ended
             && !has_ended(device, irql, ended)
         {
             transfers::give_turn_back(device, irql);
         }
         transfers::begin_next(device, irql);
+        device
+            .recorder
+            .end(irql, RecordKind::CustomDpc, begun, found);
     }
 }
 
@@ -96,7 +107,7 @@ fn has_ended(
         TransferOutcome::Done => {
             let (registers, flushed) = mapped.flush(irql);
             return match flushed {
-                Ok(()) => step(device, irql, registers),
+                Ok(()) => step(device, irql, Section::CustomDpc, registers),
                 Err(error) => complete(irql, registers, Err(error)),
             };
         }
@@ -111,8 +122,13 @@ fn has_ended(
 }
 
 /// Goes on with a request; true if the device has it, false if it is completed.
-fn step(device: &Device<Edu>, irql: &mut Dispatch, registers: MapRegisters<PendingIrp>) -> bool {
-    match next_transfer(device, irql, registers) {
+fn step(
+    device: &Device<Edu>,
+    irql: &mut Dispatch,
+    who: Section,
+    registers: MapRegisters<PendingIrp>,
+) -> bool {
+    match next_transfer(device, irql, who, registers) {
         Ok(()) => true,
         Err((registers, result)) => complete(irql, registers, result),
     }
@@ -133,6 +149,7 @@ fn complete(
 fn next_transfer(
     device: &Device<Edu>,
     irql: &mut Dispatch,
+    who: Section,
     registers: MapRegisters<PendingIrp>,
 ) -> core::result::Result<(), (MapRegisters<PendingIrp>, Result<usize>)> {
     if let Err(error) = transfers::is_wanted(device, irql, registers.request()) {
@@ -154,7 +171,8 @@ fn next_transfer(
         let registers = mapped.abort(irql);
         return Err((registers, Err(NtError::STATUS_INVALID_PARAMETER)));
     };
-    arm(device, irql, mapped, transfer).map_err(|(mapped, error)| (mapped.abort(irql), Err(error)))
+    arm(device, irql, who, mapped, transfer)
+        .map_err(|(mapped, error)| (mapped.abort(irql), Err(error)))
 }
 
 /// What the device is told for a part of a request that begins at `start` of its buffer;
@@ -178,11 +196,12 @@ fn transfer(mapped: &Mapped<PendingIrp>, start: u32) -> Option<Transfer> {
 fn arm(
     device: &Device<Edu>,
     irql: &mut Dispatch,
+    who: Section,
     mapped: Mapped<PendingIrp>,
     transfer: Transfer,
 ) -> core::result::Result<(), (Mapped<PendingIrp>, NtError)> {
     let mut untouched = Some(mapped);
-    let refused = device.interrupt.synchronize(irql, |_, shared| {
+    let refused = section(device, irql, who, |_, shared| {
         let mapped = untouched.take()?;
         shared.0.arm_transfer(mapped, transfer, DEADLINE).err()
     });

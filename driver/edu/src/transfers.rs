@@ -42,10 +42,11 @@ use dirql::{
     status::{NtError, Result},
     wait,
 };
-use edu_interface::DEVICE_BUFFER_BYTES;
+use edu_interface::{DEVICE_BUFFER_BYTES, Section};
 
 use crate::{
     Edu, EduController,
+    recorder::section,
     transfer_steps::{self, TransferEnded},
 };
 
@@ -252,8 +253,8 @@ const SLEEP_MS: u32 = 1_000;
 /// for. A device that takes too long may sleep all the same: the request fails.
 pub(crate) fn fall_asleep(device: &Device<Edu>, irql: &mut Passive) {
     close_turn(device, irql);
-    if !wait_for_turn(device, irql, Some(SLEEP_MS)) {
-        give_up(device, irql, NtError::STATUS_IO_TIMEOUT);
+    if !wait_for_turn(device, irql, Section::Power, Some(SLEEP_MS)) {
+        give_up(device, irql, Section::Power, NtError::STATUS_IO_TIMEOUT);
     }
 }
 
@@ -263,10 +264,10 @@ pub(crate) fn fall_asleep(device: &Device<Edu>, irql: &mut Passive) {
 pub(crate) fn stop(device: &Device<Edu>, irql: &mut Passive, why: Stop) {
     close_turn(device, irql);
     if why != Stop::Rebalance {
-        give_up(device, irql, NtError::STATUS_DELETE_PENDING);
+        give_up(device, irql, Section::Pnp, NtError::STATUS_DELETE_PENDING);
     }
     // False for a device that sleeps: what it was at comes out with the controller.
-    let _is_done = wait_for_turn(device, irql, None);
+    let _is_done = wait_for_turn(device, irql, Section::Pnp, None);
 }
 
 /// No request is begun any more.
@@ -279,16 +280,19 @@ fn close_turn(device: &Device<Edu>, irql: &mut Passive) {
 
 /// Waits until no request has the turn; false if one has it after `limit_ms`, or nobody can
 /// look what the device does.
-fn wait_for_turn(device: &Device<Edu>, irql: &mut Passive, limit_ms: Option<u32>) -> bool {
+fn wait_for_turn(
+    device: &Device<Edu>,
+    irql: &mut Passive,
+    who: Section,
+    limit_ms: Option<u32>,
+) -> bool {
     let turn = &device.transfers.turn;
     let mut waited_ms: u32 = 0;
     while turn.with(irql, |_, turn| turn.taken.is_some()) {
         if limit_ms.is_some_and(|limit_ms| waited_ms >= limit_ms) {
             return false;
         }
-        let has_ended = device
-            .interrupt
-            .synchronize(irql, |_, shared| shared.0.look_at_transfer());
+        let has_ended = section(device, irql, who, |_, shared| shared.0.look_at_transfer());
         match has_ended {
             None => return false,
             Some(true) => {
@@ -304,15 +308,13 @@ fn wait_for_turn(device: &Device<Edu>, irql: &mut Passive, limit_ms: Option<u32>
 
 /// The request that has the turn fails with this as soon as the device is done with its
 /// memory.
-fn give_up(device: &Device<Edu>, irql: &mut Passive, error: NtError) {
+fn give_up(device: &Device<Edu>, irql: &mut Passive, who: Section, error: NtError) {
     device.transfers.turn.with(irql, |_, turn| {
         if let Some(taken) = &mut turn.taken {
             taken.given_up.get_or_insert(error);
         }
     });
-    device
-        .interrupt
-        .synchronize(irql, |_, shared| shared.0.give_up_transfer());
+    section(device, irql, who, |_, shared| shared.0.give_up_transfer());
 }
 
 /// STOP, with the interrupt disconnected: gives back what [`open`] has got, after the

@@ -7,7 +7,9 @@
 
 use dirql::{device::Device, irql::Dispatch, status::NtError, timer::CustomTimerDpc};
 
-use crate::Edu;
+use edu_interface::{RecordKind, Section};
+
+use crate::{Edu, recorder::section};
 
 /// Milliseconds from tick to tick: how exactly deadlines are kept.
 pub(crate) const TICK_MS: u32 = 20;
@@ -20,17 +22,28 @@ impl CustomTimerDpc for Watchdog {
     type Extension = Edu;
 
     fn expired(device: &Device<Edu>, irql: &mut Dispatch) {
-        let looked = device.interrupt.synchronize(irql, |_, shared| {
-            (shared.0.tick(), shared.0.tick_transfer())
-        });
-        let Some((late, transfer_has_ended)) = looked else {
-            return;
-        };
-        if transfer_has_ended {
-            let _queued = device.transfers.ended.queue();
-        }
-        if let Some(packet) = late {
-            packet.fail(irql, NtError::STATUS_IO_TIMEOUT);
-        }
+        let begun = device.recorder.begin();
+        let late = look(device, irql);
+        device
+            .recorder
+            .end(irql, RecordKind::Timer, begun, late.into());
     }
+}
+
+/// Takes away what is past its deadline; true if an operation was.
+fn look(device: &Device<Edu>, irql: &mut Dispatch) -> bool {
+    let looked = section(device, irql, Section::Timer, |_, shared| {
+        (shared.0.tick(), shared.0.tick_transfer())
+    });
+    let Some((late, transfer_has_ended)) = looked else {
+        return false;
+    };
+    if transfer_has_ended {
+        let _queued = device.transfers.ended.queue();
+    }
+    let is_late = late.is_some();
+    if let Some(packet) = late {
+        packet.fail(irql, NtError::STATUS_IO_TIMEOUT);
+    }
+    is_late
 }

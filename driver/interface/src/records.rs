@@ -16,7 +16,8 @@ pub struct RecorderRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct RecordsRequest {
-    /// The first sequence number of interest; zero for all that there are.
+    /// The first sequence number of interest; zero for all that there are. One that is
+    /// further ahead than the next is refused.
     pub after: u64,
 }
 

@@ -17,6 +17,7 @@ mod pending;
 mod pnp;
 mod power;
 mod program;
+mod recorder;
 mod self_tests;
 mod start_failures;
 mod stress;
@@ -79,6 +80,7 @@ fn all(artifacts: &Artifacts) -> (Vec<Trial>, Vec<Trial>) {
     events::add(&mut alone);
     power::add(&mut alone);
     stress::add(&mut alone);
+    recorder::add(&mut alone);
     let mut surface = List::new(artifacts);
     surface::add(&mut surface);
     let (with_one_processor, with_several): (Vec<_>, Vec<_>) = surface

@@ -1,0 +1,217 @@
+//! The flight recorder: what the driver does, when, for how long, on which processor.
+//!
+//! The ring is in pool, and has two owners: the device extension, for every routine that is
+//! given the device, and the state that the ISR shares, which can borrow nothing. While the
+//! recorder is off, a place where something is recorded costs a load and a branch.
+//!
+//! Stamps of a critical section are taken inside of it, first and last, so those of two
+//! sections under one lock never overlap. The record is written after the lock was left.
+
+use dirql::{
+    completing::Completing,
+    device::Device,
+    irp::{Buffers, Dispatched, Irp},
+    irql::{AtLeastDispatch, AtMostDispatch, Dirql, Dispatch, Passive, UpToDispatch, at_dispatch},
+    pool::{PoolArc, PoolVec, Tag},
+    processor,
+    status::{NtError, Result},
+    time::Stamp,
+};
+use edu_interface::{Record, RecordKind, RecorderRequest, RecordsHeader, RecordsRequest, Section};
+use edu_recorder::{Recorder, Slot};
+
+use crate::{Edu, bar::Shared, clock};
+
+/// Records that are kept.
+const KEPT: usize = 2_048;
+const TAG: Tag = Tag::new(*b"EduR");
+
+/// An owner of the device's flight recorder.
+#[derive(Clone, Debug)]
+pub(crate) struct FlightRecorder(PoolArc<Recorder<PoolVec<Slot>>>);
+
+/// When a routine began, if that is recorded.
+#[must_use = "a routine is recorded at its end"]
+#[derive(Debug)]
+pub(crate) struct Begun(Option<Stamp>);
+
+impl FlightRecorder {
+    /// A recorder that is off, and empty.
+    ///
+    /// # Errors
+    /// STATUS_INSUFFICIENT_RESOURCES.
+    pub(crate) fn new(irql: &mut Passive) -> Result<Self> {
+        let mut slots = PoolVec::with_capacity(irql, TAG, KEPT)?;
+        for _ in 0..KEPT {
+            slots.push(irql, Slot::new())?;
+        }
+        let recorder = Recorder::new(slots).ok_or(NtError::STATUS_INVALID_PARAMETER)?;
+        PoolArc::new(irql, TAG, recorder).map(Self)
+    }
+
+    /// Whether something is to be recorded.
+    #[inline]
+    pub(crate) fn is_on(&self) -> bool {
+        self.0.is_on()
+    }
+
+    /// A routine begins.
+    #[inline]
+    pub(crate) fn begin(&self) -> Begun {
+        Begun(self.is_on().then(Stamp::now))
+    }
+
+    /// A routine has ended that began so.
+    #[inline]
+    pub(crate) fn end(&self, irql: &mut Dispatch, kind: RecordKind, begun: Begun, detail: u32) {
+        if let Some(start) = begun.0 {
+            self.write(irql, kind, start, detail);
+        }
+    }
+
+    /// The ISR ends.
+    #[inline]
+    pub(crate) fn end_isr(&self, irql: &mut Dirql, start: Stamp, causes: u32) {
+        if self.is_on() {
+            self.write(irql, RecordKind::Isr, start, causes);
+        }
+    }
+
+    /// Something happens that takes no time.
+    #[inline]
+    pub(crate) fn mark<I: AtMostDispatch>(&self, irql: &mut I, kind: RecordKind, detail: u32) {
+        if self.is_on() {
+            at_dispatch(irql, |irql| self.write(irql, kind, Stamp::now(), detail));
+        }
+    }
+
+    /// Writes the record of what began at `start` and ends now.
+    #[cold]
+    fn write<I: AtLeastDispatch>(&self, irql: &mut I, kind: RecordKind, start: Stamp, detail: u32) {
+        self.0.write(Record {
+            start: start.0,
+            duration: clamped(Stamp::now().since(start)),
+            detail,
+            processor: processor_number(irql),
+            kind: kind as u8,
+            ..Record::default()
+        });
+    }
+}
+
+/// A SynchCritSection routine, and who enters it: `KeSynchronizeExecution`, recorded.
+#[inline]
+pub(crate) fn section<I: AtMostDispatch, R>(
+    device: &Device<Edu>,
+    irql: &mut I,
+    who: Section,
+    routine: impl FnOnce(&mut Dirql, &mut Shared) -> R,
+) -> Option<R> {
+    if device.recorder.is_on() {
+        // So that the wait and the section are on one processor.
+        at_dispatch(irql, |irql| recorded_section(device, irql, who, routine))
+    } else {
+        device.interrupt.synchronize(irql, routine)
+    }
+}
+
+#[cold]
+fn recorded_section<R>(
+    device: &Device<Edu>,
+    irql: &mut Dispatch,
+    who: Section,
+    routine: impl FnOnce(&mut Dirql, &mut Shared) -> R,
+) -> Option<R> {
+    let asked = Stamp::now();
+    let (result, had, left) = device.interrupt.synchronize(irql, |irql, shared| {
+        let had = Stamp::now();
+        let result = routine(irql, shared);
+        (result, had, Stamp::now())
+    })?;
+    device.recorder.0.write(Record {
+        start: asked.0,
+        waited: clamped(had.since(asked)),
+        duration: clamped(left.since(had)),
+        processor: processor_number(irql),
+        kind: RecordKind::CriticalSection as u8,
+        section: who as u8,
+        ..Record::default()
+    });
+    Some(result)
+}
+
+fn clamped(stamps: u64) -> u32 {
+    u32::try_from(stamps).unwrap_or(u32::MAX)
+}
+
+fn processor_number<I: AtLeastDispatch>(irql: &mut I) -> u16 {
+    u16::try_from(processor::current(irql)).unwrap_or(u16::MAX)
+}
+
+impl Completing for Edu {
+    /// Before the request is gone, so that who waits for it finds the record.
+    fn completing(device: &Device<Self>, irql: &mut UpToDispatch, result: Result<usize>) {
+        let status = result.map_or_else(NtError::status, |_| 0).cast_unsigned();
+        device.recorder.mark(irql, RecordKind::Completion, status);
+    }
+}
+
+/// SWITCH_RECORDER.
+pub(crate) fn switch(device: &Device<Edu>, irql: &mut UpToDispatch, irp: Irp) -> Dispatched {
+    let result = irp
+        .input::<RecorderRequest>()
+        .and_then(|request| match request.on {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(NtError::STATUS_INVALID_PARAMETER),
+        })
+        .map(|on| {
+            device.recorder.0.switch(on);
+            0
+        });
+    irp.complete(irql, result)
+}
+
+/// The shortest reply with a record in it.
+#[derive(Debug)]
+struct Shortest {
+    _header: RecordsHeader,
+    _record: Record,
+}
+
+/// READ_RECORDS.
+pub(crate) fn read(device: &Device<Edu>, irql: &mut UpToDispatch, mut irp: Irp) -> Dispatched {
+    let result = irp
+        .input::<RecordsRequest>()
+        .and_then(|request| irp.expect_output::<Shortest>().map(|()| request.after))
+        .and_then(|after| write_records(device, &mut irp, after));
+    irp.complete(irql, result)
+}
+
+/// Writes the reply with the records from number `after` on; how long it is.
+fn write_records(device: &Device<Edu>, irp: &mut Irp, after: u64) -> Result<usize> {
+    let recorder = &device.recorder.0;
+    if after > recorder.next() {
+        return Err(NtError::STATUS_INVALID_PARAMETER);
+    }
+    let mut output = irp.output_writer()?;
+    // Its place: what it says is known when the records are there.
+    output.append(&RecordsHeader::default())?;
+    let room = output.room().checked_div(size_of::<Record>()).unwrap_or(0);
+    let mut appended = Ok(());
+    let reading = recorder.read(after, u32::try_from(room).unwrap_or(u32::MAX), |record| {
+        if appended.is_ok() {
+            appended = output.append(&record);
+        }
+    });
+    appended?;
+    let written = output.written();
+    irp.write_output(&RecordsHeader {
+        clock: clock::now(device),
+        next: reading.next,
+        lost: reading.lost,
+        count: reading.count,
+        on: recorder.is_on().into(),
+    })?;
+    Ok(written)
+}
