@@ -41,6 +41,7 @@ const NOT_THERE: [NtStatus; 2] = [NtStatus::NO_SUCH_DEVICE, NtStatus::DELETE_PEN
 
 pub(super) fn add(list: &mut List) {
     list.add("pnp/requests-while-stopped", requests_while_stopped);
+    list.add("pnp/held-requests-in-their-order", held_in_order);
     list.add("pnp/stop-with-an-operation-under-way", stop_under_way);
     list.add("pnp/queries-that-are-cancelled", cancelled_queries);
     list.add("pnp/requests-after-removal", after_removal);
@@ -67,8 +68,8 @@ fn machine(artifacts: &Artifacts) -> Machine {
     Machine::new(artifacts).with_processors(2)
 }
 
-/// Requests that need the device are held while it is stopped, and done in
-/// order when it is started; those that need it at once are refused.
+/// Requests that need the device are held while it is stopped, and done when it is
+/// started; those that need it at once are refused.
 fn requests_while_stopped(artifacts: &Artifacts) -> anyhow::Result<()> {
     in_rig(&machine(artifacts), |rig| {
         let handle = rig.open_handle(&Open::read_write(0))?;
@@ -96,6 +97,32 @@ fn requests_while_stopped(artifacts: &Artifacts) -> anyhow::Result<()> {
             expect_factorial(pending, n)?;
         }
         passed(&verify::run(rig, 0)?)
+    })?;
+    Ok(())
+}
+
+/// Requests that are held are done in the order in which they came. On one processor they
+/// come in the order in which they were sent; the interrupts tell in which they are done.
+fn held_in_order(artifacts: &Artifacts) -> anyhow::Result<()> {
+    let masks = [0x40, 0x02, 0x800, 0x10, 0x04, 0x2000, 0x08, 0x20];
+    in_rig(&Machine::new(artifacts), |rig| {
+        let handle = rig.open_handle(&Open::read_write(0))?;
+        rig.pnp(0, Action::Stop)?;
+        let held = masks
+            .iter()
+            .map(|mask| start_raise(&handle, *mask))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        rig.pnp(0, Action::Start)?;
+        for pending in held {
+            pending.wait()?;
+        }
+        let events = Device::new(&handle).wait_events(0)?.events;
+        let causes: Vec<u32> = events.iter().map(|event| event.causes).collect();
+        ensure!(
+            causes == masks,
+            "{masks:x?} were held, and done as {causes:x?}"
+        );
+        Ok(())
     })?;
     Ok(())
 }
