@@ -85,6 +85,18 @@ impl Artifacts {
         self.out.join(module).with_extension("pdb")
     }
 
+    /// Where the demonstration puts its picture.
+    #[must_use]
+    pub(crate) fn demo_picture(&self) -> PathBuf {
+        self.out.join("demo-timeline.svg")
+    }
+
+    /// Where the demonstration puts its page.
+    #[must_use]
+    pub(crate) fn demo_page(&self) -> PathBuf {
+        self.out.join("demo-timeline.html")
+    }
+
     /// eductl for this host.
     #[must_use]
     pub(crate) fn eductl(&self) -> PathBuf {

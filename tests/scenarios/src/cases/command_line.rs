@@ -100,6 +100,7 @@ fn no_rig(artifacts: &Artifacts) -> anyhow::Result<()> {
         "factorial",
         "raise",
         "stats",
+        "trace",
         "verify",
         "Exit codes",
     ] {
@@ -111,7 +112,7 @@ fn no_rig(artifacts: &Artifacts) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn eductl(artifacts: &Artifacts, arguments: &[&str]) -> anyhow::Result<Output> {
+pub(super) fn eductl(artifacts: &Artifacts, arguments: &[&str]) -> anyhow::Result<Output> {
     let program = artifacts.eductl();
     Command::new(&program)
         .args(arguments)

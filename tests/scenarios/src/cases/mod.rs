@@ -23,6 +23,7 @@ mod start_failures;
 mod stress;
 mod support;
 mod surface;
+mod trace;
 mod traffic;
 mod transfers;
 mod unplug;
@@ -81,6 +82,7 @@ fn all(artifacts: &Artifacts) -> (Vec<Trial>, Vec<Trial>) {
     power::add(&mut alone);
     stress::add(&mut alone);
     recorder::add(&mut alone);
+    trace::add(&mut alone);
     let mut surface = List::new(artifacts);
     surface::add(&mut surface);
     let (with_one_processor, with_several): (Vec<_>, Vec<_>) = surface
