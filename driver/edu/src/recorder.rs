@@ -32,7 +32,7 @@ pub(crate) struct FlightRecorder(PoolArc<Recorder<PoolVec<Slot>>>);
 
 /// When a routine began, if that is recorded.
 #[must_use = "a routine is recorded at its end"]
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Begun(Option<Stamp>);
 
 impl FlightRecorder {
