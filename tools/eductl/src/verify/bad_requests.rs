@@ -3,8 +3,8 @@
 use edu_interface::{
     CONTROL_CODES, ControlCode, Event, EventsHeader, EventsRequest, FACTORIAL, Factorial,
     FactorialRequest, IDENTIFY, Identity, LIVENESS, Liveness, LivenessRequest, MAX_TIMEOUT_MS,
-    RAISE_INTERRUPT, READ_RECORDS, RESET_STATISTICS, RaiseRequest, Raised, STATISTICS, Statistics,
-    WAIT_EVENTS,
+    RAISE_INTERRUPT, READ_RECORDS, RESET_STATISTICS, RaiseRequest, Raised, Record, RecorderRequest,
+    RecordsHeader, RecordsRequest, STATISTICS, SWITCH_RECORDER, Statistics, WAIT_EVENTS,
 };
 use zerocopy::IntoBytes as _;
 
@@ -41,17 +41,17 @@ struct Shape {
 impl Shape {
     /// Whether a handle for reading only will do.
     fn only_reads(&self) -> bool {
-        [IDENTIFY, STATISTICS, WAIT_EVENTS].contains(&self.code)
+        [IDENTIFY, STATISTICS, WAIT_EVENTS, READ_RECORDS].contains(&self.code)
     }
 
     /// Whether the reply is as long as there is something to tell.
     fn is_of_any_length(&self) -> bool {
-        self.code == WAIT_EVENTS
+        [WAIT_EVENTS, READ_RECORDS].contains(&self.code)
     }
 }
 
 /// Each request once. There are events to be told of, so that none of them pends.
-fn shapes() -> [Shape; 7] {
+fn shapes() -> [Shape; CONTROL_CODES.len()] {
     let shape = |code, input: &[u8], output_length| Shape {
         code,
         input: input.to_vec(),
@@ -80,6 +80,12 @@ fn shapes() -> [Shape; 7] {
             WAIT_EVENTS,
             EventsRequest { after: 0 }.as_bytes(),
             size_of::<EventsHeader>() + size_of::<Event>(),
+        ),
+        shape(SWITCH_RECORDER, RecorderRequest { on: 0 }.as_bytes(), 0),
+        shape(
+            READ_RECORDS,
+            RecordsRequest { after: 0 }.as_bytes(),
+            size_of::<RecordsHeader>() + size_of::<Record>(),
         ),
     ]
 }
@@ -152,7 +158,8 @@ pub(super) fn wrong_lengths(bench: &Bench<'_>, check: &mut Check) -> Result<(), 
     })
 }
 
-/// A raise of nothing, and time-outs that would pend a request for too long.
+/// A raise of nothing, time-outs that would pend a request for too long, a recorder that
+/// is neither on nor off.
 pub(super) fn wrong_values(bench: &Bench<'_>, check: &mut Check) -> Result<(), CommandError> {
     let too_long = [MAX_TIMEOUT_MS + 1, 0x8000_0000, u32::MAX];
     let device = &bench.device;
@@ -174,6 +181,18 @@ pub(super) fn wrong_values(bench: &Bench<'_>, check: &mut Check) -> Result<(), C
             refused(
                 format!("raise within {timeout_ms} ms"),
                 device.raise(2, timeout_ms).map(drop),
+            )?;
+        }
+        for on in [2, 3, 0x100, 0x8000_0000, u32::MAX] {
+            let request = RecorderRequest { on };
+            let answer = device.transport().device_io_control(
+                SWITCH_RECORDER.value(),
+                request.as_bytes(),
+                0,
+            );
+            refused(
+                format!("switching the recorder to {on}"),
+                answer.map(drop).map_err(Into::into),
             )?;
         }
         Ok(())

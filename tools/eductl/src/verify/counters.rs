@@ -102,7 +102,7 @@ pub(super) fn agree(bench: &Bench<'_>, check: &mut Check) -> Result<Counters, Co
     Ok(counters.into())
 }
 
-fn at_least(what: &str, got: u64, least: u64) -> Result<(), String> {
+pub(super) fn at_least(what: &str, got: u64, least: u64) -> Result<(), String> {
     if got >= least {
         return Ok(());
     }

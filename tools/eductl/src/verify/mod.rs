@@ -10,6 +10,7 @@ mod check;
 mod counters;
 mod events;
 mod parallel;
+mod records;
 mod transfers;
 
 use std::{
@@ -57,7 +58,7 @@ impl Verification {
 /// One group of checks.
 type Group = fn(&Bench<'_>, &mut Check) -> Result<(), CommandError>;
 
-const GROUPS: [(&str, Group); 16] = [
+const GROUPS: [(&str, Group); 17] = [
     ("identification", answers::identification),
     ("liveness", answers::liveness),
     ("factorials of 0 to 34", answers::small_factorials),
@@ -69,6 +70,7 @@ const GROUPS: [(&str, Group); 16] = [
     ("both engines at once", parallel::both_engines),
     ("events for two waiters", events::every_waiter),
     ("waits for other events", events::other_waits),
+    ("flight recorder", records::records),
     ("unknown control codes", bad_requests::unknown_codes),
     ("wrong lengths", bad_requests::wrong_lengths),
     ("wrong values", bad_requests::wrong_values),

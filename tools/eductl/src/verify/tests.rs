@@ -45,6 +45,7 @@ fn each_broken_promise_fails_its_group() {
         (Fault::FlipsABit, "transfers of random data"),
         (Fault::MiscountsEvents, "events for two waiters"),
         (Fault::DoublesAnEvent, "events for two waiters"),
+        (Fault::RecordsAlways, "flight recorder"),
         (Fault::TakesAnyOffset, "transfers out of bounds"),
     ] {
         let verification = verify(fault).unwrap();
