@@ -34,6 +34,8 @@ use crate::nt::{address, cancel, device_queue, load};
 struct Queue {
     /// The IRP that StartIo was given last; none while the device is idle.
     current: Option<Current>,
+    /// IoStartNextPacket was called for the current packet.
+    is_over: bool,
     deferred: bool,
     non_cancelable: bool,
     /// IoStartNextPacket was called while StartIo had not returned, and for what.
@@ -89,7 +91,7 @@ pub(crate) fn is_current(irp: &Irp) -> bool {
     QUEUES.with(|queues| {
         queues
             .values()
-            .filter(|queue| queue.deferred_call.is_none())
+            .filter(|queue| !queue.is_over)
             .any(|queue| queue.current.is_some_and(|current| current.irp == irp))
     })
 }
@@ -261,6 +263,7 @@ fn start_next(routine: Routine, device: PDEVICE_OBJECT, next: Next) {
     assert_has_start_io(routine, device);
     let bit = 1 << cpu::current_processor();
     let (is_deferred, is_nested, is_second) = with_queue(device, |queue| {
+        queue.is_over = true;
         let is_deferred = queue.deferred && queue.in_start_io;
         let is_nested = !queue.deferred && queue.processors & bit != 0;
         let is_second = is_deferred && queue.deferred_call.replace(next).is_some();
@@ -330,6 +333,7 @@ fn make_current(device: Device, irp: Option<(&Irp, bool)>) {
             irp: address::of(irp.pointer()),
             is_cancelable,
         });
+        queue.is_over = false;
         device.set_current_irp(pointer);
         queue.non_cancelable
     });

@@ -12,7 +12,7 @@ use rig_protocol::Action;
 use super::{
     List,
     load::Load,
-    pending::{LONG_MS, expect_factorial, start_factorial, start_raise},
+    pending::{LONG_MS, expect_factorial, start_factorial, start_raise, started},
     support::{computes, fails_with, in_rig, passed},
 };
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Keeps the device busy for longer than edu.sys waits before it lets it sleep.
-const BUSY: u32 = 400_000_000;
+const BUSY: u32 = 800_000_000;
 /// Long enough for an answer that must not come.
 const A_WHILE: Duration = Duration::from_millis(700);
 /// What a device that is gone or going answers.
@@ -69,7 +69,10 @@ fn requests_while_asleep(machine: &Machine) -> anyhow::Result<()> {
         let device = Device::new(&handle);
         computes(&device, 5, 0)?;
         for (sleep, wake) in WAYS {
+            let before = device.statistics()?.operations_started;
             let under_way = start_factorial(&handle, BUSY)?;
+            // Or the device might sleep before a processor of the rig's comes to it.
+            started(&device, before + 1)?;
             let queued = start_factorial(&handle, 13)?;
             rig.pnp(0, sleep)?;
             let mut held = start_factorial(&handle, 12)?;

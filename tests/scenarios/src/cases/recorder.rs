@@ -341,11 +341,15 @@ fn switched_under_load(rig: &Rig, handle: &RigHandle) -> anyhow::Result<()> {
     let (raised, recording, switched) = thread::scope(|scope| {
         let reader = scope.spawn(|| Recording::of(handle, begin, &done));
         let switcher = scope.spawn(|| -> anyhow::Result<()> {
-            while !done.load(Ordering::Acquire) {
+            loop {
                 device.switch_recorder(true)?;
+                // So that something is recorded, however slow the others are.
+                device.raise(0x2, LONG_MS)?;
                 switch_off(&device)?;
+                if done.load(Ordering::Acquire) {
+                    return Ok(());
+                }
             }
-            Ok(())
         });
         let raised = raise(rig, EACH);
         done.store(true, Ordering::Release);
