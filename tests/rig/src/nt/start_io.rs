@@ -34,8 +34,6 @@ use crate::nt::{address, cancel, device_queue, load};
 struct Queue {
     /// The IRP that StartIo was given last; none while the device is idle.
     current: Option<Current>,
-    /// IoStartNextPacket was called for the current packet.
-    is_over: bool,
     deferred: bool,
     non_cancelable: bool,
     /// IoStartNextPacket was called while StartIo had not returned, and for what.
@@ -52,6 +50,8 @@ struct Current {
     irp: usize,
     /// It was started with a cancel routine.
     is_cancelable: bool,
+    /// IoStartNextPacket was called for it.
+    is_over: bool,
 }
 
 /// Which packet is to be the next one.
@@ -91,8 +91,8 @@ pub(crate) fn is_current(irp: &Irp) -> bool {
     QUEUES.with(|queues| {
         queues
             .values()
-            .filter(|queue| !queue.is_over)
-            .any(|queue| queue.current.is_some_and(|current| current.irp == irp))
+            .filter_map(|queue| queue.current)
+            .any(|current| current.irp == irp && !current.is_over)
     })
 }
 
@@ -263,7 +263,9 @@ fn start_next(routine: Routine, device: PDEVICE_OBJECT, next: Next) {
     assert_has_start_io(routine, device);
     let bit = 1 << cpu::current_processor();
     let (is_deferred, is_nested, is_second) = with_queue(device, |queue| {
-        queue.is_over = true;
+        if let Some(current) = &mut queue.current {
+            current.is_over = true;
+        }
         let is_deferred = queue.deferred && queue.in_start_io;
         let is_nested = !queue.deferred && queue.processors & bit != 0;
         let is_second = is_deferred && queue.deferred_call.replace(next).is_some();
@@ -332,8 +334,8 @@ fn make_current(device: Device, irp: Option<(&Irp, bool)>) {
         queue.current = irp.map(|(irp, is_cancelable)| Current {
             irp: address::of(irp.pointer()),
             is_cancelable,
+            is_over: false,
         });
-        queue.is_over = false;
         device.set_current_irp(pointer);
         queue.non_cancelable
     });
