@@ -16,11 +16,22 @@ impl Artifacts {
     /// # Errors
     /// When one is missing.
     pub(crate) fn find() -> anyhow::Result<Self> {
+        Self::at(&Self::expected()?.out)
+    }
+
+    /// Those of the workspace that this program was built in, whether they have been
+    /// built or not.
+    ///
+    /// # Errors
+    /// When there is no workspace.
+    pub(crate) fn expected() -> anyhow::Result<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"))
             .ancestors()
             .nth(2)
             .context("this package should lie two folders below the workspace root")?;
-        Self::at(&root.join("target").join("out"))
+        Ok(Self {
+            out: root.join("target").join("out"),
+        })
     }
 
     /// Those in the folder `out`.

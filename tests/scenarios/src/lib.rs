@@ -22,6 +22,9 @@ mod options;
 mod qemu;
 mod record;
 pub mod rig_run;
+#[path = "../../rig/src/nt/rule.rs"]
+mod rule;
+mod rules;
 mod running;
 mod summary;
 mod symbols;

@@ -2,7 +2,7 @@
 //! as it is wanted.
 
 use std::{
-    io,
+    io::{self, Write as _},
     process::{Command, ExitCode},
     time::Duration,
 };
@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use clap::Parser;
 
 use crate::{
-    artifacts::Artifacts, ended::Outcome, options::MachineOptions, running::Running,
+    artifacts::Artifacts, cases, ended::Outcome, options::MachineOptions, rules, running::Running,
     summary::Summary,
 };
 
@@ -21,6 +21,13 @@ use crate::{
 struct Arguments {
     #[command(flatten)]
     machine: MachineOptions,
+    /// Print the kernel's rules and what proves that the rig enforces each, as a
+    /// Markdown table
+    #[arg(long, exclusive = true)]
+    rules: bool,
+    /// Print the names of all scenarios
+    #[arg(long, exclusive = true)]
+    list: bool,
     /// What to have eductl do; without this the rig stays up until Enter is pressed
     #[arg(last = true, value_name = "EDUCTL-ARGS")]
     eductl: Vec<String>,
@@ -36,6 +43,16 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if arguments.rules {
+        rules::print()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if arguments.list {
+        for name in cases::names()? {
+            writeln!(io::stdout().lock(), "{name}").context("cannot print the names")?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let artifacts = Artifacts::find()?;
     let mut machine = arguments.machine.machine(&artifacts);
     let stays = arguments.eductl.is_empty();

@@ -18,10 +18,17 @@ pub(crate) struct RigArguments {
     arguments: Vec<OsString>,
 }
 
+/// Options of rig-run that boot nothing, so that nothing needs to be built for them.
+const TELL_ONLY: [&str; 4] = ["--help", "-h", "--list", "--rules"];
+
 /// Boots the rig for a person; the exit code is eductl's.
 pub(crate) fn run(arguments: &RigArguments) -> anyhow::Result<ExitCode> {
-    let help = arguments.arguments.iter().any(|word| word == "--help");
-    if !help {
+    let tells_only = arguments
+        .arguments
+        .iter()
+        .take_while(|word| *word != "--")
+        .any(|word| TELL_ONLY.iter().any(|known| word == known));
+    if !tells_only {
         build::for_the_rig()?;
     }
     start("rig-run", &arguments.arguments)

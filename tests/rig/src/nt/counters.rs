@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use rig_protocol::Report;
 
 use crate::machine::cpu::{self, MAX_PROCESSORS};
+use crate::nt::rule::Rule;
 
 /// A count that any processor adds to at any IRQL.
 ///
@@ -42,7 +43,6 @@ impl Counter {
     }
 }
 
-pub(crate) static CHECKS: Counter = Counter::new();
 pub(crate) static IRPS_SENT: Counter = Counter::new();
 pub(crate) static IRPS_COMPLETED: Counter = Counter::new();
 pub(crate) static DEVICE_CONTROLS: Counter = Counter::new();
@@ -55,6 +55,33 @@ pub(crate) static DPCS_ALREADY_QUEUED: Counter = Counter::new();
 /// Requests that `cancel-storm` has cancelled.
 pub(crate) static STORM_CANCELLATIONS: Counter = Counter::new();
 pub(crate) static TIMER_DPCS: Counter = Counter::new();
+
+/// How often each rule was checked, for each processor by itself.
+static CHECKS: [Checks; MAX_PROCESSORS] =
+    [const { Checks([const { AtomicU64::new(0) }; Rule::ALL.len()]) }; MAX_PROCESSORS];
+
+/// One processor's checks, which share no cache line with another's.
+#[repr(align(64))]
+struct Checks([AtomicU64; Rule::ALL.len()]);
+
+/// Counts one check of a rule. Any IRQL.
+pub(crate) fn checked(rule: Rule) {
+    let word = CHECKS
+        .get(cpu::current_processor())
+        .and_then(|checks| checks.0.get(rule as usize));
+    if let Some(word) = word {
+        word.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// How often a rule was checked.
+fn checks_of(rule: Rule) -> u64 {
+    CHECKS
+        .iter()
+        .filter_map(|checks| checks.0.get(rule as usize))
+        .map(|word| word.load(Ordering::Relaxed))
+        .sum()
+}
 
 /// All counts as the command channel carries them.
 pub(crate) fn report() -> Report {
@@ -70,7 +97,7 @@ pub(crate) fn report() -> Report {
         dpcs_already_queued: DPCS_ALREADY_QUEUED.total(),
         timer_dpcs: TIMER_DPCS.total(),
         isr_calls_by_processor: core::array::from_fn(|processor| ISR_CALLS.of(processor)),
-        checks: CHECKS.total(),
+        checks: Rule::ALL.iter().copied().map(checks_of).sum(),
         // The first violation ends the run, so nobody is left to report it here.
         violations: 0,
     }

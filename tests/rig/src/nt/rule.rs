@@ -12,6 +12,9 @@ macro_rules! rules {
         }
 
         impl Rule {
+            /// All of them, each at its own place as a number.
+            pub(crate) const ALL: &[Self] = &[$(Self::$name,)+];
+
             /// The published id.
             pub(crate) const fn id(self) -> &'static str {
                 match self { $(Self::$name => $id,)+ }

@@ -11,7 +11,7 @@ use crate::nt::rule::Rule;
 /// Counts one check of a rule and ends the run when the condition does not hold.
 macro_rules! check {
     ($rule:ident, $routine:expr, $condition:expr, $($text:tt)+) => {{
-        $crate::nt::counters::CHECKS.add();
+        $crate::nt::counters::checked($crate::nt::rule::Rule::$rule);
         if !$condition {
             $crate::nt::violation::violation(
                 $crate::nt::rule::Rule::$rule,

@@ -18,7 +18,7 @@ mod pnp;
 mod power;
 mod program;
 mod recorder;
-mod self_tests;
+pub(crate) mod self_tests;
 mod start_failures;
 mod stress;
 mod support;
@@ -62,6 +62,19 @@ pub fn main() -> ExitCode {
     } else {
         ExitCode::SUCCESS
     }
+}
+
+/// The names of all scenarios.
+///
+/// # Errors
+/// When there is no workspace.
+pub(crate) fn names() -> anyhow::Result<Vec<String>> {
+    let (alone, side_by_side) = all(&Artifacts::expected()?);
+    Ok(alone
+        .iter()
+        .chain(&side_by_side)
+        .map(|trial| trial.name().to_owned())
+        .collect())
 }
 
 /// All of them, in the order in which they should run, for what everything else

@@ -16,7 +16,7 @@ use crate::{
 
 /// The rules that the rig can break by calls alone.
 #[rustfmt::skip]
-const RULES: &[&str] = &[
+pub(crate) const RULES: &[&str] = &[
     "CAN-01",
     "CAN-02",
     "CAN-03",

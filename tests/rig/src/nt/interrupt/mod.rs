@@ -248,6 +248,7 @@ fn serve_chain(vector: u8) -> bool {
 /// Counts the interrupts that nobody claims; too many in a row end the run.
 fn count_unclaimed(vector: u8, claimed: bool) {
     let count = &UNCLAIMED[usize::from(vector)];
+    counters::checked(Rule::Int09);
     if claimed {
         count.store(0, Ordering::Relaxed);
     } else if count.fetch_add(1, Ordering::Relaxed) > STORM {

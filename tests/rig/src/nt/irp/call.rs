@@ -140,7 +140,9 @@ fn judge(irp: &Irp, index: usize, status: NTSTATUS, function: &Function) {
         let is_marked = !progress.has_passed(index) && irp.location(index).is_marked_pending();
         progress.judge(index, status, is_marked)
     });
-    counters::CHECKS.add();
+    for rule in [Rule::Irp13, Rule::Irp03, Rule::Irp04] {
+        counters::checked(rule);
+    }
     let Some(fault) = fault else { return };
     let dispatch = Callback::Dispatch.as_ref();
     match fault {
