@@ -252,11 +252,18 @@ pub trait IsPassive: sealed::Level {}
 #[diagnostic::do_not_recommend]
 impl IsPassive for Passive {}
 
-/// Runs `f` at DISPATCH_LEVEL. Wraps `KeRaiseIrql`, `KeLowerIrql`.
+/// Runs `f` at DISPATCH_LEVEL. Wraps `KeRaiseIrql`, `KeLowerIrql`; calls neither for a token
+/// that says that the level is DISPATCH_LEVEL.
 ///
 /// # IRQL
 /// At most DISPATCH_LEVEL.
+#[inline]
 pub fn at_dispatch<I: AtMostDispatch, R>(irql: &mut I, f: impl FnOnce(&mut Dispatch) -> R) -> R {
+    if I::IS_DISPATCH {
+        // SAFETY: (IRQL) the token says DISPATCH_LEVEL, and is borrowed while the closure
+        // runs, fact 5.
+        return f(&mut unsafe { Dispatch::assume_holding(irql.held()) });
+    }
     // SAFETY: (IRQL) the token says that the level is at most DISPATCH_LEVEL, so this never
     // lowers it, facts 5 and 10.
     let old = unsafe { sys::KfRaiseIrql(DISPATCH_LEVEL) };

@@ -30,7 +30,7 @@ use dirql::{
     device::Device,
     irp::{Buffers, Dispatched, Irp, OutputWriter},
     irp_queue::IrpQueue,
-    irql::{AtMostDispatch, Passive, UpToDispatch},
+    irql::{Dispatch, Passive, UpToDispatch, at_dispatch},
     pool::{PoolVec, Tag},
     spin_lock::SpinLock,
     status::{NtError, Result},
@@ -83,9 +83,9 @@ pub(crate) fn initialize(device: &Device<Edu>, irql: &mut Passive) -> Result<()>
 /// Runs `take` in a critical section, in which all events go to the log as well, and answers
 /// those who wait for them: what a DPC does with what the ISR has saved for it. `None` if the
 /// interrupt is not connected.
-pub(crate) fn drain<I: AtMostDispatch, R>(
+pub(crate) fn drain<R>(
     device: &Device<Edu>,
-    irql: &mut I,
+    irql: &mut Dispatch,
     who: Section,
     take: impl FnOnce(&mut EduController) -> R,
 ) -> Option<R> {
@@ -113,7 +113,7 @@ pub(crate) fn drain_disconnected(
         .events
         .log
         .with(irql, |_, log| controller.drain_events(log));
-    answer_waiting(device, irql);
+    at_dispatch(irql, |irql| answer_waiting(device, irql));
 }
 
 /// What a request finds when it looks.
@@ -167,7 +167,7 @@ fn look(device: &Device<Edu>, irql: &mut UpToDispatch, irp: &mut Irp, after: u64
         (looked, log.end() != before)
     });
     if are_new {
-        answer_waiting(device, irql);
+        at_dispatch(irql, |irql| answer_waiting(device, irql));
     }
     looked
 }
@@ -186,14 +186,14 @@ fn pend(device: &Device<Edu>, irql: &mut UpToDispatch, mut irp: Irp, after: u64)
             .waiting
             .insert_at_most(irql, irp, MOST_WAITING)
         {
-            Ok(()) => answer_waiting(device, irql),
+            Ok(()) => at_dispatch(irql, |irql| answer_waiting(device, irql)),
             Err(refused) => refused.complete(irql),
         }
     })
 }
 
 /// Answers all who wait for events that are in the log.
-fn answer_waiting<I: AtMostDispatch>(device: &Device<Edu>, irql: &mut I) {
+fn answer_waiting(device: &Device<Edu>, irql: &mut Dispatch) {
     let end = device.events.log.with(irql, |_, log| log.end());
     loop {
         let next = device.events.waiting.remove_next_where(irql, |irp| {

@@ -24,7 +24,8 @@ use crate::{
     bar::{Bar, Shared},
     events::{self, Events},
     operations,
-    recorder::{FlightRecorder, section},
+    power::silence,
+    recorder::FlightRecorder,
     requests,
     transfers::{self, Transfers},
     watchdog::TICK_MS,
@@ -106,11 +107,11 @@ impl Driver for Edu {
 
     fn stop_device(device: &Device<Self>, irql: &mut Passive, why: Stop) -> Option<Packet> {
         transfers::stop(device, irql, why);
-        let under_way = section(device, irql, Section::Pnp, |_, shared| shared.0.silence());
+        let under_way = silence(device, irql, Section::Pnp);
         device.watchdog.stop(irql);
         // The interrupt of a factorial that ended just then comes a little late, and a
         // line that nobody acknowledges would stay asserted.
-        let _already_taken = section(device, irql, Section::Pnp, |_, shared| shared.0.silence());
+        let _already_taken = silence(device, irql, Section::Pnp);
         // Of a device that sleeps the counters are with what was saved.
         let saved = device
             .interrupt
@@ -120,11 +121,7 @@ impl Driver for Edu {
             // The DPC may not have come to what the ISR saved last.
             events::drain_disconnected(device, irql, controller);
             let results = controller.drain();
-            at_dispatch(irql, |irql| {
-                for ended in results {
-                    operations::complete(irql, ended);
-                }
-            });
+            let _found = at_dispatch(irql, |irql| operations::complete_all(irql, results));
             let counters = saved.unwrap_or_else(|| controller.counters());
             device.kept.with(irql, |_, kept| {
                 kept.counters = counters;
@@ -133,7 +130,7 @@ impl Driver for Edu {
             });
         }
         transfers::close(device, irql, controller);
-        under_way.flatten()
+        under_way
     }
 
     fn cleanup(device: &Device<Self>, irql: &mut UpToDispatch, file: FileObject) {

@@ -45,13 +45,13 @@ impl Power for Edu {
     fn power_down(device: &Device<Self>, irql: &mut Passive, _to: DeviceState) -> Option<Packet> {
         device.kept.with(irql, |_, kept| kept.asleep = true);
         transfers::fall_asleep(device, irql);
-        let under_way = section(device, irql, Section::Power, |_, shared| shared.0.silence());
+        let under_way = silence(device, irql, Section::Power);
         device.watchdog.stop(irql);
         complete_results(device, irql);
         quiet(device, irql);
         // False after a power-up that failed: the interrupt is suspended still.
         let _was_awake = device.interrupt.suspend(irql);
-        under_way.flatten()
+        under_way
     }
 
     fn power_up(device: &Device<Self>, irql: &mut Passive) -> Result<()> {
@@ -72,13 +72,16 @@ impl Power for Edu {
     }
 }
 
+/// Keeps the device from interrupting; the packet of the operation under way.
+pub(crate) fn silence(device: &Device<Edu>, irql: &mut Passive, who: Section) -> Option<Packet> {
+    section(device, irql, who, |_, shared| shared.0.silence()).flatten()
+}
+
 /// Completes what the ISR has saved and no DPC has come to.
 fn complete_results(device: &Device<Edu>, irql: &mut Passive) {
-    let results = events::drain(device, irql, Section::Power, Controller::drain);
     at_dispatch(irql, |irql| {
-        for ended in results.into_iter().flatten() {
-            operations::complete(irql, ended);
-        }
+        let results = events::drain(device, irql, Section::Power, Controller::drain);
+        let _found = results.map(|results| operations::complete_all(irql, results));
     });
 }
 
@@ -101,16 +104,28 @@ fn quiet(device: &Device<Edu>, irql: &mut Passive) {
     }
 }
 
-/// Works with the counters, wherever they are: in the controller, or, while the device
-/// sleeps, with what was saved of it.
-pub(crate) fn with_counters<R>(
+/// What becomes of counters that were read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Then {
+    Keep,
+    Reset,
+}
+
+/// The counters, wherever they are: in the controller, or, while the device sleeps, with what
+/// was saved of it. Read and reset are one critical section, so nothing that is counted
+/// between the two is lost.
+pub(crate) fn counters(
     device: &Device<Edu>,
     irql: &mut UpToDispatch,
-    f: impl Fn(&mut Counters) -> R,
-) -> Result<R> {
+    then: Then,
+) -> Result<Counters> {
+    let read = |counters: &mut Counters| match then {
+        Then::Keep => *counters,
+        Then::Reset => core::mem::take(counters),
+    };
     for _ in 0..ATTEMPTS {
         let awake = section(device, irql, Section::Dispatch, |_, shared| {
-            f(shared.0.counters_mut())
+            read(shared.0.counters_mut())
         });
         if let Some(result) = awake {
             return Ok(result);
@@ -122,7 +137,7 @@ pub(crate) fn with_counters<R>(
         let irql = passive.token();
         let saved = device
             .interrupt
-            .with_disconnected(irql, |_, saved| f(&mut saved.counters));
+            .with_disconnected(irql, |_, saved| read(&mut saved.counters));
         if let Some(result) = saved {
             return Ok(result);
         }

@@ -6,6 +6,7 @@
 //!
 //! Stamps of a critical section are taken inside of it, first and last, so those of two
 //! sections under one lock never overlap. The record is written after the lock was left.
+//! Each section is one SynchCritSection routine, recorded or not: the image holds it once.
 
 use dirql::{
     completing::Completing,
@@ -77,6 +78,20 @@ impl FlightRecorder {
         }
     }
 
+    /// A critical section was left.
+    #[cold]
+    fn end_section(&self, irql: &mut Dispatch, who: Section, times: Times) {
+        self.0.write(Record {
+            start: times.asked.0,
+            waited: clamped(times.had.since(times.asked)),
+            duration: clamped(times.left.since(times.had)),
+            processor: processor_number(irql),
+            kind: RecordKind::CriticalSection as u8,
+            section: who as u8,
+            ..Record::default()
+        });
+    }
+
     /// Something happens that takes no time.
     #[inline]
     pub(crate) fn mark<I: AtMostDispatch>(&self, irql: &mut I, kind: RecordKind, detail: u32) {
@@ -99,7 +114,16 @@ impl FlightRecorder {
     }
 }
 
-/// A SynchCritSection routine, and who enters it: `KeSynchronizeExecution`, recorded.
+/// Stamps of when a critical section was asked for, had the lock, and was done.
+#[derive(Clone, Copy, Debug, Default)]
+struct Times {
+    asked: Stamp,
+    had: Stamp,
+    left: Stamp,
+}
+
+/// A SynchCritSection routine, and who enters it: `KeSynchronizeExecution`, recorded. At
+/// DISPATCH_LEVEL from the start, so that the wait and the section are on one processor.
 #[inline]
 pub(crate) fn section<I: AtMostDispatch, R>(
     device: &Device<Edu>,
@@ -107,37 +131,30 @@ pub(crate) fn section<I: AtMostDispatch, R>(
     who: Section,
     routine: impl FnOnce(&mut Dirql, &mut Shared) -> R,
 ) -> Option<R> {
-    if device.recorder.is_on() {
-        // So that the wait and the section are on one processor.
-        at_dispatch(irql, |irql| recorded_section(device, irql, who, routine))
-    } else {
-        device.interrupt.synchronize(irql, routine)
-    }
-}
-
-#[cold]
-fn recorded_section<R>(
-    device: &Device<Edu>,
-    irql: &mut Dispatch,
-    who: Section,
-    routine: impl FnOnce(&mut Dirql, &mut Shared) -> R,
-) -> Option<R> {
-    let asked = Stamp::now();
-    let (result, had, left) = device.interrupt.synchronize(irql, |irql, shared| {
-        let had = Stamp::now();
-        let result = routine(irql, shared);
-        (result, had, Stamp::now())
-    })?;
-    device.recorder.0.write(Record {
-        start: asked.0,
-        waited: clamped(had.since(asked)),
-        duration: clamped(left.since(had)),
-        processor: processor_number(irql),
-        kind: RecordKind::CriticalSection as u8,
-        section: who as u8,
-        ..Record::default()
-    });
-    Some(result)
+    at_dispatch(irql, |irql| {
+        let recorder = &device.recorder;
+        let mut times = Times::default();
+        let is_recorded = recorder.is_on();
+        if is_recorded {
+            times.asked = Stamp::now();
+        }
+        // One pointer, so that a section that is not recorded costs it two comparisons.
+        let mut stamps = is_recorded.then_some(&mut times);
+        let result = device.interrupt.synchronize(irql, move |irql, shared| {
+            if let Some(times) = &mut stamps {
+                times.had = Stamp::now();
+            }
+            let result = routine(irql, shared);
+            if let Some(times) = stamps {
+                times.left = Stamp::now();
+            }
+            result
+        })?;
+        if is_recorded {
+            recorder.end_section(irql, who, times);
+        }
+        Some(result)
+    })
 }
 
 fn clamped(stamps: u64) -> u32 {

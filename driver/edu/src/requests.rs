@@ -33,7 +33,12 @@ use edu_interface::{
 };
 use zerocopy::FromBytes;
 
-use crate::{Edu, events, operations, power, recorder, watchdog::TICK_MS};
+use crate::{
+    Edu, events, operations,
+    power::{self, Then},
+    recorder,
+    watchdog::TICK_MS,
+};
 
 /// A validated request that needs the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,7 +188,7 @@ fn identify(device: &Device<Edu>, irql: &mut UpToDispatch, mut irp: Irp) -> Disp
 /// A snapshot of the counters, taken in one critical section, or while there is none.
 fn statistics(device: &Device<Edu>, irql: &mut UpToDispatch, mut irp: Irp) -> Dispatched {
     let result = irp.expect_output::<Statistics>().and_then(|()| {
-        let counters = power::with_counters(device, irql, |counters| *counters)?;
+        let counters = power::counters(device, irql, Then::Keep)?;
         irp.write_output(&snapshot(&counters))
     });
     irp.complete(irql, result)
@@ -198,7 +203,7 @@ fn reset_statistics(device: &Device<Edu>, irql: &mut UpToDispatch, mut irp: Irp)
         Ok(())
     };
     let result = fits.and_then(|()| {
-        let counters = power::with_counters(device, irql, core::mem::take)?;
+        let counters = power::counters(device, irql, Then::Reset)?;
         if wanted {
             irp.write_output(&snapshot(&counters))
         } else {

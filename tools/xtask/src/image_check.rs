@@ -29,7 +29,7 @@ use imports::Exports;
 const PAGE: u32 = 4096;
 /// The whole image stays in memory that is never paged out, so nothing that makes it
 /// grow by much goes unseen.
-const LARGEST: usize = 80 * 1024;
+const LARGEST: usize = 64 * 1024;
 
 /// What is judged, and what it is judged by.
 #[derive(Clone, Debug)]

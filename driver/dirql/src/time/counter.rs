@@ -14,7 +14,7 @@ use crate::sys;
 /// which Windows uses it as performance counter count it at one rate in all states of power
 /// and in step with one another, so stamps of different processors can be compared. On other
 /// architectures it is the performance counter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp(pub u64);
 
 impl Stamp {
