@@ -128,8 +128,8 @@ pub enum Action {
     Stop,
     /// `QUERY_STOP_DEVICE`, then `CANCEL_STOP_DEVICE`.
     QueryStopAndCancel,
-    /// `START_DEVICE`, after a stop. A device that was removed and is there still is
-    /// added again before.
+    /// `START_DEVICE`, after a stop, or once more for a device that is started. A device
+    /// that was removed and is there still is added again before.
     Start,
     /// `QUERY_REMOVE_DEVICE`, then `CANCEL_REMOVE_DEVICE`.
     QueryRemoveAndCancel,
@@ -164,6 +164,13 @@ pub enum Action {
     /// Every PnP request that changes no state, those that no driver knows included. The
     /// bus driver's answer to each must come back.
     Ask,
+    /// `CANCEL_STOP_DEVICE` and `CANCEL_REMOVE_DEVICE`, as far as they take nothing back.
+    CancelNothing,
+    /// `AddDevice` for a device that was removed and is there still, then `REMOVE_DEVICE`
+    /// before it was started.
+    AddAndRemove,
+    /// `AddDevice`, then `SURPRISE_REMOVAL` and `REMOVE_DEVICE`.
+    AddAndLose,
 }
 
 /// Resources that are not those with which the device was started before.

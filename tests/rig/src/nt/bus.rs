@@ -3,7 +3,10 @@
 //!
 //! It does what the PCI driver does for a device at PnP, and it is where rules
 //! about what reaches the bus driver are checked. START_DEVICE is completed
-//! later, from a DPC, as a bus driver is free to do.
+//! later, from a DPC, as a bus driver is free to do; with `bus=late`, all it can is
+//! completed late ([`late`]).
+
+mod late;
 
 use wdk_sys::{
     FILE_DEVICE_CONTROLLER, IRP_MJ_PNP, IRP_MJ_POWER, IRP_MJ_SYSTEM_CONTROL, KDPC, NTSTATUS,
@@ -23,7 +26,7 @@ use crate::nt::status::{
     STATUS_PENDING, STATUS_SUCCESS, is_success,
 };
 use crate::nt::violation::check;
-use crate::nt::{address, dpc, fault, load, power, questions};
+use crate::nt::{address, dpc, fault, load, pnp, power, questions};
 
 /// The bus driver's name in the log.
 const NAME: &str = "pci.sys";
@@ -42,6 +45,9 @@ pub(crate) fn create_driver() -> Driver {
     }
     driver.set_major_functions(functions);
     load::add_driver_object(driver);
+    if options::get().is_bus_late {
+        late::start();
+    }
     driver
 }
 
@@ -61,22 +67,23 @@ unsafe extern "C" fn dispatch_pnp(_device: PDEVICE_OBJECT, irp: PIRP) -> NTSTATU
     let irp = ledger::live(NAME, irp);
     let code = irp.location(irp.current()).minor();
     assert_rules(&irp, code);
-    match code {
-        minor::START_DEVICE if fault::strikes(NAME) => {
-            complete_now(&irp, STATUS_INSUFFICIENT_RESOURCES)
-        }
-        minor::START_DEVICE => complete_later(&irp),
-        minor::QUERY_STOP_DEVICE
+    let status = match code {
+        minor::START_DEVICE if fault::strikes(NAME) => STATUS_INSUFFICIENT_RESOURCES,
+        minor::START_DEVICE
+        | minor::QUERY_STOP_DEVICE
         | minor::STOP_DEVICE
         | minor::CANCEL_STOP_DEVICE
         | minor::QUERY_REMOVE_DEVICE
         | minor::REMOVE_DEVICE
         | minor::CANCEL_REMOVE_DEVICE
-        | minor::SURPRISE_REMOVAL => complete_now(&irp, STATUS_SUCCESS),
-        _ => {
-            let status = questions::answer(&irp, code);
-            complete_now(&irp, status)
-        }
+        | minor::SURPRISE_REMOVAL => STATUS_SUCCESS,
+        _ => questions::answer(&irp, code),
+    };
+    match code {
+        minor::REMOVE_DEVICE => complete_now(&irp, status),
+        _ if options::get().is_bus_late => late::pend(&irp, status),
+        minor::START_DEVICE if is_success(status) => complete_in_dpc(&irp),
+        _ => complete_now(&irp, status),
     }
 }
 
@@ -118,13 +125,21 @@ fn assert_rules(irp: &Irp, code: u8) {
 
 /// Completes an IRP in its dispatch routine.
 fn complete_now(irp: &Irp, status: NTSTATUS) -> NTSTATUS {
-    let information = irp.information();
-    complete_with(irp, status, information);
+    complete(irp, status);
     status
 }
 
+/// Completes an IRP, its information as it came.
+fn complete(irp: &Irp, status: NTSTATUS) {
+    let information = irp.information();
+    if irp.major() == pnp::major() {
+        pnp::below_is_done();
+    }
+    complete_with(irp, status, information);
+}
+
 /// Pends an IRP and has a DPC complete it with success.
-fn complete_later(irp: &Irp) -> NTSTATUS {
+fn complete_in_dpc(irp: &Irp) -> NTSTATUS {
     irp.location(irp.current()).mark_pending();
     let object = allocate_object::<KDPC>().as_ptr();
     // SAFETY: `allocate_object` just gave the memory, for good.
@@ -148,5 +163,5 @@ unsafe extern "C" fn complete_start(
     _argument2: PVOID,
 ) {
     let irp = ledger::live(NAME, address::to_pointer(address::of(irp)));
-    complete_with(&irp, STATUS_SUCCESS, 0);
+    complete(&irp, STATUS_SUCCESS);
 }

@@ -14,6 +14,7 @@ use crate::nt::dispatcher::wait_until;
 use crate::nt::file::File;
 use crate::nt::io_manager::{outstanding, send_and_wait, simple_request};
 use crate::nt::irp::{Irp, Originator};
+use crate::nt::pnp::requests::assert_closed;
 use crate::nt::routine::Routine;
 use crate::nt::status::STATUS_CANCELLED;
 use crate::nt::violation::check;
@@ -32,12 +33,13 @@ pub(crate) fn send(file: &File) {
         .filter(|irp| is_of(irp, object))
         .collect();
     UNDER_WAY.with(|files| files.push(object));
-    let _outcome = send_and_wait(
+    let outcome = send_and_wait(
         file.node().pdo(),
         simple_request(IRP_MJ_CLEANUP, file.pointer()),
         |_| {},
     );
     UNDER_WAY.with(|files| files.retain(|other| *other != object));
+    assert_closed("IRP_MJ_CLEANUP", outcome.status);
     for irp in before {
         // Whoever completes it must have cleared its cancel routine first. One that was on
         // its way from queue to device just then may take a moment.

@@ -171,6 +171,22 @@ impl Device {
         DEVICES.with(|devices| devices.get(&address::of(self.pointer())).cloned())
     }
 
+    /// Takes the object off the one below, which may exist no more: the driver of that one
+    /// deletes it before the drivers above are done with REMOVE_DEVICE.
+    pub(crate) fn leave_stack(self) {
+        if let Some(lower) = self.record().and_then(|record| record.lower)
+            && Self::find(lower.pointer()).is_some()
+        {
+            lower.set_attached(core::ptr::null_mut());
+        }
+        self.set_lower(None);
+    }
+
+    /// The object that this one is attached to.
+    pub(crate) fn lower(self) -> Option<Self> {
+        self.record().and_then(|record| record.lower)
+    }
+
     fn set_lower(self, lower: Option<Self>) {
         DEVICES.with(|devices| {
             if let Some(record) = devices.get_mut(&address::of(self.pointer())) {

@@ -138,6 +138,7 @@ pub(crate) fn open(request: &Open) -> Reply {
         DesiredAccess: file.desired_access(),
         FullCreateOptions: 0,
     });
+    let before = node.rest();
     let status = send_and_wait(
         node.pdo(),
         simple_request(IRP_MJ_CREATE, file.pointer()),
@@ -147,6 +148,7 @@ pub(crate) fn open(request: &Open) -> Reply {
         },
     )
     .status;
+    pnp::requests::assert_opened(before, node.rest(), status);
     if !is_success(status) {
         if node.end_open() == 0 {
             work::push(Work::Pnp(PnpWork::LastClose(node)));
@@ -192,7 +194,8 @@ fn clean_up(file: &File) {
 pub(crate) fn send_close(file: &File) {
     let mut request = simple_request(IRP_MJ_CLOSE, file.pointer());
     request.mode = 0;
-    let _outcome = send_and_wait(file.node().pdo(), request, |_| {});
+    let outcome = send_and_wait(file.node().pdo(), request, |_| {});
+    pnp::requests::assert_closed("IRP_MJ_CLOSE", outcome.status);
     file.node().end_open();
     pnp::remove_after_last_close(file.node());
 }
@@ -287,7 +290,9 @@ pub(super) fn send_noted(number: u32, file: &Arc<File>, irp: &Irp) -> Option<Rep
             "request {number} is outstanding already, or {MAX_OUTSTANDING} others are"
         )));
     }
-    let _returned = send(file.node().pdo().top_of_stack(), irp);
+    irp.admission().note_sent();
+    let returned = send(file.node().pdo().top_of_stack(), irp);
+    irp.admission().note_returned(returned);
     None
 }
 

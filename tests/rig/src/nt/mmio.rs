@@ -9,7 +9,7 @@ use crate::machine::memory;
 use crate::machine::sync::IrqLock;
 use crate::nt::routine::Routine;
 use crate::nt::violation::check;
-use crate::nt::{address, fault, node};
+use crate::nt::{address, fault, node, pnp};
 
 const PAGE_READONLY: ULONG = 0x02;
 const PAGE_READWRITE: ULONG = 0x04;
@@ -58,6 +58,9 @@ pub(crate) extern "C" fn mm_map_io_space_ex(
         length != 0 && node::owns_memory(physical, length),
         "The range {physical:#x}, {length} bytes, lies in no memory resource of a started device."
     );
+    if let Some(node) = node::of_memory(physical) {
+        pnp::assert_may_use_hardware(routine, &node);
+    }
     let Ok(length) = usize::try_from(length) else {
         return core::ptr::null_mut();
     };

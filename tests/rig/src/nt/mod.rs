@@ -32,6 +32,7 @@ mod driver;
 mod event;
 mod fault;
 mod file;
+mod filter;
 mod format;
 mod hang;
 mod interface;

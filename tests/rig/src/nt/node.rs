@@ -74,6 +74,18 @@ struct Dynamic {
     interrupt: InterruptResource,
     registers: Option<Registers>,
     open_files: usize,
+    /// PnP actions and IRPs that are under way, one inside the other.
+    changing: usize,
+    /// Those that were, which changed the state or not.
+    changes: u64,
+}
+
+/// A PnP state at rest, and which one it is of those that the device has been in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rest {
+    /// The state.
+    pub(crate) state: State,
+    changes: u64,
 }
 
 /// A shared reference to a device; nodes are never freed.
@@ -101,6 +113,8 @@ pub(crate) fn add(
             interrupt,
             registers: Registers::map(memory.0),
             open_files: 0,
+            changing: 0,
+            changes: 0,
         }),
     });
     NODES.with(|nodes| nodes.push(node.clone()));
@@ -141,6 +155,14 @@ pub(crate) fn of_stack(device: Device) -> Option<NodeRef> {
             at = Device::find(object.attached());
         }
         false
+    })
+}
+
+/// The device whose memory holds this physical address.
+pub(crate) fn of_memory(physical: u64) -> Option<NodeRef> {
+    all().into_iter().find(|node| {
+        let (base, size) = node.memory();
+        (base..base + size as u64).contains(&physical)
     })
 }
 
@@ -209,6 +231,28 @@ impl Node {
     /// Changes its PnP state.
     pub(crate) fn set_state(&self, state: State) {
         self.state.with(|dynamic| dynamic.state = state);
+    }
+
+    /// Runs `change`, in which the device may come to another state.
+    pub(crate) fn while_changing<R>(&self, change: impl FnOnce() -> R) -> R {
+        self.state.with(|dynamic| dynamic.changing += 1);
+        let result = change();
+        self.state.with(|dynamic| {
+            dynamic.changing -= 1;
+            dynamic.changes += 1;
+        });
+        result
+    }
+
+    /// The state that the device and its driver are in; none during a PnP action, which
+    /// may have brought the driver to the next one already.
+    pub(crate) fn rest(&self) -> Option<Rest> {
+        self.state.with(|dynamic| {
+            (dynamic.changing == 0).then_some(Rest {
+                state: dynamic.state,
+                changes: dynamic.changes,
+            })
+        })
     }
 
     /// Files that are open on it.

@@ -65,6 +65,10 @@ pub(crate) struct Options {
     pub(crate) threaded_dpcs: bool,
     /// Map registers that a DMA adapter grants at most.
     pub(crate) dma_map_registers: usize,
+    /// The bus driver pends what it can, and completes it late.
+    pub(crate) is_bus_late: bool,
+    /// A filter driver is above the driver under test.
+    pub(crate) has_filter: bool,
 }
 
 static OPTIONS: IrqLock<Options> = IrqLock::new(Options {
@@ -78,6 +82,8 @@ static OPTIONS: IrqLock<Options> = IrqLock::new(Options {
     messages: 1,
     threaded_dpcs: true,
     dma_map_registers: 16,
+    is_bus_late: false,
+    has_filter: false,
 });
 
 /// The options of this run.
@@ -142,9 +148,13 @@ pub(crate) fn read() -> Option<String> {
                     "The option '{word}' does not say how many map registers there are: 1 to 64."
                 )),
             },
+            Some(("bus", "late")) => options.is_bus_late = true,
+            Some(("bus", "prompt")) => options.is_bus_late = false,
+            Some(("filter", "on")) => options.has_filter = true,
+            Some(("filter", "off")) => options.has_filter = false,
             Some(("self-test", rule)) => self_test = Some(rule.to_string()),
             _ => refuse(format_args!(
-                "The option '{word}' is unknown. Known are: irq=msi|intx|passive, connect=any|fully-specified, early-isr=on|off, threaded-dpcs=on|off, messages=N, cancel-storm=SEED, model=wdm|legacy, patience=SECONDS, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, dma-map-registers=N, self-test=RULE-ID|list."
+                "The option '{word}' is unknown. Known are: irq=msi|intx|passive, connect=any|fully-specified, early-isr=on|off, threaded-dpcs=on|off, messages=N, cancel-storm=SEED, model=wdm|legacy, patience=SECONDS, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, dma-map-registers=N, bus=prompt|late, filter=on|off, self-test=RULE-ID|list."
             )),
         }
     }

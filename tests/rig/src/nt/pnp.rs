@@ -8,10 +8,20 @@
 //!                         StopPending --CANCEL_STOP--> Started
 //! Started --QUERY_REMOVE--> RemovePending --REMOVE--> Removed
 //!                           RemovePending --CANCEL_REMOVE--> Started
-//! Started|Stopped --SURPRISE_REMOVAL--> SurpriseRemoved --REMOVE (no file open)--> Removed
+//! Started --START--> Started
+//! any --SURPRISE_REMOVAL--> SurpriseRemoved --REMOVE (no file open)--> Removed
 //! Added|Stopped --START fails--> Removed
 //! ```
 //! One action after the other: [`work`](crate::nt::work) runs no two at a time.
+
+mod awkward;
+mod below;
+pub(crate) mod minor;
+pub(crate) mod requests;
+mod state;
+
+pub(crate) use below::{assert_may_complete, assert_may_use_hardware, is_done as below_is_done};
+pub(crate) use state::State;
 
 use core::sync::atomic::{AtomicU8, Ordering};
 
@@ -33,88 +43,15 @@ use crate::nt::status::{
     STATUS_DEVICE_BUSY, STATUS_NOT_FOUND, STATUS_NOT_SUPPORTED, STATUS_SUCCESS, is_success,
 };
 use crate::nt::violation::check;
-use crate::nt::{dma, fault, interface, interrupt, load, mmio, node, questions, rebalance};
-
-/// Minor function codes.
-pub(crate) mod minor {
-    pub(crate) const START_DEVICE: u8 = 0x00;
-    pub(crate) const QUERY_REMOVE_DEVICE: u8 = 0x01;
-    pub(crate) const REMOVE_DEVICE: u8 = 0x02;
-    pub(crate) const CANCEL_REMOVE_DEVICE: u8 = 0x03;
-    pub(crate) const STOP_DEVICE: u8 = 0x04;
-    pub(crate) const QUERY_STOP_DEVICE: u8 = 0x05;
-    pub(crate) const CANCEL_STOP_DEVICE: u8 = 0x06;
-    pub(crate) const QUERY_DEVICE_RELATIONS: u8 = 0x07;
-    pub(crate) const QUERY_INTERFACE: u8 = 0x08;
-    pub(crate) const QUERY_CAPABILITIES: u8 = 0x09;
-    pub(crate) const QUERY_RESOURCES: u8 = 0x0a;
-    pub(crate) const QUERY_RESOURCE_REQUIREMENTS: u8 = 0x0b;
-    pub(crate) const QUERY_DEVICE_TEXT: u8 = 0x0c;
-    pub(crate) const FILTER_RESOURCE_REQUIREMENTS: u8 = 0x0d;
-    /// Not in use.
-    pub(crate) const RESERVED: u8 = 0x0e;
-    pub(crate) const READ_CONFIG: u8 = 0x0f;
-    pub(crate) const WRITE_CONFIG: u8 = 0x10;
-    pub(crate) const EJECT: u8 = 0x11;
-    pub(crate) const SET_LOCK: u8 = 0x12;
-    pub(crate) const QUERY_ID: u8 = 0x13;
-    pub(crate) const QUERY_PNP_DEVICE_STATE: u8 = 0x14;
-    pub(crate) const QUERY_BUS_INFORMATION: u8 = 0x15;
-    pub(crate) const DEVICE_USAGE_NOTIFICATION: u8 = 0x16;
-    pub(crate) const SURPRISE_REMOVAL: u8 = 0x17;
-    pub(crate) const QUERY_LEGACY_BUS_INFORMATION: u8 = 0x18;
-    pub(crate) const DEVICE_ENUMERATED: u8 = 0x19;
-    /// A code that no version of Windows defines.
-    pub(crate) const UNKNOWN: u8 = 0x7f;
-}
+use crate::nt::{
+    dma, fault, filter, interface, interrupt, load, mmio, node, options, questions, rebalance,
+};
 
 /// No IRP is being handled.
 const NONE: u8 = 0xff;
 
 /// Minor code of the PnP IRP that is being handled.
 static CURRENT: AtomicU8 = AtomicU8::new(NONE);
-
-/// A device's PnP state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    Enumerated,
-    Added,
-    Starting,
-    Started,
-    StopPending,
-    Stopped,
-    RemovePending,
-    SurpriseRemoved,
-    Removed,
-}
-
-impl State {
-    /// Whether the device has resources assigned that the driver may use.
-    pub(crate) const fn has_resources(self) -> bool {
-        matches!(
-            self,
-            Self::Starting | Self::Started | Self::StopPending | Self::RemovePending
-        )
-    }
-
-    /// Whether the I/O manager lets files be opened on the device.
-    pub(crate) const fn takes_opens(self) -> bool {
-        matches!(
-            self,
-            Self::Started | Self::StopPending | Self::Stopped | Self::RemovePending
-        )
-    }
-
-    /// Whether no driver was asked to drive the device.
-    pub(crate) const fn is_unassigned(self) -> bool {
-        matches!(self, Self::Enumerated)
-    }
-
-    /// Whether the device is gone.
-    pub(crate) const fn is_gone(self) -> bool {
-        matches!(self, Self::SurpriseRemoved | Self::Removed)
-    }
-}
 
 /// Whether IRP_MN_SURPRISE_REMOVAL is being handled.
 pub(crate) fn is_surprise_removing() -> bool {
@@ -133,26 +70,30 @@ pub(crate) fn is_starting() -> bool {
 
 /// Sends a PnP IRP to a device's stack and waits for its end.
 pub(super) fn send(node: &Node, code: u8, prepare: impl FnOnce(Location<'_>)) -> Outcome {
-    CURRENT.store(code, Ordering::Release);
-    let outcome = send_and_wait(
-        node.pdo(),
-        Request {
-            major: major(),
-            minor: code,
-            status: STATUS_NOT_SUPPORTED,
-            mode: 0,
-            file: core::ptr::null_mut(),
-            buffer: None,
-            originator: Originator::Waiter,
-        },
-        prepare,
-    );
-    CURRENT.store(NONE, Ordering::Release);
-    outcome
+    node.while_changing(|| {
+        CURRENT.store(code, Ordering::Release);
+        below::begin(node, code);
+        let outcome = send_and_wait(
+            node.pdo(),
+            Request {
+                major: major(),
+                minor: code,
+                status: STATUS_NOT_SUPPORTED,
+                mode: 0,
+                file: core::ptr::null_mut(),
+                buffer: None,
+                originator: Originator::Waiter,
+            },
+            prepare,
+        );
+        below::end();
+        CURRENT.store(NONE, Ordering::Release);
+        outcome
+    })
 }
 
 /// IRP_MJ_PNP as a stack location has it.
-pub(super) const fn major() -> u8 {
+pub(crate) const fn major() -> u8 {
     IRP_MJ_PNP.to_le_bytes()[0]
 }
 
@@ -188,14 +129,21 @@ pub(crate) fn add(node: &Node, driver: Driver) -> Result<(), NTSTATUS> {
         return Err(status);
     }
     device::assert_added(node.pdo());
+    if options::get().has_filter {
+        filter::attach(node.pdo());
+    }
     node.set_state(State::Added);
     Ok(())
 }
 
 /// Starts a device, perhaps with other resources than before. One that fails to start is
-/// removed; if it was stopped, as one that is gone: when its last file is closed.
+/// removed; if it was started before, as one that is gone: when its last file is closed.
 pub(crate) fn start(node: &NodeRef, resources: Option<Resources>) -> NTSTATUS {
-    let is_restart = node.state() == State::Stopped;
+    node.while_changing(|| start_with(node, resources))
+}
+
+fn start_with(node: &NodeRef, resources: Option<Resources>) -> NTSTATUS {
+    let is_restart = matches!(node.state(), State::Started | State::Stopped);
     if resources == Some(Resources::Moved) {
         rebalance::relocate(node);
     }
@@ -231,6 +179,10 @@ pub(crate) fn start(node: &NodeRef, resources: Option<Resources>) -> NTSTATUS {
 /// Does to a device what an action of the command channel says; `None` when the
 /// device's state has no such action.
 pub(crate) fn act(node: &NodeRef, action: Action) -> Option<NTSTATUS> {
+    node.while_changing(|| act_on(node, action))
+}
+
+fn act_on(node: &NodeRef, action: Action) -> Option<NTSTATUS> {
     let state = node.state();
     // Resources are not moved about while the machine sleeps; devices may go.
     let is_asleep = power::manager::is_asleep();
@@ -285,7 +237,13 @@ pub(crate) fn act(node: &NodeRef, action: Action) -> Option<NTSTATUS> {
             minor::CANCEL_STOP_DEVICE,
             State::StopPending,
         )),
-        (Action::Start, State::Stopped | State::Removed) => start_again(node, None),
+        (Action::Start, State::Started | State::Stopped | State::Removed) => {
+            start_again(node, None)
+        }
+        (Action::CancelNothing, _) => awkward::cancel_nothing(node),
+        (Action::AddAndRemove | Action::AddAndLose, State::Removed) => {
+            awkward::add_and_take_away(node, action)
+        }
         (Action::StartWith(resources), State::Stopped | State::Removed) => {
             start_again(node, Some(resources))
         }
@@ -451,6 +409,9 @@ pub(crate) fn remove_for_shutdown(node: &NodeRef) {
 
 /// REMOVE_DEVICE.
 fn remove_now(node: &NodeRef) {
+    if !node.state().is_gone() {
+        node.set_state(State::RemovePending);
+    }
     send_unfailable(node, minor::REMOVE_DEVICE);
     node.set_state(State::Removed);
     check!(

@@ -94,13 +94,17 @@ rules! {
     Irp16 "IRP-16" "IRP_MJ_CLEANUP ends the queued IRPs of its file object, and no others.";
     Irp15 "IRP-15" "A request with an empty buffer survives, and transfers nothing.";
     Pnp01 "PNP-01" "AddDevice attaches a device object and clears DO_DEVICE_INITIALIZING.";
+    Pnp03 "PNP-03" "START_DEVICE and the CANCEL requests are the lower drivers' first: before they are done, the hardware is not used and the IRP not completed.";
     Pnp04 "PNP-04" "A PnP IRP that goes down with success is given STATUS_SUCCESS first.";
     Pnp05 "PNP-05" "A PnP IRP that may not fail does not fail.";
     Pnp06 "PNP-06" "An unknown PnP IRP is forwarded with its status untouched.";
     Pnp07 "PNP-07" "A PnP IRP that failed is completed, not forwarded.";
+    Pnp09 "PNP-09" "A request that comes while the device is to be stopped, or is, is held and done afterwards, in the order of their coming.";
+    Pnp10 "PNP-10" "A device that is to be removed is not opened, one that is gone does nothing, and files are closed in every state.";
     Pnp11 "PNP-11" "SURPRISE_REMOVAL neither detaches nor deletes the device object.";
     Pnp12 "PNP-12" "REMOVE_DEVICE detaches and deletes the device object, once.";
     Pnp13 "PNP-13" "A device interface is enabled after START_DEVICE and disabled on removal, once.";
+    Pnp14 "PNP-14" "A cancellation that takes nothing back succeeds and changes nothing.";
     Pnp16 "PNP-16" "A driver that unloads leaves nothing behind.";
     Pwr01 "PWR-01" "A power IRP that succeeds has reached the bus driver.";
     Pwr02 "PWR-02" "A driver does not wait for a power IRP that it handles.";

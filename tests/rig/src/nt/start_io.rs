@@ -27,7 +27,7 @@ use crate::nt::irp::{Irp, ledger};
 use crate::nt::irql::{DISPATCH_LEVEL, raised};
 use crate::nt::routine::Routine;
 use crate::nt::violation::check;
-use crate::nt::{address, cancel, device_queue, load};
+use crate::nt::{address, cancel, device_queue, load, pnp};
 
 /// What the executive keeps beside a device's queue.
 #[derive(Default)]
@@ -200,6 +200,9 @@ fn begin_or_queue(
     assert_current_untouched(routine, device);
     let queue = device.queue_address();
     let key = key.filter(|key| *key != 0);
+    if key.is_some() {
+        irp.admission().note_key();
+    }
     let is_queued = device_queue::insert(routine, queue, entry_of(irp), key, is_cancelable);
     if !is_queued {
         make_current(device, Some((irp, is_cancelable)));
@@ -373,6 +376,7 @@ fn call_start_io(device: Device, irp: &Irp) {
     else {
         return;
     };
+    pnp::requests::assert_turn(irp);
     // SAFETY: (Caller) the driver put the routine into its driver object to be
     // called so, at DISPATCH_LEVEL. (Pointer) `device` was found; the IRP is
     // alive: `irp` holds it.

@@ -19,6 +19,7 @@ mod power;
 mod program;
 mod recorder;
 pub(crate) mod self_tests;
+mod stack;
 mod start_failures;
 mod stress;
 mod support;
@@ -86,6 +87,7 @@ fn all(artifacts: &Artifacts) -> (Vec<Trial>, Vec<Trial>) {
     command_line::add(&mut alone);
     program::add(&mut alone);
     pnp::add(&mut alone);
+    stack::add(&mut alone);
     start_failures::add(&mut alone);
     hung::add(&mut alone);
     unplug::add(&mut alone);

@@ -248,7 +248,7 @@ fn one_of_two(artifacts: &Artifacts) -> anyhow::Result<()> {
 
 /// Each query is held, cancelled and followed, with several threads asking; in each state
 /// every question is asked that changes none.
-fn every_state(machine: &Machine) -> anyhow::Result<()> {
+pub(super) fn every_state(machine: &Machine) -> anyhow::Result<()> {
     in_rig(machine, |rig| {
         let handle = rig.open_handle(&Open::read_write(0))?;
         let load = Load::new(&handle, LONG_MS, &[]);

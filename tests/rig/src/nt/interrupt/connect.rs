@@ -26,7 +26,7 @@ use crate::nt::status::{
     STATUS_INVALID_PARAMETER_10, STATUS_NOT_FOUND, STATUS_NOT_SUPPORTED, STATUS_SUCCESS,
 };
 use crate::nt::violation::check;
-use crate::nt::{address, fault};
+use crate::nt::{address, fault, pnp};
 
 /// `LevelSensitive`.
 const LEVEL_SENSITIVE: KINTERRUPT_MODE = 0;
@@ -75,7 +75,9 @@ pub(crate) unsafe extern "C" fn io_connect_interrupt_ex(
 
 /// The device whose PDO the parameters name.
 fn node_of(pdo: PDEVICE_OBJECT) -> Result<NodeRef, NTSTATUS> {
-    node::of_pdo(pdo).ok_or(STATUS_INVALID_PARAMETER)
+    let node = node::of_pdo(pdo).ok_or(STATUS_INVALID_PARAMETER)?;
+    pnp::assert_may_use_hardware(Routine::IoConnectInterruptEx, &node);
+    Ok(node)
 }
 
 /// The IRQL for a connection that leaves it to the system: a request is a floor.

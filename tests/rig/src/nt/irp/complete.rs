@@ -14,7 +14,7 @@ use crate::nt::routine::Routine;
 use crate::nt::status::{STATUS_MORE_PROCESSING_REQUIRED, STATUS_PENDING, is_success};
 use crate::nt::violation::check;
 use crate::nt::work::{self, Work};
-use crate::nt::{cancel_watch, cleanup, counters, dma, power, processor};
+use crate::nt::{cancel_watch, cleanup, counters, dma, pnp, power, processor};
 
 /// IofCompleteRequest.
 pub(crate) unsafe extern "C" fn iof_complete_request(irp: PIRP, _boost: CCHAR) {
@@ -37,6 +37,7 @@ pub(crate) unsafe extern "C" fn iof_complete_request(irp: PIRP, _boost: CCHAR) {
     if irp.major() == power::MAJOR {
         power::rules::assert_reached_bus(routine, &irp, status);
     }
+    pnp::assert_may_complete(routine, &irp);
     check!(
         Irp05,
         routine,
@@ -152,6 +153,7 @@ fn end(irp: &Irp) {
         information: irp.information(),
     };
     counters::IRPS_COMPLETED.add();
+    pnp::requests::assert_ended(irp, outcome);
     // In one step, so that whoever finds that it has not ended may write to it
     // while he holds the same lock.
     irp.progress(|progress| {

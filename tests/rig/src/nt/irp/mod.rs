@@ -39,6 +39,7 @@ use crate::nt::irp::location::Location;
 use crate::nt::irp::progress::Progress;
 use crate::nt::kernel_memory::fields;
 use crate::nt::mdl::LockedBuffer;
+use crate::nt::pnp::requests::Admission;
 use crate::nt::power::PowerAsk;
 use crate::nt::system_buffer::SystemBuffer;
 
@@ -99,6 +100,7 @@ struct Inner {
     locked: IrqLock<Option<Arc<LockedBuffer>>>,
     originator: Originator,
     progress: IrqLock<Progress>,
+    admission: Admission,
     /// When it was cancelled, in 100 ns since the rig booted; zero if it was not.
     cancelled_at: AtomicU64,
     /// Its cancel routine was called.
@@ -119,7 +121,7 @@ fields!(Irp {
     status / set_status: NTSTATUS = IoStatus.__bindgen_anon_1.Status;
     information / set_information: ULONG_PTR = IoStatus.Information;
     _ / set_mode: KPROCESSOR_MODE = RequestorMode;
-    _ / set_pending_returned: BOOLEAN = PendingReturned;
+    pending_returned / set_pending_returned: BOOLEAN = PendingReturned;
     _ / set_stack_count: CHAR = StackCount;
     current_field / set_current_field: CHAR = CurrentLocation;
     cancel / set_cancel: BOOLEAN = Cancel;
@@ -155,6 +157,7 @@ impl Irp {
             sent: system_time_100ns(),
             buffer: request.buffer,
             locked: IrqLock::new(None),
+            admission: Admission::of(&request.originator),
             originator: request.originator,
             progress: IrqLock::new(Progress::new()),
             cancelled_at: AtomicU64::new(0),
@@ -257,6 +260,11 @@ impl Irp {
         self.0.major
     }
 
+    /// Its minor function code.
+    pub(crate) fn minor(&self) -> u8 {
+        self.0.minor
+    }
+
     /// Who waits for it.
     pub(crate) fn originator(&self) -> &Originator {
         &self.0.originator
@@ -270,6 +278,11 @@ impl Irp {
     /// What has happened to it.
     pub(crate) fn progress<R>(&self, routine: impl FnOnce(&mut Progress) -> R) -> R {
         self.0.progress.with(routine)
+    }
+
+    /// What it met when it was sent.
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.0.admission
     }
 
     /// How it ended, if it has.

@@ -40,9 +40,9 @@ use crate::nt::rule::Rule;
 use crate::nt::self_test::dma_faults;
 use crate::nt::self_test::extension::{Extension, own};
 use crate::nt::self_test::faults::{Hook, armed_rule, happen};
-use crate::nt::self_test::{packets, power_driver, queue};
+use crate::nt::self_test::{held, packets, power_driver, queue};
 use crate::nt::start_io::io_set_start_io_attributes;
-use crate::nt::status::{STATUS_SUCCESS, is_success};
+use crate::nt::status::{STATUS_DELETE_PENDING, STATUS_SUCCESS, is_success};
 use crate::nt::time::ke_delay_execution_thread;
 use crate::nt::timer::{ke_cancel_timer, ke_initialize_timer_ex, ke_set_timer_ex};
 
@@ -172,8 +172,14 @@ fn initialize_objects(device: PDEVICE_OBJECT, pdo: PDEVICE_OBJECT) {
 }
 
 /// IRP_MJ_CREATE, IRP_MJ_CLOSE.
-unsafe extern "C" fn dispatch_open_and_close(_device: PDEVICE_OBJECT, irp: PIRP) -> NTSTATUS {
-    complete(irp, STATUS_SUCCESS)
+unsafe extern "C" fn dispatch_open_and_close(device: PDEVICE_OBJECT, irp: PIRP) -> NTSTATUS {
+    let is_create = u32::from(handle(irp).major()) == IRP_MJ_CREATE;
+    let status = if is_create && own(device).is_remove_pending() {
+        STATUS_DELETE_PENDING
+    } else {
+        STATUS_SUCCESS
+    };
+    complete(irp, status)
 }
 
 /// IRP_MJ_WRITE: there is nothing to write to.
@@ -217,6 +223,9 @@ unsafe extern "C" fn dispatch_pnp(device: PDEVICE_OBJECT, irp: PIRP) -> NTSTATUS
     let packet = handle(irp);
     match packet.location(packet.current()).minor() {
         minor::START_DEVICE => {
+            if let Some(status) = happen(Hook::Start, device, irp) {
+                return status;
+            }
             // SAFETY: Facts 1 and 2.
             unsafe { io_forward_irp_synchronously(own(device).lower(), irp) };
             let status = packet.status();
@@ -242,11 +251,25 @@ unsafe extern "C" fn dispatch_pnp(device: PDEVICE_OBJECT, irp: PIRP) -> NTSTATUS
             packet.set_status(STATUS_SUCCESS);
             forward(device, irp)
         }
-        minor::CANCEL_STOP_DEVICE | minor::CANCEL_REMOVE_DEVICE | minor::QUERY_REMOVE_DEVICE => {
+        minor::CANCEL_STOP_DEVICE | minor::CANCEL_REMOVE_DEVICE => {
+            if packet.minor() == minor::CANCEL_REMOVE_DEVICE
+                && !own(device).is_remove_pending()
+                && let Some(status) = happen(Hook::Spurious, device, irp)
+            {
+                return status;
+            }
+            // SAFETY: Facts 1 and 2.
+            unsafe { io_forward_irp_synchronously(own(device).lower(), irp) };
+            own(device).set_is_remove_pending(false);
+            complete(irp, STATUS_SUCCESS)
+        }
+        minor::QUERY_REMOVE_DEVICE => {
+            own(device).set_is_remove_pending(true);
             packet.set_status(STATUS_SUCCESS);
             forward(device, irp)
         }
         minor::SURPRISE_REMOVAL => {
+            own(device).set_is_gone(true);
             release_hardware(device);
             disable_interface(device);
             let _status = happen(Hook::Surprise, device, irp);
@@ -262,7 +285,7 @@ unsafe extern "C" fn dispatch_pnp(device: PDEVICE_OBJECT, irp: PIRP) -> NTSTATUS
 }
 
 /// Takes the hardware into use.
-fn start(device: PDEVICE_OBJECT) -> NTSTATUS {
+pub(super) fn start(device: PDEVICE_OBJECT) -> NTSTATUS {
     let Some(node) = node_of(device) else {
         return STATUS_SUCCESS;
     };
@@ -306,6 +329,7 @@ fn start(device: PDEVICE_OBJECT) -> NTSTATUS {
         // SAFETY: The interval is this function's own.
         unsafe { ke_delay_execution_thread(0, 0, &raw mut interval) };
     }
+    held::replay(device);
     STATUS_SUCCESS
 }
 

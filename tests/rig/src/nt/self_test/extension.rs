@@ -6,12 +6,15 @@
 //!    device objects.
 
 use wdk_sys::{
-    IO_INTERRUPT_MESSAGE_INFO, IO_REMOVE_LOCK, KDPC, KSPIN_LOCK, KTIMER, PDEVICE_OBJECT,
+    IO_INTERRUPT_MESSAGE_INFO, IO_REMOVE_LOCK, KDPC, KSPIN_LOCK, KTIMER, PDEVICE_OBJECT, PIRP,
     PKINTERRUPT, ULONG, UNICODE_STRING,
 };
 
 use crate::nt::kernel_memory::fields;
 use crate::nt::self_test::queue::Queue;
+
+/// Requests that can be held.
+pub(super) const MAX_HELD: usize = 4;
 
 /// The device extension.
 #[repr(C)]
@@ -31,6 +34,10 @@ pub(super) struct Extension {
     is_enabled: bool,
     queue: Queue,
     queue_lock: KSPIN_LOCK,
+    held: [PIRP; MAX_HELD],
+    held_count: usize,
+    is_remove_pending: bool,
+    is_gone: bool,
 }
 
 /// A device object of this driver's, for its extension.
@@ -58,6 +65,10 @@ fields!(Own {
     version / set_version: ULONG = version;
     registers / set_registers: *mut u32 = registers;
     is_enabled / set_is_enabled: bool = is_enabled;
+    held / set_held: [PIRP; MAX_HELD] = held;
+    held_count / set_held_count: usize = held_count;
+    is_remove_pending / set_is_remove_pending: bool = is_remove_pending;
+    is_gone / set_is_gone: bool = is_gone;
 });
 
 /// Defines functions that give the address of a kernel object in the extension.

@@ -14,6 +14,14 @@ pub(super) enum Hook {
     Create,
     /// AddDevice, in place of clearing DO_DEVICE_INITIALIZING.
     Initialized,
+    /// START_DEVICE, in place of sending it down first.
+    Start,
+    /// CANCEL_REMOVE_DEVICE that takes nothing back, in place of letting it succeed.
+    Spurious,
+    /// START_DEVICE, in place of starting what was held in its order.
+    Replay,
+    /// A request to a device that is gone, in place of refusing it.
+    Gone,
     /// START_DEVICE, in place of connecting the interrupt.
     Connect,
     /// START_DEVICE, when the interrupt is connected.

@@ -11,6 +11,7 @@ mod dma_faults;
 mod driver;
 mod extension;
 mod faults;
+mod held;
 mod interrupt_faults;
 mod irp_faults;
 mod memory_faults;
@@ -121,6 +122,7 @@ fn prepare(fault: &'static Fault) {
             options.irq = IrqKind::Intx;
             options.is_passive = true;
         }
+        Rule::Pnp03 => options.is_bus_late = true,
         // Only a line can storm: a message is sent once.
         Rule::Int09 => options.irq = IrqKind::Intx,
         _ => {}
@@ -153,30 +155,27 @@ fn live_a_life() {
         Action::DeviceSleep,
         Action::DeviceWake,
         Action::QueryStopAndCancel,
-        Action::Stop,
-        Action::Start,
-        Action::QueryRemoveAndCancel,
-        Action::SurpriseRemoval,
+        Action::CancelNothing,
     ] {
         act(&node, action);
     }
+    use_while_stopped(&node);
+    act(&node, Action::QueryRemove);
+    let opened = open();
+    if let Reply::Opened { .. } = opened {
+        refuse(format_args!(
+            "The self-test device can be opened while it is to be removed."
+        ));
+    }
+    act(&node, Action::CancelRemove);
+    use_when_gone(&node);
     load::unload_driver(driver);
     shutdown::assert_nothing_left();
 }
 
 /// Opens the device, has requests done and cancelled, and closes it with one that waits.
 fn use_device() {
-    let opened = io_manager::open(&Open {
-        device: 0,
-        read: true,
-        write: true,
-        trailing_name: String::new(),
-    });
-    let Reply::Opened { handle } = opened else {
-        refuse(format_args!(
-            "The self-test device cannot be opened: {opened:?}."
-        ));
-    };
+    let handle = opened();
     for (number, code) in [
         (1, packets::START_PACKET),
         (2, packets::PEND_UNTIL_CANCELLED),
@@ -189,6 +188,52 @@ fn use_device() {
     write_nothing(handle, 5);
     // This one waits until the file is closed.
     send(handle, 4, packets::QUEUE);
+    close(handle);
+}
+
+/// Stops the device, sends requests, which are held, and starts it.
+fn use_while_stopped(node: &NodeRef) {
+    let handle = opened();
+    act(node, Action::Stop);
+    for number in [6, 7] {
+        send(handle, number, packets::START_PACKET);
+    }
+    act(node, Action::Start);
+    finish_requests();
+    close(handle);
+}
+
+/// Takes the device away while a file is open, on which a request is sent then.
+fn use_when_gone(node: &NodeRef) {
+    let handle = opened();
+    act(node, Action::SurpriseRemoval);
+    send(handle, 8, packets::START_PACKET);
+    finish_requests();
+    close(handle);
+}
+
+/// Opens the device.
+fn open() -> Reply {
+    io_manager::open(&Open {
+        device: 0,
+        read: true,
+        write: true,
+        trailing_name: String::new(),
+    })
+}
+
+/// Opens the device, which must work; the handle.
+fn opened() -> u32 {
+    match open() {
+        Reply::Opened { handle } => handle,
+        reply => refuse(format_args!(
+            "The self-test device cannot be opened: {reply:?}."
+        )),
+    }
+}
+
+/// Closes a handle, and does what that leads to.
+fn close(handle: u32) {
     io_manager::close(handle);
     finish_requests();
     while let Some(work) = work::take_pnp() {

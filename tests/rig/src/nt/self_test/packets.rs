@@ -18,7 +18,7 @@ use crate::nt::self_test::driver::{
 };
 use crate::nt::self_test::extension::own;
 use crate::nt::self_test::faults::{Hook, happen};
-use crate::nt::self_test::queue;
+use crate::nt::self_test::{held, queue};
 use crate::nt::start_io::{entry_of, io_start_next_packet, io_start_packet};
 use crate::nt::status::{STATUS_CANCELLED, STATUS_PENDING, STATUS_SUCCESS};
 
@@ -33,6 +33,9 @@ pub(super) unsafe extern "C" fn dispatch_control(device: PDEVICE_OBJECT, irp: PI
     match packet.first_location().control_code() {
         START_PACKET => {
             if let Some(status) = happen(Hook::Control, device, irp) {
+                return status;
+            }
+            if let Some(status) = held::hold_or_refuse(device, irp) {
                 return status;
             }
             mark_pending(&packet);
@@ -60,7 +63,7 @@ unsafe extern "C" fn cancel_routine(device: PDEVICE_OBJECT, irp: PIRP) {
 }
 
 /// The cancel routine of a packet.
-unsafe extern "C" fn cancel_packet(device: PDEVICE_OBJECT, irp: PIRP) {
+pub(super) unsafe extern "C" fn cancel_packet(device: PDEVICE_OBJECT, irp: PIRP) {
     let packet = handle(irp);
     // SAFETY: Fact 1.
     let was_queued = unsafe { (*device).CurrentIrp } != irp && {

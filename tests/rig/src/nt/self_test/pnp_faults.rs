@@ -9,9 +9,10 @@ use crate::nt::remove_lock::{
     io_release_remove_lock_ex,
 };
 use crate::nt::rule::Rule;
-use crate::nt::self_test::driver::{complete, handle};
+use crate::nt::self_test::driver::{complete, forward, handle, start};
 use crate::nt::self_test::extension::own;
 use crate::nt::self_test::faults::{Fault, Hook, Place};
+use crate::nt::self_test::held;
 use crate::nt::status::{STATUS_DEVICE_BUSY, STATUS_NOT_SUPPORTED, STATUS_SUCCESS};
 
 /// The faults; see [`irp_faults`](super::irp_faults) for what vouches for their calls.
@@ -20,6 +21,26 @@ pub(super) const FAULTS: &[Fault] = &[
         rule: Rule::Pnp01,
         hook: Hook::Initialized,
         act: leave_out,
+    },
+    Fault {
+        rule: Rule::Pnp03,
+        hook: Hook::Start,
+        act: start_at_once,
+    },
+    Fault {
+        rule: Rule::Pnp09,
+        hook: Hook::Replay,
+        act: replay_backwards,
+    },
+    Fault {
+        rule: Rule::Pnp14,
+        hook: Hook::Spurious,
+        act: fail_stop,
+    },
+    Fault {
+        rule: Rule::Pnp10,
+        hook: Hook::Gone,
+        act: succeed_gone,
     },
     Fault {
         rule: Rule::Pnp04,
@@ -80,6 +101,23 @@ pub(super) const FAULTS: &[Fault] = &[
 
 fn leave_out(_place: Place) -> NTSTATUS {
     STATUS_SUCCESS
+}
+
+fn start_at_once(place: Place) -> NTSTATUS {
+    let status = forward(place.device, place.irp);
+    let _started = start(place.device);
+    status
+}
+
+fn replay_backwards(place: Place) -> NTSTATUS {
+    for irp in held::take(place.device).into_iter().rev() {
+        held::begin(place.device, irp);
+    }
+    STATUS_SUCCESS
+}
+
+fn succeed_gone(place: Place) -> NTSTATUS {
+    complete(place.irp, STATUS_SUCCESS)
 }
 
 fn leave_status(_place: Place) -> NTSTATUS {
