@@ -25,7 +25,7 @@ use uefi::Status;
 pub(crate) use machine::log::log;
 
 use machine::{
-    acpi, boot, command_port, cpu, image, interrupts, log, memory, self_check, stop, time,
+    acpi, boot, command_port, cpu, hold, image, interrupts, log, memory, self_check, stop, time,
     word::word,
 };
 
@@ -39,10 +39,11 @@ fn efi_main() -> Status {
     if log::initialize().is_err() {
         return Status::DEVICE_ERROR;
     }
-    log!("Dirql's rig {}", env!("CARGO_PKG_VERSION"));
     let boot = boot::take_over();
     cpu::enable_features();
     memory::initialize(&boot);
+    hold::wait();
+    log!("Dirql's rig {}", env!("CARGO_PKG_VERSION"));
     image::register(IMAGE_NAME, boot.image_base.addr(), word(boot.image_size));
     // The firmware's stack has no guard page below; the rig's own have.
     let stack = memory::allocate_stack(memory::PROCESSOR_STACK);

@@ -78,6 +78,12 @@ impl Artifacts {
         self.out.join("rig.efi")
     }
 
+    /// Where the states are in which runs begin.
+    #[must_use]
+    pub(crate) fn states(&self) -> PathBuf {
+        self.out.join("states")
+    }
+
     /// eductl for Windows.
     #[must_use]
     pub(crate) fn eductl_exe(&self) -> PathBuf {

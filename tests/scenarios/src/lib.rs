@@ -26,5 +26,6 @@ pub mod rig_run;
 mod rule;
 mod rules;
 mod running;
+mod saved_state;
 mod summary;
 mod symbols;

@@ -9,12 +9,14 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use tempfile::TempDir;
 
 use crate::{
     artifacts::Artifacts,
     log::Log,
-    qemu::{self, Files, Qemu},
+    qemu::{self, Beginning, Files, Qemu},
     running::Running,
+    saved_state,
 };
 
 /// Kind of interrupt that the rig gives the device.
@@ -47,6 +49,17 @@ impl FromStr for Interrupts {
     }
 }
 
+/// What a run executes first.
+#[derive(Clone, Copy, Debug)]
+enum FirstCode {
+    /// The rig, behind the firmware that ran before.
+    Rig,
+    /// The firmware.
+    Firmware,
+    /// The firmware, once a debugger says so.
+    FirmwareInDebugger,
+}
+
 /// A machine to be started: the defaults are one processor, messages, one
 /// device, the driver that ships.
 #[derive(Clone, Debug)]
@@ -59,7 +72,7 @@ pub(crate) struct Machine {
     more_options: Vec<String>,
     time_limit: Duration,
     accelerator: String,
-    waits_for_debugger: bool,
+    first_code: FirstCode,
     echoes_log: bool,
     can_unplug: bool,
 }
@@ -81,7 +94,7 @@ impl Machine {
             more_options: Vec::new(),
             time_limit: Self::TIME_LIMIT,
             accelerator: "tcg,thread=multi".to_owned(),
-            waits_for_debugger: false,
+            first_code: FirstCode::Rig,
             echoes_log: false,
             can_unplug: false,
         }
@@ -136,10 +149,17 @@ impl Machine {
         self
     }
 
+    /// With the firmware in each run.
+    #[must_use]
+    pub(crate) fn with_firmware(mut self) -> Self {
+        self.first_code = FirstCode::Firmware;
+        self
+    }
+
     /// Waits at its first instruction for a debugger at port 1234.
     #[must_use]
     pub(crate) fn waiting_for_debugger(mut self) -> Self {
-        self.waits_for_debugger = true;
+        self.first_code = FirstCode::FirmwareInDebugger;
         self
     }
 
@@ -187,7 +207,7 @@ impl Machine {
     }
 
     pub(crate) const fn waits_for_debugger(&self) -> bool {
-        self.waits_for_debugger
+        matches!(self.first_code, FirstCode::FirmwareInDebugger)
     }
 
     pub(crate) const fn artifacts(&self) -> &Artifacts {
@@ -209,20 +229,45 @@ impl Machine {
     /// # Errors
     /// When QEMU or its firmware is missing or does not start.
     pub(crate) fn start(&self) -> anyhow::Result<Running> {
-        let folder = tempfile::Builder::new()
-            .prefix("rig-")
-            .tempdir()
-            .context("cannot make a folder for the run")?;
+        match self.first_code {
+            FirstCode::Rig => {
+                let state = saved_state::of(self)?;
+                self.start_in(folder()?, Beginning::State(&state))
+            }
+            FirstCode::Firmware | FirstCode::FirmwareInDebugger => {
+                self.start_in(folder()?, Beginning::Firmware)
+            }
+        }
+    }
+
+    /// Starts it up to where the rig waits for the host.
+    ///
+    /// # Errors
+    /// As [`Machine::start`].
+    pub(crate) fn start_held(&self) -> anyhow::Result<Running> {
+        self.start_in(folder()?, Beginning::Held)
+    }
+
+    fn start_in(&self, folder: TempDir, beginning: Beginning<'_>) -> anyhow::Result<Running> {
         let socket = qemu::socket(folder.path());
         let monitor = qemu::monitor(folder.path());
         let files = Files {
             rig: &self.artifacts.rig(),
             socket: &socket,
             monitor: &monitor,
+            beginning,
         };
         let mut qemu = Qemu::start(self, &files)?;
         let log = Log::of(qemu.take_log()?, self.echoes_log);
         let messages = Log::of(qemu.take_messages()?, false);
         Ok(Running::new(self.clone(), qemu, log, messages, folder))
     }
+}
+
+/// A folder for a run.
+fn folder() -> anyhow::Result<TempDir> {
+    tempfile::Builder::new()
+        .prefix("rig-")
+        .tempdir()
+        .context("cannot make a folder for the run")
 }

@@ -1,13 +1,15 @@
-//! QEMU's own control, its machine protocol: how the host unplugs a device.
+//! QEMU's own control, its machine protocol: how the host unplugs a device, and saves a
+//! machine's state.
 //!
 //! A line of JSON for each command, answer and event ("QEMU Machine Protocol
-//! Specification"). Three commands do not need more of it than this.
+//! Specification"). Few commands do not need more of it than this.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     os::unix::net::UnixStream,
     path::Path,
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail};
@@ -18,6 +20,8 @@ use crate::qemu;
 /// How long QEMU may take for an answer or an event. It does nothing else while a device
 /// that goes computes its last factorial.
 const LIMIT: Duration = Duration::from_mins(1);
+
+const POLL: Duration = Duration::from_millis(20);
 
 /// A connection to QEMU's control.
 pub(crate) struct Monitor {
@@ -51,7 +55,8 @@ impl Monitor {
     /// When QEMU refuses.
     pub(crate) fn ask_to_unplug(&mut self, number: u32) -> anyhow::Result<()> {
         let device = qemu::device_name(number);
-        self.command("device_del", &json!({ "id": device }))
+        self.command("device_del", &json!({ "id": device }))?;
+        Ok(())
     }
 
     /// Waits until QEMU says that a device is gone.
@@ -68,13 +73,37 @@ impl Monitor {
         }
     }
 
-    fn command(&mut self, name: &str, arguments: &Value) -> anyhow::Result<()> {
+    /// Saves the machine's state to a file, which replaces one that is there. The machine
+    /// is stopped then, but in the state it runs: QEMU would keep up that it was stopped.
+    ///
+    /// # Errors
+    /// When QEMU refuses or fails, or the state is not saved in time.
+    pub(crate) fn save(&mut self, file: &Path) -> anyhow::Result<()> {
+        // QEMU would leave room on a network.
+        let unlimited = json!({ "max-bandwidth": i64::MAX });
+        self.command("migrate-set-parameters", &unlimited)?;
+        let uri = format!("exec:cat > {}", qemu::in_shell(file)?);
+        self.command("migrate", &json!({ "uri": uri }))?;
+        let end = Instant::now() + LIMIT;
+        while Instant::now() < end {
+            let state = self.command("query-migrate", &json!({}))?;
+            match state["status"].as_str() {
+                Some("completed") => return Ok(()),
+                Some("failed" | "cancelled") => bail!("QEMU could not save its state: {state}"),
+                _ => thread::sleep(POLL),
+            }
+        }
+        bail!("QEMU did not save its state within {} s", LIMIT.as_secs())
+    }
+
+    /// Runs a command; what it returns.
+    fn command(&mut self, name: &str, arguments: &Value) -> anyhow::Result<Value> {
         let line = json!({ "execute": name, "arguments": arguments });
         writeln!(self.stream.get_mut(), "{line}").context("cannot write to QEMU's control")?;
         loop {
-            let line = self.read()?;
-            if line.get("return").is_some() {
-                return Ok(());
+            let mut line = self.read()?;
+            if let Some(result) = line.get_mut("return") {
+                return Ok(result.take());
             }
             if let Some(error) = line.get("error") {
                 bail!("QEMU refuses {name}: {error}");

@@ -4,6 +4,7 @@
 //! killed and can end nothing any more.
 
 use std::{
+    ffi::OsString,
     path::{Path, PathBuf},
     process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio},
     thread,
@@ -25,6 +26,17 @@ pub(crate) struct Qemu {
     child: Child,
 }
 
+/// How a run begins.
+#[derive(Clone, Copy)]
+pub(crate) enum Beginning<'a> {
+    /// With the firmware.
+    Firmware,
+    /// With the firmware; the rig waits behind it.
+    Held,
+    /// Behind the firmware, in this state.
+    State(&'a Path),
+}
+
 /// The files of one run.
 pub(crate) struct Files<'a> {
     /// The rig.
@@ -33,6 +45,8 @@ pub(crate) struct Files<'a> {
     pub(crate) socket: &'a Path,
     /// The socket of QEMU's own control, for a machine that needs it.
     pub(crate) monitor: &'a Path,
+    /// How it begins.
+    pub(crate) beginning: Beginning<'a>,
 }
 
 impl Qemu {
@@ -97,21 +111,12 @@ impl Drop for Qemu {
 }
 
 fn command(machine: &Machine, files: &Files<'_>) -> anyhow::Result<Command> {
-    let firmware = firmware::ovmf()?;
     let mut command = Command::new("timeout");
     command
         .args(["--foreground", "--kill-after=5"])
         .arg(machine.time_limit().as_secs().to_string())
         .arg(firmware::qemu()?)
-        .args(["-nodefaults", "-no-reboot", "-display", "none"])
-        .args(["-machine", "q35", "-m", "512", "-cpu", "max,la57=off"])
-        .args(["-accel", machine.accelerator()])
-        .arg("-smp")
-        .arg(machine.processors().to_string())
-        .arg("-drive")
-        .arg(pflash(0, &firmware.code, "readonly=on"))
-        .arg("-drive")
-        .arg(pflash(1, &firmware.variables, "snapshot=on"))
+        .args(hardware(machine)?)
         .arg("-kernel")
         .arg(files.rig)
         .args(["-chardev", "stdio,id=log,signal=off"])
@@ -121,21 +126,8 @@ fn command(machine: &Machine, files: &Files<'_>) -> anyhow::Result<Command> {
             "socket,id=command,server=on,wait=off,path=",
             files.socket,
         ))
-        .args(["-serial", "chardev:command"])
-        .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]);
-    for number in 0..machine.devices() {
-        if machine.can_unplug() {
-            // A q35 machine lets nothing go that is on its first bus.
-            command
-                .arg("-device")
-                .arg(format!("pcie-root-port,id=slot{number},chassis={number}"))
-                .arg("-device")
-                .arg(format!("edu,id={},bus=slot{number}", device_name(number)));
-        } else {
-            command.args(["-device", "edu"]);
-        }
-    }
-    if machine.can_unplug() {
+        .args(["-serial", "chardev:command"]);
+    if machine.can_unplug() || matches!(files.beginning, Beginning::Held) {
         command
             .arg("-qmp")
             .arg(with_path("unix:", files.monitor) + ",server=on,wait=off");
@@ -153,10 +145,76 @@ fn command(machine: &Machine, files: &Files<'_>) -> anyhow::Result<Command> {
             "name=opt/dirql/options,string={}",
             machine.options().replace(',', ",,")
         ));
+    let hold = match files.beginning {
+        Beginning::Firmware | Beginning::State(_) => "go",
+        Beginning::Held => "hold",
+    };
+    command
+        .arg("-fw_cfg")
+        .arg(format!("name=opt/dirql/hold,string={hold}"));
+    if let Beginning::State(state) = files.beginning {
+        command
+            .arg("-incoming")
+            .arg(format!("exec:cat {}", in_shell(state)?));
+    }
     if machine.waits_for_debugger() {
         command.args(["-s", "-S"]);
     }
     Ok(command)
+}
+
+/// What a saved state fits: processors, memory, firmware, devices.
+pub(crate) fn hardware(machine: &Machine) -> anyhow::Result<Vec<OsString>> {
+    let firmware = firmware::ovmf()?;
+    let mut command = Arguments::default();
+    command
+        .args(["-nodefaults", "-no-reboot", "-display", "none"])
+        .args(["-machine", "q35", "-m", "512", "-cpu", "max,la57=off"])
+        .args(["-accel", machine.accelerator()])
+        .arg("-smp")
+        .arg(machine.processors().to_string())
+        .arg("-drive")
+        .arg(pflash(0, &firmware.code, "readonly=on"))
+        .arg("-drive")
+        .arg(pflash(1, &firmware.variables, "snapshot=on"))
+        .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]);
+    for number in 0..machine.devices() {
+        if machine.can_unplug() {
+            // A q35 machine lets nothing go that is on its first bus.
+            command
+                .arg("-device")
+                .arg(format!("pcie-root-port,id=slot{number},chassis={number}"))
+                .arg("-device")
+                .arg(format!("edu,id={},bus=slot{number}", device_name(number)));
+        } else {
+            command.args(["-device", "edu"]);
+        }
+    }
+    Ok(command.0)
+}
+
+/// Arguments, given as [`Command`] is given its.
+#[derive(Default)]
+struct Arguments(Vec<OsString>);
+
+impl Arguments {
+    fn arg(&mut self, argument: impl Into<OsString>) -> &mut Self {
+        self.0.push(argument.into());
+        self
+    }
+
+    fn args<const N: usize>(&mut self, arguments: [&str; N]) -> &mut Self {
+        self.0.extend(arguments.map(OsString::from));
+        self
+    }
+}
+
+/// A file's path as the shell takes it that QEMU starts for a saved state.
+pub(crate) fn in_shell(path: &Path) -> anyhow::Result<String> {
+    let path = path
+        .to_str()
+        .with_context(|| format!("the path {} is not UTF-8", path.display()))?;
+    Ok(format!("'{}'", path.replace('\'', r"'\''")))
 }
 
 /// `protection` keeps the installed file as it is.

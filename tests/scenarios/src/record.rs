@@ -8,6 +8,8 @@ use anyhow::{Context as _, bail};
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Record {
+    /// The rig waits until the host lets it go on.
+    Held,
     /// An image was loaded.
     Module {
         /// File name.
@@ -76,6 +78,7 @@ impl Record {
         let (kind, rest) = record.split_once(' ').unwrap_or((record, ""));
         let words: Vec<&str> = rest.split_whitespace().collect();
         Ok(match (kind, words.as_slice()) {
+            ("held", []) => Self::Held,
             ("module", [name, base, size]) => Self::Module {
                 name: (*name).to_owned(),
                 base: hexadecimal(base)?,

@@ -64,12 +64,35 @@ impl Running {
         } else {
             READY_LIMIT
         };
+        self.wait_for(limit, |record| match record {
+            Record::Ready(ready) => Some(ready),
+            _ => None,
+        })
+    }
+
+    /// Waits until the rig waits for the host, behind the firmware.
+    ///
+    /// # Errors
+    /// As [`Running::wait_ready`].
+    pub(crate) fn wait_held(self) -> anyhow::Result<Self> {
+        let (running, ()) = self.wait_for(READY_LIMIT, |record| match record {
+            Record::Held => Some(()),
+            _ => None,
+        })?;
+        Ok(running)
+    }
+
+    fn wait_for<T>(
+        self,
+        limit: Duration,
+        wanted: impl Fn(Record) -> Option<T>,
+    ) -> anyhow::Result<(Self, T)> {
         let found = self.log.wait_for(limit, |line| match Record::parse(line) {
-            Ok(Some(Record::Ready(ready))) => Some(ready),
+            Ok(Some(record)) => wanted(record),
             _ => None,
         });
         match found {
-            Some(Found::Line(ready)) => Ok((self, ready)),
+            Some(Found::Line(found)) => Ok((self, found)),
             Some(Found::End) => {
                 let ended = self.wait_ended()?;
                 bail!("the rig ended before it was ready: {ended}")

@@ -8,6 +8,7 @@ pub(crate) mod boot;
 pub(crate) mod command_port;
 pub(crate) mod cpu;
 pub(crate) mod fw_cfg;
+pub(crate) mod hold;
 pub(crate) mod hot_plug;
 pub(crate) mod image;
 pub(crate) mod interrupts;

@@ -26,6 +26,10 @@ const FIRST_PCI_LINE: u32 = 16;
 /// Slots above are wired to lines of their own.
 const LAST_SHARED_SLOT: u8 = 24;
 
+/// Registers of a header that firmware writes (PCI Local Bus specification 3.0, 6.1): the
+/// base addresses, the interrupt line, and last the command, which brings them into effect.
+const ASSIGNED: [u8; 8] = [0x10, 0x14, 0x18, 0x1c, 0x20, 0x24, 0x3c, 0x04];
+
 /// Keeps the address and the data of one access together.
 static PORTS: IrqLock<()> = IrqLock::new(());
 
@@ -83,6 +87,14 @@ impl ConfigRegionAccess for Ports {
 /// given no other, and behind the bridges there; those pass on memory accesses and
 /// interrupts from now on. `PASSIVE_LEVEL`.
 pub(crate) fn find(vendor: u16, device: u16) -> Vec<PciFunction> {
+    let mut functions = endpoints();
+    functions.retain(|function| function.header().id(Ports) == (vendor, device));
+    functions
+}
+
+/// All functions that are no bridges, on bus 0 and behind the bridges there.
+/// `PASSIVE_LEVEL`.
+pub(crate) fn endpoints() -> Vec<PciFunction> {
     let mut functions = on_bus(0, None);
     let behind: Vec<_> = functions
         .iter()
@@ -90,11 +102,37 @@ pub(crate) fn find(vendor: u16, device: u16) -> Vec<PciFunction> {
         .flatten()
         .collect();
     functions.extend(behind);
-    functions.retain(|function| {
-        function.header().id(Ports) == (vendor, device)
-            && function.header().header_type(Ports) == HeaderType::Endpoint
-    });
+    functions.retain(|function| function.header().header_type(Ports) == HeaderType::Endpoint);
     functions
+}
+
+/// What the firmware has decided about a function that is no bridge.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Assignment {
+    function: PciFunction,
+    /// The registers at [`ASSIGNED`], in that order.
+    registers: [u32; ASSIGNED.len()],
+}
+
+impl Assignment {
+    /// What is in the function's header now.
+    pub(crate) fn of(function: PciFunction) -> Self {
+        Self {
+            function,
+            registers: ASSIGNED.map(|offset| function.read32(offset)),
+        }
+    }
+
+    /// Puts it into the header again. The function does nothing yet.
+    pub(crate) fn restore(&self) {
+        for (offset, value) in ASSIGNED.into_iter().zip(self.registers) {
+            // SAFETY: The register held this value when the firmware was done, and the
+            // memory where the function may answer again is no one else's since.
+            unsafe {
+                Ports.write(self.function.address(), u16::from(offset), value);
+            }
+        }
+    }
 }
 
 /// All functions on a bus.

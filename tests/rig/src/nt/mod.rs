@@ -21,6 +21,7 @@ mod cleanup;
 mod counters;
 mod csq;
 mod debug;
+mod delay;
 mod device;
 mod device_queue;
 mod device_state;

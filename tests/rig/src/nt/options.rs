@@ -8,6 +8,7 @@ use crate::machine::fw_cfg;
 use crate::machine::stop::refuse;
 use crate::machine::sync::IrqLock;
 use crate::nt::cancel_storm;
+use crate::nt::delay;
 use crate::nt::hang;
 use crate::nt::node::MAX_MESSAGES;
 use crate::nt::registry;
@@ -126,6 +127,10 @@ pub(crate) fn read() -> Option<String> {
                 Ok(seed) => cancel_storm::begin(seed),
                 Err(error) => refuse(format_args!("The option '{word}' needs a number: {error}.")),
             },
+            Some(("delays", seed)) => match seed.parse() {
+                Ok(seed) => delay::begin(seed),
+                Err(error) => refuse(format_args!("The option '{word}' needs a number: {error}.")),
+            },
             Some(("model", "wdm")) => options.model = Model::Wdm,
             Some(("model", "legacy")) => options.model = Model::Legacy,
             Some(("patience", seconds)) => match seconds.parse() {
@@ -154,7 +159,7 @@ pub(crate) fn read() -> Option<String> {
             Some(("filter", "off")) => options.has_filter = false,
             Some(("self-test", rule)) => self_test = Some(rule.to_string()),
             _ => refuse(format_args!(
-                "The option '{word}' is unknown. Known are: irq=msi|intx|passive, connect=any|fully-specified, early-isr=on|off, threaded-dpcs=on|off, messages=N, cancel-storm=SEED, model=wdm|legacy, patience=SECONDS, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, dma-map-registers=N, bus=prompt|late, filter=on|off, self-test=RULE-ID|list."
+                "The option '{word}' is unknown. Known are: irq=msi|intx|passive, connect=any|fully-specified, early-isr=on|off, threaded-dpcs=on|off, messages=N, cancel-storm=SEED, delays=SEED, model=wdm|legacy, patience=SECONDS, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, dma-map-registers=N, bus=prompt|late, filter=on|off, self-test=RULE-ID|list."
             )),
         }
     }

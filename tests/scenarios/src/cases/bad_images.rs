@@ -4,7 +4,10 @@ use std::{fs, path::Path};
 
 use anyhow::{Context as _, ensure};
 
-use super::{List, support::refused};
+use super::{
+    List,
+    support::{refused, to_the_end},
+};
 use crate::{artifacts::Artifacts, machine::Machine};
 
 /// Offset of the PE header's offset in the DOS header.
@@ -128,10 +131,8 @@ fn breaks_a_rule(artifacts: &Artifacts) -> anyhow::Result<()> {
     let folder = tempfile::tempdir().context("cannot make a folder")?;
     let copy = folder.path().join("edu.sys");
     fs::write(&copy, &image).context("cannot write the altered driver")?;
-    let machine = Machine::new(artifacts).with_driver(&copy);
-    let (running, _) = machine.start()?.wait_ready()?;
-    // It raises IRQL when it is stopped.
-    let (_, ended) = running.shut_down()?;
+    // It raises IRQL when it is started.
+    let ended = to_the_end(&Machine::new(artifacts).with_driver(&copy))?;
     let stop = ended
         .stop
         .as_ref()

@@ -6,6 +6,7 @@
 
 mod bad_images;
 mod bad_options;
+mod boot;
 mod cancel;
 mod channel;
 mod command_line;
@@ -108,6 +109,7 @@ fn all(artifacts: &Artifacts) -> (Vec<Trial>, Vec<Trial>) {
     windows_program::add(&mut alone);
     let mut side_by_side = List::new(artifacts);
     side_by_side.trials.extend(with_one_processor);
+    boot::add(&mut side_by_side);
     bad_images::add(&mut side_by_side);
     bad_options::add(&mut side_by_side);
     self_tests::add(&mut side_by_side);

@@ -29,7 +29,7 @@ use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::processor::{self, Held, LockKind};
 use crate::nt::routine::Routine;
 use crate::nt::violation::check;
-use crate::nt::{address, counters, dpc, lock_order};
+use crate::nt::{address, counters, delay, dpc, lock_order};
 
 /// What a lock word holds while nobody owns the lock.
 const FREE: usize = 0;
@@ -73,6 +73,7 @@ impl LockWord {
     /// that nothing on this processor can want the lock meanwhile.
     pub(crate) fn acquire(self, kind: LockKind, old_irql: u8) {
         lock_order::assert_after_held(self.address(), kind);
+        delay::perhaps();
         let mut limit = SpinLimit::new("a spin lock");
         let mut waited = false;
         while self
@@ -91,12 +92,14 @@ impl LockWord {
             kind,
             old_irql,
         });
+        delay::perhaps();
     }
 
     /// Gives the lock up; says how it was acquired, or `None` when this processor
     /// does not own it.
     pub(crate) fn release(self) -> Option<Held> {
         let held = processor::take_held(self.address())?;
+        delay::perhaps();
         self.0.store(FREE, Ordering::Release);
         Some(held)
     }
