@@ -44,6 +44,10 @@ pub(crate) enum Model {
 }
 
 /// The options.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of the command line, on or off whatever the others are"
+)]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
     /// The interrupt resource that devices are assigned.
