@@ -270,6 +270,13 @@ impl PciFunction {
         capability.is_enabled(Ports)
     }
 
+    /// Has a function that sends messages send this one from now on. Any IRQL.
+    pub(crate) fn retarget_msi(self, message: &MessageAddress) {
+        if let Some(capability) = self.message_capability() {
+            capability.set_message_info(message.address, message.data, Ports);
+        }
+    }
+
     /// Makes the function use its line again.
     pub(crate) fn disable_msi(self) {
         if let Some(capability) = self.message_capability() {

@@ -106,8 +106,13 @@ pub(crate) const fn handlers() -> Handlers {
         device: interrupt::device,
         clock,
         command_port: server::input_arrived,
-        explain_fault: power::rules::explain_fault,
+        explain_fault,
     }
+}
+
+/// The rule that an access which faulted at this address broke, if one says so.
+fn explain_fault(address: u64) -> Option<(&'static str, &'static str)> {
+    power::rules::explain_fault(address).or_else(|| interrupt::opaque::explain_fault(address))
 }
 
 /// The clock interrupt's handler.

@@ -13,6 +13,7 @@ use crate::machine::pci::PciFunction;
 use crate::machine::sync::IrqLock;
 use crate::nt::device::Device;
 use crate::nt::device_state::Registers;
+use crate::nt::interrupt::target;
 use crate::nt::irql::PASSIVE_LEVEL;
 use crate::nt::legacy;
 use crate::nt::pnp::State;
@@ -33,7 +34,7 @@ pub(crate) struct InterruptResource {
     pub(crate) is_passive: bool,
     /// The interrupt controller's input, for a line.
     pub(crate) line: Option<u32>,
-    /// The processor that takes it.
+    /// The processor that takes it, or the first one of those that take turns.
     pub(crate) processor: usize,
 }
 
@@ -53,8 +54,8 @@ impl InterruptResource {
     }
 
     /// The processors that take it, as a mask.
-    pub(crate) const fn affinity(&self) -> u64 {
-        1 << self.processor
+    pub(crate) fn affinity(&self) -> u64 {
+        target::affinity(self.processor)
     }
 }
 

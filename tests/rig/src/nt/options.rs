@@ -10,6 +10,7 @@ use crate::machine::sync::IrqLock;
 use crate::nt::cancel_storm;
 use crate::nt::delay;
 use crate::nt::hang;
+use crate::nt::interrupt::target;
 use crate::nt::node::MAX_MESSAGES;
 use crate::nt::registry;
 
@@ -122,6 +123,7 @@ pub(crate) fn read() -> Option<String> {
             Some(("connect", "fully-specified")) => {
                 options.connect = ConnectForms::FullySpecifiedOnly;
             }
+            Some(("irq-target", choice)) if target::choose(choice) => {}
             Some(("messages", count)) => options.messages = messages(count),
             Some(("early-isr", "on")) => options.early_isr = true,
             Some(("early-isr", "off")) => options.early_isr = false,
@@ -163,7 +165,7 @@ pub(crate) fn read() -> Option<String> {
             Some(("filter", "off")) => options.has_filter = false,
             Some(("self-test", rule)) => self_test = Some(rule.to_string()),
             _ => refuse(format_args!(
-                "The option '{word}' is unknown. Known are: irq=msi|intx|passive, connect=any|fully-specified, early-isr=on|off, threaded-dpcs=on|off, messages=N, cancel-storm=SEED, delays=SEED, model=wdm|legacy, patience=SECONDS, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, dma-map-registers=N, bus=prompt|late, filter=on|off, self-test=RULE-ID|list."
+                "The option '{word}' is unknown. Known are: irq=msi|intx|passive, connect=any|fully-specified, early-isr=on|off, threaded-dpcs=on|off, messages=N, irq-target=fixed|rotate|SEED, cancel-storm=SEED, delays=SEED, model=wdm|legacy, patience=SECONDS, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, dma-map-registers=N, bus=prompt|late, filter=on|off, self-test=RULE-ID|list."
             )),
         }
     }

@@ -162,6 +162,7 @@ fn start_with(node: &NodeRef, resources: Option<Resources>) -> NTSTATUS {
         })
     });
     let status = outcome.status;
+    interrupt::refusal::assert_followed(node);
     if !is_success(status) {
         assert_released(node, "START_DEVICE that failed");
         if is_restart {

@@ -34,6 +34,7 @@ rules! {
     Irql03 "IRQL-03" "A dispatch routine returns at the IRQL at which it was called.";
     Irql04 "IRQL-04" "A callback returns at the IRQL at which it was called.";
     Irql05 "IRQL-05" "Nothing blocks at DISPATCH_LEVEL or above.";
+    Int02 "INT-02" "A driver acts on the Version that IoConnectInterruptEx wrote back: it says what the connection context points to, or that only the fully specified form is left.";
     Int03 "INT-03" "Everything that the ISR needs is ready before the interrupt is connected.";
     Int04 "INT-04" "A device may interrupt only while its interrupt is connected and active.";
     Int05 "INT-05" "A device is silenced before its interrupt is disconnected or made inactive.";

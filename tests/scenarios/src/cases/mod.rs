@@ -13,6 +13,7 @@ mod command_line;
 mod dma;
 mod events;
 mod hung;
+mod interrupt;
 mod load;
 mod pending;
 mod pnp;
@@ -89,6 +90,7 @@ fn all(artifacts: &Artifacts) -> (Vec<Trial>, Vec<Trial>) {
     program::add(&mut alone);
     pnp::add(&mut alone);
     stack::add(&mut alone);
+    interrupt::add(&mut alone);
     start_failures::add(&mut alone);
     hung::add(&mut alone);
     unplug::add(&mut alone);

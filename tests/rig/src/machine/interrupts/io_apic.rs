@@ -116,13 +116,32 @@ pub(crate) fn mask_line(gsi: u32) {
     });
 }
 
+/// Has a PCI line interrupt another processor from its next interrupt on. Any IRQL.
+///
+/// Only the destination changes, so an interrupt that is in service stays as it is, and what
+/// is masked stays masked.
+pub(crate) fn retarget_line(gsi: u32, processor: usize) {
+    IO_APIC.with(|io_apic| {
+        if let Some(io_apic) = io_apic
+            && let Some(entry) = io_apic.entry(gsi)
+        {
+            io_apic.write(entry + 1, destination(processor));
+        }
+    });
+}
+
+/// The upper half of a redirection entry.
+fn destination(processor: usize) -> u32 {
+    u32::from(local_apic::id_of(processor)) << 24
+}
+
 /// Fills an input's redirection entry in.
 fn route(gsi: u32, low: u32, processor: usize) {
     let known = IO_APIC.with(|io_apic| {
         let io_apic = io_apic.as_mut()?;
         let entry = io_apic.entry(gsi)?;
         io_apic.write(entry, low | MASKED);
-        io_apic.write(entry + 1, u32::from(local_apic::id_of(processor)) << 24);
+        io_apic.write(entry + 1, destination(processor));
         io_apic.write(entry, low);
         Some(())
     });

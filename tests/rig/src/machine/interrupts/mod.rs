@@ -21,7 +21,7 @@ mod table;
 
 pub(crate) use allocation::allocate_vector;
 pub(crate) use handlers::{Handlers, clocks, dispatches, install_handlers};
-pub(crate) use io_apic::{mask_line, route_isa_edge, route_line};
+pub(crate) use io_apic::{mask_line, retarget_line, route_isa_edge, route_line};
 pub(crate) use local_apic::{
     ApicId, MessageAddress, halt_others, message_for, request_dispatch_interrupt, send_init,
     send_interrupt, send_startup,

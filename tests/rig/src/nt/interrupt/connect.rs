@@ -15,7 +15,7 @@ use wdk_sys::{
 };
 
 use crate::machine::interrupts::message_for;
-use crate::nt::interrupt::{Connection, Plan, Service, attach};
+use crate::nt::interrupt::{Connection, Plan, Service, attach, refusal};
 use crate::nt::irql::{PASSIVE_LEVEL, raised};
 use crate::nt::kernel_memory::allocate_object;
 use crate::nt::node::{self, MAX_MESSAGES, Node, NodeRef};
@@ -38,16 +38,20 @@ pub(crate) unsafe extern "C" fn io_connect_interrupt_ex(
     parameters: *mut IO_CONNECT_INTERRUPT_PARAMETERS,
 ) -> NTSTATUS {
     Routine::IoConnectInterruptEx.enter();
-    if fault::strikes(Routine::IoConnectInterruptEx) {
-        return STATUS_INSUFFICIENT_RESOURCES;
-    }
     // SAFETY: (Pointer) the driver's parameters, which it does not touch during
     // the call. (Aliasing) it is their only user.
     let parameters = unsafe { &mut *parameters };
     let form = parameters.Version;
-    let only_fully_specified = options::get().connect == ConnectForms::FullySpecifiedOnly;
+    let is_refused = options::get().connect == ConnectForms::FullySpecifiedOnly
+        && matches!(form, CONNECT_LINE_BASED | CONNECT_MESSAGE_BASED);
+    // SAFETY: Each arm of the union begins with the PDO.
+    let pdo = unsafe { parameters.__bindgen_anon_1.FullySpecified }.PhysicalDeviceObject;
+    refusal::note(pdo, is_refused);
+    if fault::strikes(Routine::IoConnectInterruptEx) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     match form {
-        CONNECT_LINE_BASED | CONNECT_MESSAGE_BASED if only_fully_specified => {
+        CONNECT_LINE_BASED | CONNECT_MESSAGE_BASED if is_refused => {
             parameters.Version = CONNECT_FULLY_SPECIFIED;
             STATUS_NOT_SUPPORTED
         }

@@ -73,7 +73,7 @@ fn find<'a>(
             if is_table {
                 connection.message_table.load(Ordering::Acquire) == context
             } else {
-                address::of(connection.pointer()) == context
+                connection.name == context
             }
         })
         .cloned()

@@ -5,8 +5,8 @@
 //! for a message, one for each device that shares a line.
 //!
 //! # Soundness
-//! 1. A `PKINTERRUPT` is the address of a [`Connection`] and only compared with
-//!    the ledger's; drivers cannot look inside.
+//! 1. A `PKINTERRUPT` is an address where nothing is mapped ([`opaque`]), and only compared
+//!    with the ledger's; drivers cannot look inside.
 //! 2. A driver's lock and ISR are used only by a connection in the ledger, or one
 //!    whose last ISR call is being made; disconnecting waits for that to end.
 
@@ -15,8 +15,11 @@ pub(crate) mod connect;
 pub(crate) mod disconnect;
 pub(crate) mod legacy;
 pub(crate) mod lock;
+pub(crate) mod opaque;
 mod passive;
+pub(crate) mod refusal;
 pub(crate) mod synchronize;
+pub(crate) mod target;
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -69,6 +72,8 @@ struct Plan {
 
 /// A connected interrupt: a line, or one message.
 struct Connection {
+    /// The `PKINTERRUPT` that names it.
+    name: usize,
     node: NodeRef,
     message: ULONG,
     vector: u8,
@@ -101,7 +106,7 @@ static UNCLAIMED: [AtomicU32; 256] = [const { AtomicU32::new(0) }; 256];
 impl Connection {
     /// The `PKINTERRUPT` that names it.
     fn pointer(&self) -> PKINTERRUPT {
-        core::ptr::from_ref(self).cast_mut().cast()
+        address::to_pointer(self.name)
     }
 
     /// Whether it is a passive-level interrupt.
@@ -201,7 +206,7 @@ pub(crate) fn send_message(node: &NodeRef, message: ULONG) -> bool {
         return false;
     };
     let before = connection.served.load(Ordering::Acquire);
-    send_interrupt(interrupt.processor, vector);
+    send_interrupt(target::following(interrupt.processor), vector);
     let mut limit = SpinLimit::new("the ISR of a message that was sent");
     while connection.served.load(Ordering::Acquire) == before {
         limit.spin();
@@ -216,6 +221,7 @@ fn find(interrupt: PKINTERRUPT) -> Option<Arc<Connection>> {
 
 /// The device interrupt's handler. Runs at the vector's IRQL.
 pub(crate) fn device(vector: u8) {
+    target::pass_on(vector);
     let passive_line = CHAINS.with(|chains| {
         let first = chains.get(&vector)?.first()?;
         first.is_passive().then_some(first.node.interrupt().line)?
@@ -275,6 +281,7 @@ fn begin_service(vector: u8, index: usize) -> Option<Arc<Connection>> {
 fn attach(plan: Plan) -> Arc<Connection> {
     assert_not_enabled_yet(Routine::IoConnectInterruptEx.name(), &plan.node);
     let connection = Arc::new(Connection {
+        name: opaque::new_address(),
         node: plan.node,
         message: plan.message,
         vector: plan.vector,
@@ -290,9 +297,7 @@ fn attach(plan: Plan) -> Arc<Connection> {
         served: AtomicU32::new(0),
         message_table: AtomicUsize::new(0),
     });
-    CONNECTIONS.with(|connections| {
-        connections.insert(address::of(connection.pointer()), connection.clone())
-    });
+    CONNECTIONS.with(|connections| connections.insert(connection.name, connection.clone()));
     let interrupt = connection.node.interrupt();
     if interrupt.is_passive {
         passive::prepare(&interrupt);

@@ -21,7 +21,7 @@ use crate::machine::sync::IrqLock;
 use crate::nt::address;
 use crate::nt::callout::Callback;
 use crate::nt::dispatcher::wake_waiters;
-use crate::nt::interrupt::{CHAINS, Connection, count_unclaimed, serve_chain};
+use crate::nt::interrupt::{CHAINS, Connection, count_unclaimed, serve_chain, target};
 use crate::nt::irql::PASSIVE_LEVEL;
 use crate::nt::node::InterruptResource;
 use crate::nt::thread::{self, ThreadRef};
@@ -122,7 +122,11 @@ fn serve(interrupt: &InterruptResource) {
             .get(&interrupt.vector)
             .is_some_and(|chain| !chain.is_empty());
         if is_connected && let Some(line) = interrupt.line {
-            route_line(line, interrupt.vector, interrupt.processor);
+            route_line(
+                line,
+                interrupt.vector,
+                target::following(interrupt.processor),
+            );
         }
     });
 }

@@ -5,6 +5,7 @@
 //! rule's stop. `self-test=none` has it do nothing wrong; that run must end well,
 //! so that the checks are known not to cry wolf. `self-test=list` names them all.
 
+mod connect_faults;
 mod controller_faults;
 mod deferred_faults;
 mod dma_faults;
@@ -51,6 +52,7 @@ fn all() -> impl Iterator<Item = &'static Fault> {
     [
         irp_faults::FAULTS,
         deferred_faults::FAULTS,
+        connect_faults::FAULTS,
         interrupt_faults::FAULTS,
         memory_faults::FAULTS,
         pnp_faults::FAULTS,
@@ -65,6 +67,15 @@ fn all() -> impl Iterator<Item = &'static Fault> {
     .flatten()
 }
 
+/// Every test of a rule by its name: the rule's id, or that and a word where there are
+/// several ways to break it.
+fn named() -> impl Iterator<Item = (&'static str, &'static Fault)> {
+    let others = connect_faults::OTHERS.iter();
+    all()
+        .map(|fault| (fault.rule.id(), fault))
+        .chain(others.map(|(name, fault)| (*name, fault)))
+}
+
 /// Runs the test of this name, on processor 0 instead of the driver under test.
 pub(super) fn run(name: &str) -> ! {
     if name == LIST {
@@ -76,14 +87,16 @@ pub(super) fn run(name: &str) -> ! {
             "The fault {name} was provoked and nobody noticed."
         ));
     }
-    let fault = all().find(|fault| fault.rule.id() == name);
+    let fault = named()
+        .find(|(known, _)| *known == name)
+        .map(|(_, fault)| fault);
     if fault.is_none() && name != NO_FAULT {
         refuse(format_args!(
             "There is no self test '{name}'; self-test=list names those that there are."
         ));
     }
     if let Some(fault) = fault {
-        prepare(fault);
+        prepare(name, fault);
     }
     live_a_life();
     if fault.is_some() {
@@ -97,8 +110,8 @@ pub(super) fn run(name: &str) -> ! {
 
 /// Names every test and ends the run.
 fn list() -> ! {
-    for fault in all() {
-        log::record(format_args!("@self-test {}", fault.rule.id()));
+    for (name, _) in named() {
+        log::record(format_args!("@self-test {name}"));
     }
     for name in provoke::names() {
         log::record(format_args!("@self-test {name}"));
@@ -107,7 +120,7 @@ fn list() -> ! {
 }
 
 /// Arms a fault, and makes the circumstances under which it can show.
-fn prepare(fault: &'static Fault) {
+fn prepare(name: &str, fault: &'static Fault) {
     log!(
         "The self-test driver breaks {}: {}",
         fault.rule.id(),
@@ -117,6 +130,10 @@ fn prepare(fault: &'static Fault) {
     let mut options = options::get();
     match fault.rule {
         Rule::Can07 => cancel_watch::set_limit_100ns(10_000_000),
+        Rule::Int02 if name == connect_faults::NO_RETRY => {
+            options.connect = options::ConnectForms::FullySpecifiedOnly;
+        }
+        Rule::Int02 => options.irq = IrqKind::Intx,
         Rule::Int03 | Rule::Int11 => options.early_isr = true,
         Rule::Int13 => {
             options.irq = IrqKind::Intx;
