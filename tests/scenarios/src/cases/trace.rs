@@ -1,7 +1,8 @@
 //! `eductl trace`: the documentation's picture of the interrupt spin lock, out of a run on
 //! four processors: an ISR, two critical sections of which one spins while the other
 //! holds the lock, and a DPC on another processor. The rig delays processors that hold
-//! locks, for critical sections are so short that they seldom meet by themselves.
+//! locks, for critical sections are so short that they seldom meet by themselves, and
+//! interrupts each processor in turn, for a DPC runs where it was asked for.
 
 use std::{
     collections::BTreeSet,
@@ -41,7 +42,8 @@ fn traced(artifacts: &Artifacts, interrupts: Interrupts) -> anyhow::Result<()> {
     let machine = Machine::new(artifacts)
         .with_processors(4)
         .with_interrupts(interrupts)
-        .with_option("delays=1");
+        .with_option("delays=1")
+        .with_option("irq-target=rotate");
     let (running, _) = machine.start()?.wait_ready()?;
     let outcome = pictures(artifacts, &running);
     take_down(running, outcome)?;
