@@ -99,6 +99,18 @@ pub enum Request {
         /// What the second buffer holds, which is locked; its length is the output's.
         buffer: Vec<u8>,
     },
+    /// Sends requests that the driver must refuse, and stops the run when one succeeds:
+    /// control codes that differ from a known one in one field, every other function of
+    /// their device types, and these major functions. Answered by [`Reply::Completed`];
+    /// its information is how many were refused.
+    Probe {
+        /// From [`Reply::Opened`].
+        handle: u32,
+        /// Control codes that the driver knows.
+        codes: Vec<u32>,
+        /// Major function codes that the driver does not have.
+        majors: Vec<u8>,
+    },
     /// Has a call fail that a driver makes while a device is added and started. Answered
     /// by [`Reply::Completed`]; its output is the name of the routine whose call failed
     /// since the request before, and empty if none did.

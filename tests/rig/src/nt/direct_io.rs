@@ -216,6 +216,6 @@ fn assert_system_buffer(irp: &Irp) {
         Pool03,
         COMPLETION,
         irp.buffer().is_none_or(SystemBuffer::is_guard_intact),
-        "Something was written behind the system buffer of a request."
+        "Something was written beside the system buffer of a request."
     );
 }

@@ -23,14 +23,18 @@ use crate::nt::status::{
     STATUS_ACCESS_DENIED, STATUS_INVALID_HANDLE, STATUS_NO_SUCH_DEVICE, STATUS_NOT_FOUND,
     STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS, is_error, is_success,
 };
+use crate::nt::system_buffer::SystemBuffer;
 use crate::nt::violation::check;
 use crate::nt::work::{self, PnpWork, Work};
 use crate::nt::{
-    cancel, cleanup, counters, direct_io, interface, legacy, node, pnp, power, server,
+    cancel, cleanup, counters, direct_io, interface, legacy, node, pnp, power, server, user_memory,
 };
 
-/// `METHOD_BUFFERED`, in the low two bits of a control code.
+/// The low two bits of a control code.
+const METHOD: u32 = 3;
+/// `METHOD_BUFFERED`, `METHOD_NEITHER`.
 const METHOD_BUFFERED: u32 = 0;
+const METHOD_NEITHER: u32 = 3;
 /// `UserMode`.
 pub(super) const USER_MODE: i8 = 1;
 /// `FILE_SHARE_READ | FILE_SHARE_WRITE`.
@@ -227,10 +231,10 @@ pub(crate) fn device_control(
             "a buffer of a control request may be {MAX_TRANSFER} bytes long"
         )));
     }
-    let is_buffered = control_code & 3 == METHOD_BUFFERED;
-    if !is_buffered && (length != 0 || !input.is_empty()) {
+    let is_direct = !matches!(control_code & METHOD, METHOD_BUFFERED | METHOD_NEITHER);
+    if is_direct && (length != 0 || !input.is_empty()) {
         return Some(refused(
-            "the rig passes buffers with METHOD_BUFFERED only; other methods must have none",
+            "the buffers of a direct method are sent by a request of their own",
         ));
     }
     if !file.allows(control_code) {
@@ -251,6 +255,8 @@ fn send_control(
     output_length: ULONG,
 ) -> Option<Reply> {
     let top = file.node().pdo().top_of_stack();
+    let length = output_length as usize;
+    let is_neither = control_code & METHOD == METHOD_NEITHER;
     let irp = Irp::create(
         stack_size(top),
         Request {
@@ -259,7 +265,11 @@ fn send_control(
             status: STATUS_SUCCESS,
             mode: USER_MODE,
             file: file.pointer(),
-            buffer: crate::nt::system_buffer::SystemBuffer::new(input, output_length as usize),
+            buffer: if is_neither {
+                None
+            } else {
+                SystemBuffer::new(input, length)
+            },
             originator: Originator::Channel {
                 number,
                 file: file.clone(),
@@ -270,6 +280,10 @@ fn send_control(
     location.set_control_code(control_code);
     location.set_input_length(ULONG::try_from(input.len()).unwrap_or(ULONG::MAX));
     location.set_output_length(output_length);
+    if is_neither {
+        location.set_type3_input(user_memory::input(input.len()));
+        irp.set_user_buffer(user_memory::output(length));
+    }
     counters::DEVICE_CONTROLS.add();
     send_noted(number, file, &irp)
 }
@@ -324,7 +338,7 @@ fn end_request(file: &Arc<File>) {
 
 /// What the driver wrote, as the I/O manager copies it to the caller: nothing for
 /// an error, else as much as Information says.
-fn take_output(irp: &Irp, outcome: Outcome) -> Vec<u8> {
+pub(super) fn take_output(irp: &Irp, outcome: Outcome) -> Vec<u8> {
     if direct_io::is_transfer(irp) {
         return direct_io::take_output(irp, outcome);
     }
@@ -335,7 +349,7 @@ fn take_output(irp: &Irp, outcome: Outcome) -> Vec<u8> {
         Pool03,
         "IofCompleteRequest",
         buffer.is_guard_intact(),
-        "Something was written behind the system buffer of a control request."
+        "Something was written beside the system buffer of a control request."
     );
     if is_error(outcome.status) {
         return Vec::new();

@@ -54,6 +54,7 @@ mod options;
 mod pnp;
 mod pool;
 mod power;
+mod probe;
 mod processor;
 mod property;
 mod questions;
@@ -75,6 +76,7 @@ mod thread;
 mod time;
 mod timer;
 mod unicode;
+mod user_memory;
 mod violation;
 mod work;
 mod work_item;
@@ -112,7 +114,10 @@ pub(crate) const fn handlers() -> Handlers {
 
 /// The rule that an access which faulted at this address broke, if one says so.
 fn explain_fault(address: u64) -> Option<(&'static str, &'static str)> {
-    power::rules::explain_fault(address).or_else(|| interrupt::opaque::explain_fault(address))
+    power::rules::explain_fault(address)
+        .or_else(|| interrupt::opaque::explain_fault(address))
+        .or_else(|| system_buffer::explain_fault(address))
+        .or_else(|| user_memory::explain_fault(address))
 }
 
 /// The clock interrupt's handler.

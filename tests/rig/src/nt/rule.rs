@@ -136,4 +136,8 @@ rules! {
     Wki01 "WKI-01" "A work item is queued on DelayedWorkQueue, once before its routine is called.";
     Wki02 "WKI-02" "A work item is ended once, by the routine that goes with its making, while it is not queued.";
     Sec01 "SEC-01" "A function device object has no name, and FILE_DEVICE_SECURE_OPEN is set.";
+    Sec02 "SEC-02" "A control code is compared whole: method, function, access and device type.";
+    Sec03 "SEC-03" "A request's buffer is used as far as its length goes, and no further.";
+    Sec04 "SEC-04" "An address of user mode is not used before it was probed.";
+    Sec05 "SEC-05" "A request that the driver does not support does not succeed.";
 }

@@ -11,7 +11,7 @@ use crate::machine::{command_port, cpu};
 use crate::nt::io_manager::{self, completed, refused};
 use crate::nt::status::STATUS_SUCCESS;
 use crate::nt::work::{self, PnpWork, Work};
-use crate::nt::{counters, direct_io, fault, interrupt, node, options, pnp, shutdown};
+use crate::nt::{counters, direct_io, fault, interrupt, node, options, pnp, probe, shutdown};
 
 /// Bytes that are taken from the port at once.
 const CHUNK: usize = 256;
@@ -132,6 +132,11 @@ fn answer(number: u32, request: Request) -> Option<Reply> {
             information: 0,
             output: fault::set(call).as_bytes().to_vec(),
         }),
+        Request::Probe {
+            handle,
+            codes,
+            majors,
+        } => Some(probe::run(handle, &codes, &majors)),
         Request::Report => Some(Reply::Report(counters::report())),
         // `sort` gave these to the PnP manager.
         Request::Close { .. } | Request::Pnp { .. } | Request::Shutdown => None,

@@ -1,40 +1,61 @@
-//! The buffer of a METHOD_BUFFERED request: input first, then output in the same
-//! place.
+//! The system buffer of a request: input first, then output in the same place.
 //!
 //! What lies beyond the input is not zero on Windows, so it is filled with a
-//! pattern here; output that still shows the pattern was never written. A guard
-//! behind the buffer shows what was written past its end.
+//! pattern here; output that still shows the pattern was never written. The buffer
+//! ends where its page ends, behind which none is mapped: a driver that goes by a
+//! length that the request does not have faults there. It begins at a multiple of 16,
+//! as pool does; what that leaves at its end, and some bytes before it, is a guard that
+//! shows what was written there.
 //!
 //! # Soundness
-//! 1. The memory belongs to this value, and the driver owns its contents while
-//!    the IRP has not ended; the executive reads them afterwards.
+//! 1. A page is taken from the guarded allocations for good, and belongs to one value at
+//!    a time. The driver owns a buffer's contents while its IRP has not ended; the
+//!    executive reads them afterwards, by value.
 
-use alloc::boxed::Box;
-use alloc::vec;
 use alloc::vec::Vec;
-use core::cell::UnsafeCell;
 
+use rig_protocol::MAX_TRANSFER;
 use wdk_sys::PVOID;
+
+use crate::machine::memory::{self, PAGE};
+use crate::machine::stop::refuse;
+use crate::machine::sync::IrqLock;
+use crate::nt::address;
+use crate::nt::rule::Rule;
 
 /// What memory beyond the input is filled with.
 const FRESH_BYTE: u8 = 0xa5;
-/// Bytes of guard behind the buffer, and what they are filled with.
-const GUARD: usize = 64;
+/// What the guard is filled with.
 const GUARD_BYTE: u8 = 0xfd;
+/// Bytes of guard before the buffer, where its page has so many.
+const GUARD: usize = 64;
+/// Where a buffer begins is a multiple of this.
+const ALIGNMENT: usize = 16;
 /// So many bytes of pattern in a row are no coincidence.
 const RUN: usize = 8;
 
+const _: () = assert!(MAX_TRANSFER <= PAGE);
+
+/// The pages that there are.
+struct Pages {
+    all: Vec<usize>,
+    free: Vec<usize>,
+}
+
+static PAGES: IrqLock<Pages> = IrqLock::new(Pages {
+    all: Vec::new(),
+    free: Vec::new(),
+});
+
 /// The buffer.
 pub(crate) struct SystemBuffer {
-    memory: Box<[UnsafeCell<u8>]>,
+    page: usize,
+    /// Where in its page it begins.
+    start: usize,
+    length: usize,
     input_length: usize,
     output_length: usize,
 }
-
-// SAFETY: Fact 1: the IRP that holds the buffer has one owner at a time.
-unsafe impl Send for SystemBuffer {}
-// SAFETY: As above; `contents` is called once the IRP has ended.
-unsafe impl Sync for SystemBuffer {}
 
 impl SystemBuffer {
     /// A buffer for this input and so much output; `None` when both are empty.
@@ -43,17 +64,40 @@ impl SystemBuffer {
         if length == 0 {
             return None;
         }
-        let mut bytes = vec![FRESH_BYTE; length];
-        bytes
-            .iter_mut()
-            .zip(input)
-            .for_each(|(to, from)| *to = *from);
-        bytes.resize(length + GUARD, GUARD_BYTE);
-        Some(Self {
-            memory: bytes.into_iter().map(UnsafeCell::new).collect(),
+        assert!(length <= PAGE, "a system buffer of {length} bytes");
+        let buffer = Self {
+            page: take_page(),
+            start: (PAGE - length) / ALIGNMENT * ALIGNMENT,
+            length,
             input_length: input.len(),
             output_length,
-        })
+        };
+        buffer
+            .guard()
+            .for_each(|index| buffer.write(index, GUARD_BYTE));
+        let contents = input.iter().copied().chain(core::iter::repeat(FRESH_BYTE));
+        (buffer.start..buffer.start + length)
+            .zip(contents)
+            .for_each(|(index, byte)| buffer.write(index, byte));
+        Some(buffer)
+    }
+
+    /// Indices in the page of the bytes around the buffer.
+    fn guard(&self) -> impl Iterator<Item = usize> + use<> {
+        let end = self.start + self.length;
+        (self.start.saturating_sub(GUARD)..self.start).chain(end..PAGE)
+    }
+
+    fn write(&self, index: usize, value: u8) {
+        let byte = address::to_pointer::<u8>(self.page + index);
+        // SAFETY: Fact 1; every index is one of the page's.
+        unsafe { byte.write_volatile(value) };
+    }
+
+    fn read(&self, index: usize) -> u8 {
+        let byte = address::to_pointer::<u8>(self.page + index);
+        // SAFETY: Fact 1; every index is one of the page's.
+        unsafe { byte.read_volatile() }
     }
 
     /// How long the caller's output buffer is.
@@ -68,13 +112,12 @@ impl SystemBuffer {
 
     /// What the driver is given.
     pub(crate) fn pointer(&self) -> PVOID {
-        UnsafeCell::raw_get(self.memory.as_ptr()).cast()
+        address::to_pointer(self.page + self.start)
     }
 
     /// The contents, once the IRP has ended.
     fn contents(&self) -> impl Iterator<Item = u8> + '_ {
-        // SAFETY: Fact 1: the driver has given the buffer up.
-        self.memory.iter().map(|byte| unsafe { byte.get().read() })
+        (self.start..self.start + self.length).map(|index| self.read(index))
     }
 
     /// The first `length` bytes of output, as many as there are.
@@ -84,11 +127,9 @@ impl SystemBuffer {
             .collect()
     }
 
-    /// Whether the guard behind the buffer is as it was.
+    /// Whether the guard around the buffer is as it was.
     pub(crate) fn is_guard_intact(&self) -> bool {
-        self.contents()
-            .skip(self.memory.len() - GUARD)
-            .all(|byte| byte == GUARD_BYTE)
+        self.guard().all(|index| self.read(index) == GUARD_BYTE)
     }
 
     /// Whether the first `length` bytes of output hold memory that was never written.
@@ -102,4 +143,38 @@ impl SystemBuffer {
                 run >= RUN
             })
     }
+}
+
+impl Drop for SystemBuffer {
+    fn drop(&mut self) {
+        PAGES.with(|pages| pages.free.push(self.page));
+    }
+}
+
+/// A page that no other buffer has.
+fn take_page() -> usize {
+    if let Some(page) = PAGES.with(|pages| pages.free.pop()) {
+        return page;
+    }
+    let Some(page) = memory::allocate_guarded(PAGE) else {
+        refuse(format_args!(
+            "The machine has no memory left for the buffers of requests: give QEMU -m 512 or more."
+        ));
+    };
+    let page = address::of(page);
+    PAGES.with(|pages| pages.all.push(page));
+    page
+}
+
+/// What is wrong with an access that faulted at this address, if it was just behind a
+/// system buffer's page or before it.
+pub(crate) fn explain_fault(address: u64) -> Option<(&'static str, &'static str)> {
+    let address = usize::try_from(address).ok()?;
+    let is_beside = PAGES.with(|pages| {
+        pages
+            .all
+            .iter()
+            .any(|page| (page - PAGE..page + 2 * PAGE).contains(&address))
+    });
+    is_beside.then(|| (Rule::Sec03.id(), Rule::Sec03.sentence()))
 }

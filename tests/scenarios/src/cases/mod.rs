@@ -20,6 +20,7 @@ mod pnp;
 mod power;
 mod program;
 mod recorder;
+mod security;
 pub(crate) mod self_tests;
 mod stack;
 mod start_failures;
@@ -91,6 +92,7 @@ fn all(artifacts: &Artifacts) -> (Vec<Trial>, Vec<Trial>) {
     pnp::add(&mut alone);
     stack::add(&mut alone);
     interrupt::add(&mut alone);
+    security::add(&mut alone);
     start_failures::add(&mut alone);
     hung::add(&mut alone);
     unplug::add(&mut alone);

@@ -98,6 +98,30 @@ impl RigHandle {
         self.send(operation, longest, buffer.len(), request)
     }
 
+    /// Has the rig send what the driver must refuse: control codes that differ from one of
+    /// `codes` in one field, those that are nobody's, and `majors`; says how many were
+    /// refused.
+    ///
+    /// # Errors
+    /// [`TransportError::Lost`] when it does not answer: one was not refused, and the
+    /// rig's log says which.
+    pub fn probe(&self, codes: &[u32], majors: &[u8]) -> Result<u64, TransportError> {
+        let operation = Operation::Rig("sending what must be refused");
+        let request = Request::Probe {
+            handle: self.handle.ok_or_else(|| closed(operation))?,
+            codes: codes.to_vec(),
+            majors: majors.to_vec(),
+        };
+        match self.connection.request(operation, request, CONTROL_LIMIT)? {
+            Reply::Completed {
+                status,
+                information,
+                ..
+            } => succeeded(operation, status).map(|()| information),
+            other => Err(unexpected(operation, &other)),
+        }
+    }
+
     /// Sends the request that `request` makes of the handle and the output's length,
     /// unless its longest buffer does not fit.
     fn send(

@@ -43,6 +43,7 @@ fields!(Location<'_> {
     _ / set_output_length: ULONG = Parameters.DeviceIoControl.OutputBufferLength;
     _ / set_input_length: ULONG = Parameters.DeviceIoControl.InputBufferLength;
     control_code / set_control_code: ULONG = Parameters.DeviceIoControl.IoControlCode;
+    _ / set_type3_input: PVOID = Parameters.DeviceIoControl.Type3InputBuffer;
     _ / set_transfer_length: ULONG = Parameters.Read.Length;
     _ / set_transfer_offset: LARGE_INTEGER = Parameters.Read.ByteOffset;
     _ / set_security_context: PIO_SECURITY_CONTEXT = Parameters.Create.SecurityContext;

@@ -131,6 +131,7 @@ fields!(Irp {
         Tail.Overlay.__bindgen_anon_1.__bindgen_anon_1.DriverContext;
     _ / set_current_location_field: PIO_STACK_LOCATION =
         Tail.Overlay.__bindgen_anon_2.__bindgen_anon_1.CurrentStackLocation;
+    _ / set_user_buffer: PVOID = UserBuffer;
     _ / set_original_file: PFILE_OBJECT = Tail.Overlay.OriginalFileObject;
 });
 

@@ -32,6 +32,8 @@ pub(super) enum Hook {
     Dma,
     /// A write, in place of completing it.
     Write,
+    /// A control request with a code that the driver does not know, in place of refusing it.
+    OtherCode,
     /// A control request, in place of pending it with a cancel routine.
     Pend,
     /// The cancel routine, in place of releasing the cancel spin lock.

@@ -23,6 +23,7 @@ mod power_faults;
 mod queue;
 mod queue_faults;
 mod registry_faults;
+mod security_faults;
 mod work_item_faults;
 
 use alloc::string::String;
@@ -39,9 +40,12 @@ use crate::nt::rule::Rule;
 use crate::nt::self_test::faults::Fault;
 use crate::nt::status::{STATUS_SUCCESS, is_success};
 use crate::nt::{
-    bus, cancel_watch, direct_io, dispatcher, io_manager, load, options, pnp, shutdown, work,
+    bus, cancel_watch, direct_io, dispatcher, io_manager, load, options, pnp, probe, shutdown, work,
 };
 
+/// Major functions that the self-test driver does not have: IRP_MJ_QUERY_INFORMATION,
+/// IRP_MJ_FLUSH_BUFFERS, IRP_MJ_SHUTDOWN.
+const NO_MAJORS: [u8; 3] = [0x05, 0x09, 0x10];
 /// The test in which nothing is done wrong.
 const NO_FAULT: &str = "none";
 /// The test that is none, but names them.
@@ -59,6 +63,7 @@ fn all() -> impl Iterator<Item = &'static Fault> {
         queue_faults::FAULTS,
         work_item_faults::FAULTS,
         registry_faults::FAULTS,
+        security_faults::FAULTS,
         controller_faults::FAULTS,
         power_faults::FAULTS,
         dma_faults::FAULTS,
@@ -203,6 +208,20 @@ fn use_device() {
         finish_requests();
     }
     write_nothing(handle, 5);
+    let probed = probe::run(
+        handle,
+        &[
+            packets::START_PACKET,
+            packets::PEND_UNTIL_CANCELLED,
+            packets::QUEUE,
+        ],
+        &NO_MAJORS,
+    );
+    if !matches!(probed, Reply::Completed { status: 0, .. }) {
+        refuse(format_args!(
+            "The self-test device cannot be probed: {probed:?}."
+        ));
+    }
     // This one waits until the file is closed.
     send(handle, 4, packets::QUEUE);
     close(handle);

@@ -20,7 +20,9 @@ use crate::nt::self_test::extension::own;
 use crate::nt::self_test::faults::{Hook, happen};
 use crate::nt::self_test::{held, queue};
 use crate::nt::start_io::{entry_of, io_start_next_packet, io_start_packet};
-use crate::nt::status::{STATUS_CANCELLED, STATUS_PENDING, STATUS_SUCCESS};
+use crate::nt::status::{
+    STATUS_CANCELLED, STATUS_INVALID_DEVICE_REQUEST, STATUS_PENDING, STATUS_SUCCESS,
+};
 
 /// Control codes: FILE_ANY_ACCESS, METHOD_BUFFERED.
 pub(super) const START_PACKET: ULONG = 0x8000_2000;
@@ -43,15 +45,23 @@ pub(super) unsafe extern "C" fn dispatch_control(device: PDEVICE_OBJECT, irp: PI
             unsafe { io_start_packet(device, irp, ptr::null_mut(), Some(cancel_packet)) };
         }
         QUEUE => queue::insert(device, irp),
-        _ => {
+        PEND_UNTIL_CANCELLED => {
             if let Some(status) = happen(Hook::Pend, device, irp) {
                 return status;
             }
             mark_pending(&packet);
             cancel::set_routine(&packet, cancel_routine);
         }
+        _ => {
+            return happen(Hook::OtherCode, device, irp).unwrap_or_else(|| refuse(irp));
+        }
     }
     STATUS_PENDING
+}
+
+/// Completes a request that the driver does not know.
+pub(super) fn refuse(irp: PIRP) -> NTSTATUS {
+    complete(irp, STATUS_INVALID_DEVICE_REQUEST)
 }
 
 /// The cancel routine of a request that just waits.

@@ -92,11 +92,6 @@ pub(super) const FAULTS: &[Fault] = &[
         hook: Hook::Connected,
         act: initialize_again,
     },
-    Fault {
-        rule: Rule::Sec01,
-        hook: Hook::Create,
-        act: leave_out,
-    },
 ];
 
 fn leave_out(_place: Place) -> NTSTATUS {
