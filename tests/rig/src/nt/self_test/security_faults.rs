@@ -1,12 +1,13 @@
 //! Faults in what is done for whoever asks: names, control codes, buffers.
 
-use wdk_sys::{NTSTATUS, PIRP, PVOID};
+use wdk_sys::{NTSTATUS, PIRP};
 
 use crate::nt::rule::Rule;
 use crate::nt::self_test::driver::{complete, handle};
 use crate::nt::self_test::faults::{Fault, Hook, Place};
 use crate::nt::self_test::packets::{START_PACKET, refuse};
 use crate::nt::status::STATUS_SUCCESS;
+use crate::nt::system_buffer::SystemBuffer;
 
 /// The low two bits of a control code, and their METHOD_NEITHER.
 const METHOD: u32 = 3;
@@ -72,8 +73,10 @@ fn succeed_far(place: Place) -> NTSTATUS {
 }
 
 fn read_behind(place: Place) -> NTSTATUS {
-    // SAFETY: The request has a system buffer, whose address the IRP holds.
-    let buffer: PVOID = unsafe { (*place.irp).AssociatedIrp.SystemBuffer };
+    let packet = handle(place.irp);
+    let Some(buffer) = packet.buffer().map(SystemBuffer::pointer) else {
+        return complete(place.irp, STATUS_SUCCESS);
+    };
     // SAFETY: The address is for reading only; that it is too far is the fault.
     let last = unsafe { buffer.cast::<u8>().byte_add(TOO_MANY) };
     // SAFETY: As above.
