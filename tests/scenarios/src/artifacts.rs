@@ -4,10 +4,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 
+use crate::book::Book;
+
 /// Where the finished files are.
 #[derive(Clone, Debug)]
 pub(crate) struct Artifacts {
     out: PathBuf,
+    /// Another driver than the one that was built.
+    driver: Option<PathBuf>,
+    /// Where runs write themselves down, if they are to.
+    book: Option<Book>,
 }
 
 impl Artifacts {
@@ -16,22 +22,11 @@ impl Artifacts {
     /// # Errors
     /// When one is missing.
     pub(crate) fn find() -> anyhow::Result<Self> {
-        Self::at(&Self::expected()?.out)
-    }
-
-    /// Those of the workspace that this program was built in, whether they have been
-    /// built or not.
-    ///
-    /// # Errors
-    /// When there is no workspace.
-    pub(crate) fn expected() -> anyhow::Result<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"))
             .ancestors()
             .nth(2)
             .context("this package should lie two folders below the workspace root")?;
-        Ok(Self {
-            out: root.join("target").join("out"),
-        })
+        Self::at(&root.join("target").join("out"))
     }
 
     /// Those in the folder `out`.
@@ -39,9 +34,7 @@ impl Artifacts {
     /// # Errors
     /// When one is missing.
     pub(crate) fn at(out: &Path) -> anyhow::Result<Self> {
-        let artifacts = Self {
-            out: out.to_path_buf(),
-        };
+        let artifacts = Self::in_folder(out);
         for file in [artifacts.driver(), artifacts.rig(), artifacts.eductl()] {
             ensure!(
                 file.is_file(),
@@ -52,10 +45,40 @@ impl Artifacts {
         Ok(artifacts)
     }
 
-    /// The driver that ships.
+    fn in_folder(out: &Path) -> Self {
+        Self {
+            out: out.to_path_buf(),
+            driver: None,
+            book: None,
+        }
+    }
+
+    /// With this driver in place of the one that ships.
+    #[must_use]
+    pub(crate) fn with_driver(mut self, driver: &Path) -> Self {
+        self.driver = Some(driver.to_path_buf());
+        self
+    }
+
+    /// With a book that every run writes itself into.
+    #[must_use]
+    pub(crate) fn with_book(mut self, book: &Book) -> Self {
+        self.book = Some(book.clone());
+        self
+    }
+
+    /// The book that runs write themselves into, if they are to.
+    #[must_use]
+    pub(crate) const fn book(&self) -> Option<&Book> {
+        self.book.as_ref()
+    }
+
+    /// The driver that ships, or the one that takes its place.
     #[must_use]
     pub(crate) fn driver(&self) -> PathBuf {
-        self.out.join("edu.sys")
+        self.driver
+            .clone()
+            .unwrap_or_else(|| self.out.join("edu.sys"))
     }
 
     /// The driver `name` of those under `tests/drivers`.
@@ -99,7 +122,24 @@ impl Artifacts {
     /// The symbols of a module that the rig has named.
     #[must_use]
     pub(crate) fn symbols(&self, module: &str) -> PathBuf {
-        self.out.join(module).with_extension("pdb")
+        match &self.driver {
+            // The symbols of another driver lie beside it.
+            Some(driver) if driver.file_name().is_some_and(|name| name == module) => driver.clone(),
+            _ => self.out.join(module),
+        }
+        .with_extension("pdb")
+    }
+
+    /// Where gdb's copy of a module's symbols is put.
+    #[must_use]
+    pub(crate) fn debug_symbols(&self, module: &str) -> PathBuf {
+        self.out.join(format!("{module}.debug"))
+    }
+
+    /// Where gdb's script is put.
+    #[must_use]
+    pub(crate) fn debug_script(&self) -> PathBuf {
+        self.out.join("rig.gdb")
     }
 
     /// Where the demonstration puts its picture.

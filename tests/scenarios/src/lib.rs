@@ -10,22 +10,30 @@
 #![forbid(unsafe_code)]
 #![cfg(unix)]
 
+mod about;
 mod artifacts;
+mod book;
 pub mod cases;
+mod debugger;
 pub mod demo;
 mod ended;
+mod exercise;
 mod firmware;
+mod keep_up;
 mod log;
 mod machine;
 mod monitor;
 mod options;
 mod qemu;
 mod record;
+mod report;
 pub mod rig_run;
 #[path = "../../rig/src/nt/rule.rs"]
 mod rule;
 mod rules;
+mod runner;
 mod running;
 mod saved_state;
+mod statistics;
 mod summary;
 mod symbols;

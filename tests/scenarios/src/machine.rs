@@ -156,7 +156,7 @@ impl Machine {
         self
     }
 
-    /// Waits at its first instruction for a debugger at port 1234.
+    /// Waits before the driver's first instruction for a debugger.
     #[must_use]
     pub(crate) fn waiting_for_debugger(mut self) -> Self {
         self.first_code = FirstCode::FirmwareInDebugger;
@@ -217,6 +217,12 @@ impl Machine {
     /// The rig's options.
     pub(crate) fn options(&self) -> String {
         let mut options = format!("irq={}", self.interrupts);
+        if self.waits_for_debugger() {
+            options.push_str(" debugger=on");
+        }
+        if self.artifacts.book().is_some() {
+            options.push_str(" statistics=on");
+        }
         for option in &self.more_options {
             options.push(' ');
             options.push_str(option);

@@ -1,7 +1,5 @@
 //! The machine's options on a command line, the same for every program here.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
 use crate::{
@@ -13,30 +11,42 @@ use crate::{
 #[derive(Args, Clone, Debug)]
 pub(crate) struct MachineOptions {
     /// Processors
-    #[arg(long, value_name = "N", default_value_t = 4,
+    #[arg(long, value_name = "N", default_value_t = 4, conflicts_with = "scenarios",
           value_parser = clap::value_parser!(u32).range(1..=8))]
     smp: u32,
     /// Kind of interrupt that the device is given: msi or intx
-    #[arg(long, value_name = "KIND", default_value = "msi")]
+    #[arg(
+        long,
+        value_name = "KIND",
+        default_value = "msi",
+        conflicts_with = "scenarios"
+    )]
     irq: Interrupts,
     /// Devices
-    #[arg(long, value_name = "N", default_value_t = 1,
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "scenarios",
           value_parser = clap::value_parser!(u32).range(0..=4))]
     devices: u32,
-    /// Another driver image than the one that was built
-    #[arg(long, value_name = "FILE")]
-    driver: Option<PathBuf>,
     /// One more option for the rig; may be given several times
-    #[arg(long = "option", value_name = "KEY=VALUE")]
+    #[arg(
+        long = "option",
+        value_name = "KEY=VALUE",
+        conflicts_with = "scenarios"
+    )]
     options: Vec<String>,
     /// QEMU's accelerator
-    #[arg(long, value_name = "NAME", default_value = "tcg,thread=multi")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "tcg,thread=multi",
+        conflicts_with = "scenarios"
+    )]
     accel: String,
     /// Print the rig's log as it comes
-    #[arg(long)]
+    #[arg(long, conflicts_with = "scenarios")]
     log: bool,
-    /// Wait at the first instruction for gdb, at port 1234; no time limit
-    #[arg(long)]
+    /// Wait before the driver's first instruction for gdb, and say how to start it; no time
+    /// limit
+    #[arg(long, conflicts_with = "scenarios")]
     gdb: bool,
 }
 
@@ -49,9 +59,6 @@ impl MachineOptions {
             .with_interrupts(self.irq)
             .with_devices(self.devices)
             .with_accelerator(&self.accel);
-        if let Some(driver) = &self.driver {
-            machine = machine.with_driver(driver);
-        }
         for option in &self.options {
             machine = machine.with_option(option);
         }

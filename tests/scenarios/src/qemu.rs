@@ -14,7 +14,7 @@ use std::{
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{firmware, machine::Machine};
+use crate::{debugger, firmware, machine::Machine};
 
 /// How long QEMU may take to end when it is asked to.
 const END_LIMIT: Duration = Duration::from_secs(10);
@@ -158,7 +158,9 @@ fn command(machine: &Machine, files: &Files<'_>) -> anyhow::Result<Command> {
             .arg(format!("exec:cat {}", in_shell(state)?));
     }
     if machine.waits_for_debugger() {
-        command.args(["-s", "-S"]);
+        command
+            .arg("-gdb")
+            .arg(format!("tcp:127.0.0.1:{}", debugger::PORT));
     }
     Ok(command)
 }

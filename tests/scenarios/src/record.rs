@@ -43,6 +43,43 @@ pub(crate) enum Record {
     },
     /// A rule that the rig can break by itself, to show that it notices.
     SelfTest(String),
+    /// Something that was counted in the run.
+    Count {
+        /// What.
+        name: String,
+        /// How much.
+        count: u64,
+    },
+    /// How often a rule was checked.
+    Checks {
+        /// Its id.
+        rule: String,
+        /// How often.
+        count: u64,
+    },
+    /// A routine that the driver imports.
+    Import {
+        /// Its name.
+        name: String,
+        /// How often it was called.
+        calls: u64,
+    },
+    /// How long a processor was at an IRQL.
+    IrqlTime {
+        /// Which.
+        processor: u32,
+        /// The IRQL, or `idle`.
+        level: String,
+        /// Units of 100 ns.
+        ticks: u64,
+    },
+    /// The rig waits for a debugger before the driver's first instruction.
+    Debugger {
+        /// Address of a word that is zero until the debugger is there.
+        flag: u64,
+        /// The driver's first instruction.
+        entry: u64,
+    },
     /// How the run ends.
     Exit(String),
 }
@@ -102,6 +139,27 @@ impl Record {
                 bytes: unhex(&bytes.concat())?,
             },
             ("self-test", [rule]) => Self::SelfTest((*rule).to_owned()),
+            ("count", [name, count]) => Self::Count {
+                name: (*name).to_owned(),
+                count: count.parse()?,
+            },
+            ("rule", [rule, count]) => Self::Checks {
+                rule: (*rule).to_owned(),
+                count: count.parse()?,
+            },
+            ("import", [name, calls]) => Self::Import {
+                name: (*name).to_owned(),
+                calls: calls.parse()?,
+            },
+            ("irql-time", [processor, level, ticks]) => Self::IrqlTime {
+                processor: processor.parse()?,
+                level: (*level).to_owned(),
+                ticks: ticks.parse()?,
+            },
+            ("debugger", [flag, entry]) => Self::Debugger {
+                flag: hexadecimal(flag)?,
+                entry: hexadecimal(entry)?,
+            },
             ("exit", [how]) => Self::Exit((*how).to_owned()),
             _ => bail!("there is no such record"),
         })

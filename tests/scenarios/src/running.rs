@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::{
     ended::Ended,
-    log::{Found, Log},
+    log::{Found, Log, records},
     machine::Machine,
     monitor::Monitor,
     qemu::{self, Qemu},
@@ -129,6 +129,33 @@ impl Running {
         Rig::connect(&self.socket()).context("cannot talk to the rig")
     }
 
+    /// Waits until the rig waits for a debugger.
+    ///
+    /// # Errors
+    /// When the rig ends instead, with what it said.
+    pub(crate) fn wait_for_debugger(self) -> anyhow::Result<Self> {
+        let found = self.log.wait_for(Duration::MAX, |line| {
+            matches!(Record::parse(line), Ok(Some(Record::Debugger { .. }))).then_some(())
+        });
+        if let Some(Found::Line(())) = found {
+            return Ok(self);
+        }
+        let ended = self.wait_ended()?;
+        bail!("the rig ended before the driver began: {ended}")
+    }
+
+    /// The records of the log so far.
+    #[must_use]
+    pub(crate) fn records(&self) -> Vec<Record> {
+        records(&self.log.lines())
+    }
+
+    /// Whether it has ended by itself.
+    #[must_use]
+    pub(crate) fn has_ended(&self) -> bool {
+        self.log.wait_end(Duration::ZERO)
+    }
+
     /// How long it has been running.
     #[must_use]
     pub(crate) fn age(&self) -> Duration {
@@ -174,11 +201,16 @@ impl Running {
             None
         };
         self.qemu.end()?;
-        Ok(Ended::new(
+        let time = self.started.elapsed();
+        let ended = Ended::new(
             self.machine.artifacts(),
             status,
             self.log.finish(),
             self.messages.finish(),
-        ))
+        );
+        if let Some(book) = self.machine.artifacts().book() {
+            book.note(&self.machine, &ended, time);
+        }
+        Ok(ended)
     }
 }

@@ -21,14 +21,22 @@ pub(crate) struct RigArguments {
 /// Options of rig-run that boot nothing, so that nothing needs to be built for them.
 const TELL_ONLY: [&str; 4] = ["--help", "-h", "--list", "--rules"];
 
+/// Options of rig-run that run scenarios, which need everything that can be built.
+const SCENARIOS: [&str; 2] = ["--scenario", "--all"];
+
+/// The words that are not eductl's.
+fn own_words(arguments: &RigArguments) -> impl Iterator<Item = &OsString> {
+    arguments.arguments.iter().take_while(|word| *word != "--")
+}
+
 /// Boots the rig for a person; the exit code is eductl's.
 pub(crate) fn run(arguments: &RigArguments) -> anyhow::Result<ExitCode> {
-    let tells_only = arguments
-        .arguments
-        .iter()
-        .take_while(|word| *word != "--")
-        .any(|word| TELL_ONLY.iter().any(|known| word == known));
-    if !tells_only {
+    let tells_only = own_words(arguments).any(|word| TELL_ONLY.iter().any(|known| word == known));
+    let runs_scenarios =
+        own_words(arguments).any(|word| SCENARIOS.iter().any(|known| word == known));
+    if runs_scenarios {
+        build::all()?;
+    } else if !tells_only {
         build::for_the_rig()?;
     }
     start("rig-run", &arguments.arguments)

@@ -11,6 +11,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use x86_64::instructions::{hlt, interrupts, port::Port};
 
+use crate::machine::interrupts::account;
 use crate::machine::log::{self, log};
 use crate::machine::{cpu, memory, time};
 
@@ -114,6 +115,7 @@ pub(crate) fn stop(code: &str, routine: &str, text: fmt::Arguments<'_>, context:
     log!("{text}");
     write_registers(context);
     write_stack(context.rsp);
+    account();
     exit(Exit::Violation)
 }
 
@@ -127,6 +129,7 @@ pub(crate) fn refuse(text: fmt::Arguments<'_>) -> ! {
 /// Ends the run with success.
 pub(crate) fn finish() -> ! {
     begin_stop();
+    account();
     exit(Exit::Success)
 }
 

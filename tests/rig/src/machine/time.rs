@@ -86,8 +86,12 @@ pub(crate) fn counter() -> u64 {
 
 /// Time since boot in units of 100 ns, the same on all processors. Any IRQL.
 pub(crate) fn system_time_100ns() -> u64 {
+    to_100ns(counter().saturating_sub(ORIGIN.load(Ordering::Relaxed)))
+}
+
+/// Counts of the time-stamp counter in units of 100 ns.
+pub(crate) fn to_100ns(counts: u64) -> u64 {
     let scale = SCALE.load(Ordering::Acquire);
-    let counts = counter().saturating_sub(ORIGIN.load(Ordering::Relaxed));
     let ticks = (u128::from(counts) * u128::from(scale)) >> 32;
     u64::try_from(ticks).unwrap_or(u64::MAX)
 }

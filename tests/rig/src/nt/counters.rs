@@ -1,10 +1,11 @@
 //! What the executive counts, for the report that the host asks for.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rig_protocol::Report;
 
 use crate::machine::cpu::{self, MAX_PROCESSORS};
+use crate::nt::routine::Routine;
 use crate::nt::rule::Rule;
 
 /// A count that any processor adds to at any IRQL.
@@ -75,12 +76,97 @@ pub(crate) fn checked(rule: Rule) {
 }
 
 /// How often a rule was checked.
-fn checks_of(rule: Rule) -> u64 {
+pub(crate) fn checks_of(rule: Rule) -> u64 {
     CHECKS
         .iter()
         .filter_map(|checks| checks.0.get(rule as usize))
         .map(|word| word.load(Ordering::Relaxed))
         .sum()
+}
+
+/// How often each routine was called, for each processor by itself.
+static CALLS: [Calls; MAX_PROCESSORS] =
+    [const { Calls([const { AtomicU64::new(0) }; Routine::ALL.len()]) }; MAX_PROCESSORS];
+
+/// Routines that the driver imports, or has asked for by name.
+static IMPORTED: [AtomicBool; Routine::ALL.len()] =
+    [const { AtomicBool::new(false) }; Routine::ALL.len()];
+
+/// One processor's calls, which share no cache line with another's.
+#[repr(align(64))]
+struct Calls([AtomicU64; Routine::ALL.len()]);
+
+/// Counts one call of a routine. Any IRQL.
+pub(crate) fn called(routine: Routine) {
+    let word = CALLS
+        .get(cpu::current_processor())
+        .and_then(|calls| calls.0.get(routine as usize));
+    if let Some(word) = word {
+        word.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// How often a routine was called.
+pub(crate) fn calls_of(routine: Routine) -> u64 {
+    CALLS
+        .iter()
+        .filter_map(|calls| calls.0.get(routine as usize))
+        .map(|word| word.load(Ordering::Relaxed))
+        .sum()
+}
+
+/// Notes that the driver can call a routine.
+pub(crate) fn imported(routine: Routine) {
+    if let Some(flag) = IMPORTED.get(routine as usize) {
+        flag.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether the driver can call a routine.
+pub(crate) fn is_imported(routine: Routine) -> bool {
+    IMPORTED
+        .get(routine as usize)
+        .is_some_and(|flag| flag.load(Ordering::Relaxed))
+}
+
+/// Longest times for which a spin lock was held, in units of 100 ns: an interrupt's, and
+/// any other.
+static LONGEST_INTERRUPT_LOCK: AtomicU64 = AtomicU64::new(0);
+static LONGEST_SPIN_LOCK: AtomicU64 = AtomicU64::new(0);
+
+/// Notes how long a spin lock was held. Any IRQL.
+pub(crate) fn held_for_100ns(is_interrupt: bool, time: u64) {
+    let longest = if is_interrupt {
+        &LONGEST_INTERRUPT_LOCK
+    } else {
+        &LONGEST_SPIN_LOCK
+    };
+    longest.fetch_max(time, Ordering::Relaxed);
+}
+
+/// Counts by name, for the statistics.
+pub(crate) fn named() -> [(&'static str, u64); 13] {
+    [
+        ("irps-sent", IRPS_SENT.total()),
+        ("irps-completed", IRPS_COMPLETED.total()),
+        ("device-controls", DEVICE_CONTROLS.total()),
+        ("isr-calls", ISR_CALLS.total()),
+        ("isr-claimed", ISR_CLAIMED.total()),
+        ("critical-sections", CRITICAL_SECTIONS.total()),
+        ("lock-waits", LOCK_WAITS.total()),
+        ("dpcs", DPCS.total()),
+        ("dpcs-already-queued", DPCS_ALREADY_QUEUED.total()),
+        ("timer-dpcs", TIMER_DPCS.total()),
+        ("storm-cancellations", STORM_CANCELLATIONS.total()),
+        (
+            "longest-interrupt-lock-100ns",
+            LONGEST_INTERRUPT_LOCK.load(Ordering::Relaxed),
+        ),
+        (
+            "longest-spin-lock-100ns",
+            LONGEST_SPIN_LOCK.load(Ordering::Relaxed),
+        ),
+    ]
 }
 
 /// All counts as the command channel carries them.

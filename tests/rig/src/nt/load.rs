@@ -5,16 +5,17 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use wdk_sys::{DO_DEVICE_INITIALIZING, NTSTATUS, PDRIVER_OBJECT, PUNICODE_STRING, ULONG};
 
 use crate::machine::fw_cfg;
 use crate::machine::image::{self, Image};
-use crate::machine::log::log;
+use crate::machine::log::{self, log};
 use crate::machine::stop::refuse;
 use crate::machine::sync::IrqLock;
 use crate::nt::callout::{Callback, call_out};
+use crate::nt::dispatcher::wait_until;
 use crate::nt::driver::Driver;
 use crate::nt::status::is_success;
 use crate::nt::violation::check;
@@ -54,6 +55,11 @@ static LOADED: IrqLock<Option<Loaded>> = IrqLock::new(None);
 
 /// The driver's DriverEntry or unload routine is being called.
 static ENTERED: AtomicBool = AtomicBool::new(false);
+
+/// The driver is not to begin before a debugger is there.
+static WAITS_FOR_DEBUGGER: AtomicBool = AtomicBool::new(false);
+/// A debugger writes something else than zero here when the driver may begin.
+static DEBUGGER_IS_THERE: AtomicU32 = AtomicU32::new(0);
 
 /// Whether a driver without PnP may remove its devices: in its unload routine, and in a
 /// DriverEntry that fails.
@@ -121,6 +127,9 @@ pub(crate) fn load() -> Driver {
     add_driver_object(driver);
     let entry_address = image.entry;
     LOADED.with(|loaded| *loaded = Some(Loaded { driver, image }));
+    if WAITS_FOR_DEBUGGER.load(Ordering::Acquire) {
+        let_debugger_in(entry_address);
+    }
     // SAFETY: The loader found the entry point inside the executable part of the
     // image that it mapped; a driver's entry point is a DRIVER_INITIALIZE.
     let entry = unsafe {
@@ -128,6 +137,21 @@ pub(crate) fn load() -> Driver {
     };
     call_entry(driver, &name, entry);
     driver
+}
+
+/// Has the driver wait for a debugger before its first instruction.
+pub(crate) fn wait_for_debugger() {
+    WAITS_FOR_DEBUGGER.store(true, Ordering::Release);
+}
+
+/// Waits until a debugger has set [`DEBUGGER_IS_THERE`].
+fn let_debugger_in(entry: usize) {
+    let flag = address::of(DEBUGGER_IS_THERE.as_ptr());
+    log::record(format_args!("@debugger {flag:x} {entry:x}"));
+    // Without a limit, this ends in no other way.
+    let _set = wait_until("a debugger", None, || {
+        DEBUGGER_IS_THERE.load(Ordering::Acquire) != 0
+    });
 }
 
 /// What the driver's image is called.

@@ -70,6 +70,7 @@ mod server;
 mod shutdown;
 mod spin_lock;
 mod start_io;
+mod statistics;
 mod status;
 mod system_buffer;
 mod thread;
@@ -108,6 +109,7 @@ pub(crate) const fn handlers() -> Handlers {
         device: interrupt::device,
         clock,
         command_port: server::input_arrived,
+        account: statistics::write,
         explain_fault,
     }
 }

@@ -11,8 +11,10 @@ use crate::nt::cancel_storm;
 use crate::nt::delay;
 use crate::nt::hang;
 use crate::nt::interrupt::target;
+use crate::nt::load;
 use crate::nt::node::MAX_MESSAGES;
 use crate::nt::registry;
+use crate::nt::statistics;
 
 /// The file's name.
 const FILE: &str = "opt/dirql/options";
@@ -163,9 +165,11 @@ pub(crate) fn read() -> Option<String> {
             Some(("bus", "prompt")) => options.is_bus_late = false,
             Some(("filter", "on")) => options.has_filter = true,
             Some(("filter", "off")) => options.has_filter = false,
+            Some(("statistics", "on")) => statistics::enable(),
+            Some(("debugger", "on")) => load::wait_for_debugger(),
             Some(("self-test", rule)) => self_test = Some(rule.to_string()),
             _ => refuse(format_args!(
-                "The option '{word}' is unknown. Known are: irq=msi|intx|passive, connect=any|fully-specified, early-isr=on|off, threaded-dpcs=on|off, messages=N, irq-target=fixed|rotate|SEED, cancel-storm=SEED, delays=SEED, model=wdm|legacy, patience=SECONDS, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, dma-map-registers=N, bus=prompt|late, filter=on|off, self-test=RULE-ID|list."
+                "The option '{word}' is unknown. Known are: irq=msi|intx|passive, connect=any|fully-specified, early-isr=on|off, threaded-dpcs=on|off, messages=N, irq-target=fixed|rotate|SEED, cancel-storm=SEED, delays=SEED, model=wdm|legacy, patience=SECONDS, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, dma-map-registers=N, bus=prompt|late, filter=on|off, statistics=on, debugger=on, self-test=RULE-ID|list."
             )),
         }
     }

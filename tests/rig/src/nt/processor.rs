@@ -9,7 +9,8 @@ use x86_64::instructions::interrupts;
 
 use crate::machine::cpu::{self, MAX_PROCESSORS};
 use crate::machine::sync::IrqLock;
-use crate::nt::thread;
+use crate::machine::time;
+use crate::nt::{counters, thread};
 
 /// Most spin locks that one processor may hold; real drivers hold two or three.
 const MAX_HELD: usize = 16;
@@ -97,11 +98,14 @@ impl Raises {
 /// One processor's entry.
 struct Processor {
     held: [Option<Held>; MAX_HELD],
+    /// When each of them was acquired, while somebody wants to know.
+    since: [u64; MAX_HELD],
 }
 
 static PROCESSORS: [IrqLock<Processor>; MAX_PROCESSORS] = [const {
     IrqLock::new(Processor {
         held: [None; MAX_HELD],
+        since: [0; MAX_HELD],
     })
 }; MAX_PROCESSORS];
 
@@ -122,8 +126,12 @@ pub(crate) fn push_held(held: Held) {
     let stored = with_own(|own| {
         own.held
             .iter_mut()
-            .find(|slot| slot.is_none())
-            .map(|slot| *slot = Some(held))
+            .zip(&mut own.since)
+            .find(|(slot, _)| slot.is_none())
+            .map(|(slot, since)| {
+                *slot = Some(held);
+                *since = now_100ns();
+            })
     });
     assert!(
         stored.is_some(),
@@ -135,11 +143,25 @@ pub(crate) fn push_held(held: Held) {
 /// acquired; `None` when this processor does not hold it.
 pub(crate) fn take_held(lock: usize) -> Option<Held> {
     with_own(|own| {
-        own.held
+        let (slot, since) = own
+            .held
             .iter_mut()
-            .find(|slot| slot.is_some_and(|held| held.lock == lock))
-            .and_then(Option::take)
+            .zip(&own.since)
+            .find(|(slot, _)| slot.is_some_and(|held| held.lock == lock))?;
+        let held = slot.take()?;
+        let is_interrupt = matches!(held.kind, LockKind::Interrupt | LockKind::InterruptByHand);
+        counters::held_for_100ns(is_interrupt, now_100ns().saturating_sub(*since));
+        Some(held)
     })
+}
+
+/// The time, while somebody wants to know how long locks are held; else always zero.
+fn now_100ns() -> u64 {
+    if cpu::counts_irql_times() {
+        time::system_time_100ns()
+    } else {
+        0
+    }
 }
 
 /// The spin locks that this processor holds.

@@ -12,9 +12,9 @@ use crate::machine::cpu;
 use crate::nt::irql::{APC_LEVEL, DISPATCH_LEVEL, HIGH_LEVEL, PASSIVE_LEVEL};
 use crate::nt::violation::check;
 use crate::nt::{
-    affinity, cancel, cancel_storm, csq, debug, device, device_queue, dispatcher, dma, dpc, event,
-    interface, interrupt, io_timer, irp, irql, mdl, mmio, pool, power, property, remove_lock, rtl,
-    spin_lock, start_io, time, timer, work_item,
+    affinity, cancel, cancel_storm, counters, csq, debug, device, device_queue, dispatcher, dma,
+    dpc, event, interface, interrupt, io_timer, irp, irql, mdl, mmio, pool, power, property,
+    remove_lock, rtl, spin_lock, start_io, time, timer, work_item,
 };
 
 /// Defines [`Routine`] and the look-up by name from one line for each export.
@@ -27,6 +27,9 @@ macro_rules! exports {
         }
 
         impl Routine {
+            /// All of them, each at its own place as a number.
+            pub(crate) const ALL: &[Self] = &[$(Self::$name,)+];
+
             /// The name under which a driver imports it.
             pub(crate) const fn name(self) -> &'static str {
                 match self { $(Self::$name => stringify!($name),)+ }
@@ -38,10 +41,12 @@ macro_rules! exports {
             }
         }
 
-        /// Address of the export with this name.
-        pub(crate) fn resolve(name: &str) -> Option<usize> {
+        /// The export with this name, and its address.
+        fn find(name: &str) -> Option<(Routine, usize)> {
             match name {
-                $(stringify!($name) => Some(($function as *const ()).expose_provenance()),)+
+                $(stringify!($name) => {
+                    Some((Routine::$name, ($function as *const ()).expose_provenance()))
+                })+
                 _ => None,
             }
         }
@@ -185,6 +190,13 @@ exports! {
     IoFreeController dispatch crate::nt::legacy::controller::io_free_controller;
 }
 
+/// Address of the export with this name, which the driver can call from now on.
+pub(crate) fn resolve(name: &str) -> Option<usize> {
+    let (routine, address) = find(name)?;
+    counters::imported(routine);
+    Some(address)
+}
+
 impl AsRef<str> for Routine {
     fn as_ref(&self) -> &str {
         self.name()
@@ -200,6 +212,7 @@ impl From<Routine> for &'static str {
 impl Routine {
     /// The gate of every export: is the caller's IRQL one at which it may be called?
     pub(crate) fn enter(self) {
+        counters::called(self);
         cancel_storm::strike();
         let irql = cpu::irql();
         let (lowest, highest) = self.irql_range();

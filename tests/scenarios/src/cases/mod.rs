@@ -20,6 +20,7 @@ mod pnp;
 mod power;
 mod program;
 mod recorder;
+mod report;
 mod security;
 pub(crate) mod self_tests;
 mod stack;
@@ -40,7 +41,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use crate::artifacts::Artifacts;
 
 /// Rigs that start and stop at the same time.
-const SIDE_BY_SIDE: usize = 2;
+pub(crate) const SIDE_BY_SIDE: usize = 2;
 
 /// The program `scenarios`: runs all of them, or those whose names hold a word.
 #[must_use]
@@ -53,7 +54,16 @@ pub fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let (alone, side_by_side) = all(&artifacts);
+    let artifacts = Arc::new(artifacts);
+    let (alone, side_by_side): (Vec<_>, Vec<_>) =
+        all().into_iter().partition(Scenario::needs_the_host);
+    let trials = |scenarios: Vec<Scenario>| -> Vec<Trial> {
+        scenarios
+            .into_iter()
+            .map(|scenario| scenario.into_trial(&artifacts))
+            .collect()
+    };
+    let (alone, side_by_side) = (trials(alone), trials(side_by_side));
     // Several rigs that are timed and that have several processors would only
     // make one another slow; those that just start and stop have room to share.
     let threads = arguments.test_threads;
@@ -68,23 +78,49 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The names of all scenarios.
-///
-/// # Errors
-/// When there is no workspace.
-pub(crate) fn names() -> anyhow::Result<Vec<String>> {
-    let (alone, side_by_side) = all(&Artifacts::expected()?);
-    Ok(alone
-        .iter()
-        .chain(&side_by_side)
-        .map(|trial| trial.name().to_owned())
-        .collect())
+/// What a scenario does.
+type Case = Box<dyn FnOnce(&Artifacts) -> anyhow::Result<()> + Send>;
+
+/// One scenario.
+pub(crate) struct Scenario {
+    name: String,
+    case: Case,
+    needs_the_host: bool,
+}
+
+impl Scenario {
+    /// Its name: a group, a slash and the rest.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it needs the host for itself.
+    pub(crate) const fn needs_the_host(&self) -> bool {
+        self.needs_the_host
+    }
+
+    /// Runs it with these files.
+    ///
+    /// # Errors
+    /// What it found.
+    pub(crate) fn run(self, artifacts: &Artifacts) -> anyhow::Result<()> {
+        (self.case)(artifacts)
+    }
+
+    /// As a trial of the test harness.
+    fn into_trial(self, artifacts: &Arc<Artifacts>) -> Trial {
+        let artifacts = Arc::clone(artifacts);
+        let Self { name, case, .. } = self;
+        Trial::test(name, move || {
+            case(&artifacts).map_err(|error| Failed::from(format!("{error:#}")))
+        })
+    }
 }
 
 /// All of them, in the order in which they should run, for what everything else
 /// rests on comes first: those that need the host for themselves, and the rest.
-fn all(artifacts: &Artifacts) -> (Vec<Trial>, Vec<Trial>) {
-    let mut alone = List::new(artifacts);
+pub(crate) fn all() -> Vec<Scenario> {
+    let mut alone = List::new(true);
     traffic::add(&mut alone);
     channel::add(&mut alone);
     command_line::add(&mut alone);
@@ -103,34 +139,42 @@ fn all(artifacts: &Artifacts) -> (Vec<Trial>, Vec<Trial>) {
     stress::add(&mut alone);
     recorder::add(&mut alone);
     trace::add(&mut alone);
-    let mut surface = List::new(artifacts);
+    let mut surface = List::new(false);
     surface::add(&mut surface);
     let (with_one_processor, with_several): (Vec<_>, Vec<_>) = surface
-        .trials
+        .scenarios
         .into_iter()
-        .partition(|trial| surface::has_one_processor(trial.name()));
-    alone.trials.extend(with_several);
+        .partition(|scenario| surface::has_one_processor(scenario.name()));
+    alone
+        .scenarios
+        .extend(with_several.into_iter().map(|scenario| Scenario {
+            needs_the_host: true,
+            ..scenario
+        }));
     windows_program::add(&mut alone);
-    let mut side_by_side = List::new(artifacts);
-    side_by_side.trials.extend(with_one_processor);
+    let mut side_by_side = List::new(false);
+    side_by_side.scenarios.extend(with_one_processor);
     boot::add(&mut side_by_side);
+    report::add(&mut side_by_side);
     bad_images::add(&mut side_by_side);
     bad_options::add(&mut side_by_side);
     self_tests::add(&mut side_by_side);
-    (alone.trials, side_by_side.trials)
+    let mut all = alone.scenarios;
+    all.extend(side_by_side.scenarios);
+    all
 }
 
 /// The list being made.
 struct List {
-    artifacts: Arc<Artifacts>,
-    trials: Vec<Trial>,
+    needs_the_host: bool,
+    scenarios: Vec<Scenario>,
 }
 
 impl List {
-    fn new(artifacts: &Artifacts) -> Self {
+    const fn new(needs_the_host: bool) -> Self {
         Self {
-            artifacts: Arc::new(artifacts.clone()),
-            trials: Vec::new(),
+            needs_the_host,
+            scenarios: Vec::new(),
         }
     }
 
@@ -139,9 +183,10 @@ impl List {
         name: impl Into<String>,
         case: impl FnOnce(&Artifacts) -> anyhow::Result<()> + Send + 'static,
     ) {
-        let artifacts = Arc::clone(&self.artifacts);
-        self.trials.push(Trial::test(name, move || {
-            case(&artifacts).map_err(|error| Failed::from(format!("{error:#}")))
-        }));
+        self.scenarios.push(Scenario {
+            name: name.into(),
+            case: Box::new(case),
+            needs_the_host: self.needs_the_host,
+        });
     }
 }

@@ -2,6 +2,7 @@
 
 use x86_64::instructions::interrupts;
 
+use super::irql_time;
 use crate::machine::interrupts::{WAKE_VECTOR, send_interrupt};
 
 /// Waits until an interrupt has been handled, unless `condition` holds, without missing one in
@@ -12,6 +13,7 @@ pub(crate) fn wait_for_interrupt_unless(condition: impl FnOnce() -> bool) {
     if condition() {
         interrupts::enable();
     } else {
+        irql_time::begin_idle();
         interrupts::enable_and_hlt();
     }
 }

@@ -3,6 +3,7 @@
 
 use core::arch::asm;
 
+use super::irql_time;
 use crate::machine::word::{low_8, low_32};
 
 /// The current IRQL.
@@ -16,6 +17,7 @@ pub(crate) fn irql() -> u8 {
 
 /// Sets the IRQL without any check. Lowering it lets pending interrupts in at once.
 pub(crate) fn set_irql(new: u8) {
+    irql_time::leave(irql());
     let value = u64::from(new & 0xf);
     // SAFETY: Only the four bits that exist are set, so the write does not fault;
     // what may run at the new level is the executive's business, not memory safety's.

@@ -6,6 +6,7 @@ mod descriptors;
 mod features;
 mod idle;
 mod irql;
+mod irql_time;
 mod startup;
 mod trampoline;
 
@@ -18,6 +19,9 @@ pub(crate) use descriptors::{DOUBLE_FAULT_STACK, MACHINE_CHECK_STACK, NMI_STACK}
 pub(crate) use features::{enable_features, has_five_levels};
 pub(crate) use idle::wait_for_interrupt_unless;
 pub(crate) use irql::{irql, set_irql};
+pub(crate) use irql_time::{
+    count_irql_times, counts_irql_times, idle_time_100ns, time_at_irql_100ns,
+};
 pub(crate) use startup::{
     continue_on, initialize_this_processor, release_others, start_others, wait_until_released,
 };

@@ -26,6 +26,8 @@ pub(crate) struct Handlers {
     pub(crate) clock: fn(),
     /// Bytes have come on the command channel.
     pub(crate) command_port: fn(),
+    /// The run ends and only this processor still runs: say what it did.
+    pub(crate) account: fn(),
     /// The rule that an access to this address broke, which faulted: its id and what it
     /// says. Called when nothing else runs any more on this processor.
     pub(crate) explain_fault: fn(address: u64) -> Option<(&'static str, &'static str)>,
@@ -55,6 +57,13 @@ pub(crate) fn clocks(processor: usize) -> u64 {
 /// Sets what interrupts run. Once, before interrupts are enabled.
 pub(crate) fn install_handlers(handlers: Handlers) {
     HANDLERS.call_once(|| handlers);
+}
+
+/// See [`Handlers::account`].
+pub(crate) fn account() {
+    if let Some(handlers) = HANDLERS.get() {
+        (handlers.account)();
+    }
 }
 
 /// See [`Handlers::explain_fault`].
