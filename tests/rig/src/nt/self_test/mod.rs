@@ -138,15 +138,15 @@ fn prepare(name: &str, fault: &'static Fault) {
         Rule::Int02 if name == connect_faults::NO_RETRY => {
             options.connect = options::ConnectForms::FullySpecifiedOnly;
         }
-        Rule::Int02 => options.irq = IrqKind::Intx,
         Rule::Int03 | Rule::Int11 => options.early_isr = true,
         Rule::Int13 => {
             options.irq = IrqKind::Intx;
             options.is_passive = true;
         }
         Rule::Pnp03 => options.is_bus_late = true,
-        // Only a line can storm: a message is sent once.
-        Rule::Int09 => options.irq = IrqKind::Intx,
+        // The other fault of INT-02 takes messages for granted; and only a line can storm,
+        // for a message is sent once.
+        Rule::Int02 | Rule::Int09 => options.irq = IrqKind::Intx,
         _ => {}
     }
     options::set(options);
