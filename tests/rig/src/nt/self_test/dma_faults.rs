@@ -302,8 +302,9 @@ fn give_the_device_another_address(place: Place) -> NTSTATUS {
     let old = kf_raise_irql(DISPATCH_LEVEL);
     let base = transfer.allocate(2);
     transfer.map(base, 16);
-    // The firmware's memory at 1 MiB, which the device only reads.
-    transfer.run_device(0x10_0000, 16);
+    // The firmware's own, below 1 MiB: never free memory, and so in no adapter's space. The
+    // device only reads it.
+    transfer.run_device(0xf_0000, 16);
     ke_lower_irql(old);
     wait();
     transfer.flush(base, 16);
