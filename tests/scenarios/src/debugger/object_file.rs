@@ -88,31 +88,33 @@ fn read(symbols: &Path) -> anyhow::Result<(Vec<Function>, Vec<Line>)> {
         let Some(module) = pdb.module_info(&module)? else {
             continue;
         };
+        let program = module.line_program()?;
         let mut symbols = module.symbols()?;
         while let Some(symbol) = symbols.next()? {
-            if let Ok(pdb::SymbolData::Procedure(procedure)) = symbol.parse()
-                && let Some(start) = procedure.offset.to_rva(&addresses)
-            {
-                functions.push(Function {
-                    name: procedure.name.to_string().into_owned(),
-                    start: start.0.into(),
-                    length: procedure.len.into(),
-                });
-            }
-        }
-        let program = module.line_program()?;
-        let mut each = program.lines();
-        while let Some(line) = each.next()? {
-            let Some(address) = line.offset.to_rva(&addresses) else {
+            let Ok(pdb::SymbolData::Procedure(procedure)) = symbol.parse() else {
                 continue;
             };
-            let file = program.get_file_info(line.file_index)?;
-            lines.push(Line {
-                address: address.0.into(),
-                length: line.length.unwrap_or(1).into(),
-                file: strings.get(file.name)?.to_string().into_owned(),
-                number: line.line_start.into(),
+            let Some(start) = procedure.offset.to_rva(&addresses) else {
+                continue;
+            };
+            functions.push(Function {
+                name: procedure.name.to_string().into_owned(),
+                start: start.0.into(),
+                length: procedure.len.into(),
             });
+            let mut each = program.lines_for_symbol(procedure.offset);
+            while let Some(line) = each.next()? {
+                let Some(address) = line.offset.to_rva(&addresses) else {
+                    continue;
+                };
+                let file = program.get_file_info(line.file_index)?;
+                lines.push(Line {
+                    address: address.0.into(),
+                    length: line.length.unwrap_or(1).into(),
+                    file: strings.get(file.name)?.to_string().into_owned(),
+                    number: line.line_start.into(),
+                });
+            }
         }
     }
     if functions.is_empty() {
