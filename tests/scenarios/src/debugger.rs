@@ -46,7 +46,7 @@ pub(crate) fn script(artifacts: &Artifacts, records: &[Record]) -> anyhow::Resul
         let symbols = artifacts.debug_symbols(name);
         let pdb = artifacts.symbols(name);
         if pdb.is_file() {
-            let contents = object_file::from_pdb(&pdb, name, *size)
+            let contents = object_file::from_pdb(&pdb, name, *base, *size)
                 .with_context(|| format!("cannot take the symbols of {}", pdb.display()))?;
             fs::write(&symbols, contents)
                 .with_context(|| format!("cannot write {}", symbols.display()))?;
@@ -70,7 +70,7 @@ pub(crate) fn script(artifacts: &Artifacts, records: &[Record]) -> anyhow::Resul
          {}\n\
          target remote localhost:{PORT}\n\
          hbreak *{entry:#x}\n\
-         set {{unsigned int}}{flag:#x} = 1\n\
+         with language c -- set {{unsigned int}}{flag:#x} = 1\n\
          continue\n",
         in_gdb(&sources)?,
         loads.join("\n")

@@ -1,5 +1,8 @@
-//! Functions and lines of a PDB as an ELF file with DWARF, at addresses relative to the
-//! image's base.
+//! Functions and lines of a PDB as an ELF file with DWARF.
+//!
+//! It is a relocatable file without relocations. gdb moves such a file's symbols to where
+//! it is told that the image lies, and leaves DWARF to the relocations; so the symbols are
+//! relative to the image's base, and the DWARF has the addresses themselves.
 
 use std::{collections::HashMap, fs::File, path::Path};
 
@@ -33,11 +36,16 @@ struct Line {
     number: u64,
 }
 
-/// The file for the image `name`, which is `size` bytes long.
+/// The file for the image `name`, which lies at `base` and is `size` bytes long.
 ///
 /// # Errors
 /// When the PDB is none, or holds what cannot be written.
-pub(super) fn from_pdb(symbols: &Path, name: &str, size: u64) -> anyhow::Result<Vec<u8>> {
+pub(super) fn from_pdb(
+    symbols: &Path,
+    name: &str,
+    base: u64,
+    size: u64,
+) -> anyhow::Result<Vec<u8>> {
     let (functions, mut lines) = read(symbols)?;
     lines.sort_by_key(|line| line.address);
     let mut object = Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
@@ -57,7 +65,7 @@ pub(super) fn from_pdb(symbols: &Path, name: &str, size: u64) -> anyhow::Result<
         });
     }
     let mut sections = Sections::new(EndianVec::new(LittleEndian));
-    describe(name, size, &functions, &lines)
+    describe(name, base, size, &functions, &lines)
         .write(&mut sections)
         .context("the DWARF cannot be written")?;
     sections.for_each(|id, data| -> anyhow::Result<()> {
@@ -124,20 +132,23 @@ fn read(symbols: &Path) -> anyhow::Result<(Vec<Function>, Vec<Line>)> {
 }
 
 /// The DWARF of the whole image: one unit.
-fn describe(name: &str, size: u64, functions: &[Function], lines: &[Line]) -> DwarfUnit {
+fn describe(name: &str, base: u64, size: u64, functions: &[Function], lines: &[Line]) -> DwarfUnit {
     let encoding = Encoding {
         format: Format::Dwarf32,
         version: 4,
         address_size: 8,
     };
     let mut dwarf = DwarfUnit::new(encoding);
-    dwarf.unit.line_program = line_program(encoding, name, lines);
+    dwarf.unit.line_program = line_program(encoding, name, base, lines);
     let root = dwarf.unit.root();
     let entry = dwarf.unit.get_mut(root);
     entry.set(DW_AT_name, AttributeValue::String(name.into()));
     entry.set(DW_AT_comp_dir, AttributeValue::String(b"/".to_vec()));
     entry.set(DW_AT_language, AttributeValue::Language(DW_LANG_Rust));
-    entry.set(DW_AT_low_pc, AttributeValue::Address(Address::Constant(0)));
+    entry.set(
+        DW_AT_low_pc,
+        AttributeValue::Address(Address::Constant(base)),
+    );
     entry.set(DW_AT_high_pc, AttributeValue::Udata(size));
     entry.set(DW_AT_stmt_list, AttributeValue::LineProgramRef);
     for function in functions {
@@ -149,7 +160,7 @@ fn describe(name: &str, size: u64, functions: &[Function], lines: &[Line]) -> Dw
         );
         entry.set(
             DW_AT_low_pc,
-            AttributeValue::Address(Address::Constant(function.start)),
+            AttributeValue::Address(Address::Constant(base + function.start)),
         );
         entry.set(DW_AT_high_pc, AttributeValue::Udata(function.length));
     }
@@ -157,7 +168,7 @@ fn describe(name: &str, size: u64, functions: &[Function], lines: &[Line]) -> Dw
 }
 
 /// The line table, out of lines in the order of their addresses.
-fn line_program(encoding: Encoding, name: &str, lines: &[Line]) -> LineProgram {
+fn line_program(encoding: Encoding, name: &str, base: u64, lines: &[Line]) -> LineProgram {
     let text = |text: &str| LineString::String(text.as_bytes().to_vec());
     let mut program = LineProgram::new(
         encoding,
@@ -175,7 +186,7 @@ fn line_program(encoding: Encoding, name: &str, lines: &[Line]) -> LineProgram {
         let file = file_id(&mut program, &mut files, directory, &line.file);
         if !program.in_sequence() {
             begin = line.address;
-            program.begin_sequence(Some(Address::Constant(begin)));
+            program.begin_sequence(Some(Address::Constant(base + begin)));
         }
         let row = program.row();
         row.address_offset = line.address - begin;
