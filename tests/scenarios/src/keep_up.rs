@@ -21,6 +21,13 @@ pub(crate) struct Wish {
     sender: Sender<()>,
 }
 
+impl Wish {
+    /// Whether Ctrl-C was pressed since this was last asked.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.interrupted.try_iter().count() > 0
+    }
+}
+
 /// Has Ctrl-C mean that the rig is to be taken down, not left behind. While eductl runs,
 /// Ctrl-C is eductl's.
 ///
@@ -73,8 +80,6 @@ pub(crate) fn wait(artifacts: &Artifacts, running: &Running, wish: &Wish) -> any
         artifacts.eductl().display(),
         running.socket().display()
     );
-    // What was pressed for eductl is not meant here.
-    while wish.interrupted.try_recv().is_ok() {}
     let enter = wish.sender.clone();
     thread::spawn(move || {
         let mut line = String::new();

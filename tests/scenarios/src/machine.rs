@@ -75,6 +75,7 @@ pub(crate) struct Machine {
     first_code: FirstCode,
     echoes_log: bool,
     can_unplug: bool,
+    is_apart: bool,
 }
 
 impl Machine {
@@ -97,6 +98,7 @@ impl Machine {
             first_code: FirstCode::Rig,
             echoes_log: false,
             can_unplug: false,
+            is_apart: false,
         }
     }
 
@@ -170,11 +172,23 @@ impl Machine {
         self
     }
 
+    /// Out of reach of the terminal's Ctrl-C, which the caller takes and answers by taking
+    /// the machine down.
+    #[must_use]
+    pub(crate) fn apart_from_terminal(mut self) -> Self {
+        self.is_apart = true;
+        self
+    }
+
     /// With its devices in slots from which they can be unplugged.
     #[must_use]
     pub(crate) fn with_unplugging(mut self) -> Self {
         self.can_unplug = true;
         self
+    }
+
+    pub(crate) const fn is_apart(&self) -> bool {
+        self.is_apart
     }
 
     pub(crate) const fn can_unplug(&self) -> bool {

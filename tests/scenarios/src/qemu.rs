@@ -5,6 +5,7 @@
 
 use std::{
     ffi::OsString,
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio},
     thread,
@@ -53,6 +54,9 @@ impl Qemu {
     /// Starts `machine`.
     pub(crate) fn start(machine: &Machine, files: &Files<'_>) -> anyhow::Result<Self> {
         let mut command = command(machine, files)?;
+        if machine.is_apart() {
+            command.process_group(0);
+        }
         let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

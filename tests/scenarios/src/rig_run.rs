@@ -194,6 +194,13 @@ fn run_rig(arguments: &Arguments, artifacts: &Artifacts) -> anyhow::Result<u8> {
     if stays || arguments.machine.waits_for_debugger() {
         machine = machine.with_time_limit(Duration::ZERO);
     }
+    // Without a limit only Ctrl-C ends a machine that waits for a debugger.
+    let wish = if arguments.machine.waits_for_debugger() {
+        None
+    } else {
+        machine = machine.apart_from_terminal();
+        Some(keep_up::watch_keyboard()?)
+    };
     let running = machine.start()?;
     let running = if arguments.machine.waits_for_debugger() {
         let running = running.wait_for_debugger()?;
@@ -217,14 +224,20 @@ fn run_rig(arguments: &Arguments, artifacts: &Artifacts) -> anyhow::Result<u8> {
     );
     let mut outcome = Ok(());
     let mut code = 0;
-    let wish = keep_up::watch_keyboard()?;
-    if !arguments.eductl.is_empty() {
+    let wish = match wish {
+        Some(wish) => wish,
+        None => keep_up::watch_keyboard()?,
+    };
+    let is_wanted = !wish.is_interrupted();
+    if is_wanted && !arguments.eductl.is_empty() {
         code = keep_up::eductl(artifacts, &running, &arguments.eductl)?;
+        // Ctrl-C was eductl's so far.
+        let _was_interrupted = wish.is_interrupted();
     }
-    if arguments.exercise {
+    if is_wanted && arguments.exercise {
         outcome = exercise::run(&running, ready.devices, |step| eprintln!("{step}"));
     }
-    if stays && outcome.is_ok() {
+    if is_wanted && stays && outcome.is_ok() {
         keep_up::wait(artifacts, &running, &wish)?;
     }
     let (report, ended) = running.shut_down()?;
