@@ -79,8 +79,12 @@ impl Monitor {
     /// # Errors
     /// When QEMU refuses or fails, or the state is not saved in time.
     pub(crate) fn save(&mut self, file: &Path) -> anyhow::Result<()> {
-        // QEMU would leave room on a network.
-        let unlimited = json!({ "max-bandwidth": i64::MAX });
+        // QEMU would leave room on a network, and would wait until a machine stands still for
+        // a moment only: one that is starved by a busy host never would.
+        let unlimited = json!({
+            "max-bandwidth": i64::MAX,
+            "downtime-limit": LIMIT.as_secs() * 1_000,
+        });
         self.command("migrate-set-parameters", &unlimited)?;
         let uri = format!("exec:cat > {}", qemu::in_shell(file)?);
         self.command("migrate", &json!({ "uri": uri }))?;
