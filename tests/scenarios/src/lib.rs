@@ -34,6 +34,7 @@ mod rules;
 mod runner;
 mod running;
 mod saved_state;
+mod shell;
 mod statistics;
 mod summary;
 mod symbols;

@@ -15,7 +15,7 @@ use std::{
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{debugger, firmware, machine::Machine};
+use crate::{debugger, firmware, machine::Machine, shell};
 
 /// How long QEMU may take to end when it is asked to.
 const END_LIMIT: Duration = Duration::from_secs(10);
@@ -220,7 +220,7 @@ pub(crate) fn in_shell(path: &Path) -> anyhow::Result<String> {
     let path = path
         .to_str()
         .with_context(|| format!("the path {} is not UTF-8", path.display()))?;
-    Ok(format!("'{}'", path.replace('\'', r"'\''")))
+    Ok(shell::quoted(path))
 }
 
 /// `protection` keeps the installed file as it is.

@@ -23,6 +23,7 @@ use crate::{
     options::MachineOptions,
     report::Report,
     rules, runner,
+    shell::quoted,
     summary::Summary,
 };
 
@@ -270,22 +271,11 @@ fn own_command() -> String {
         .join(" ")
 }
 
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let is_plain =
-        |character: char| character.is_ascii_alphanumeric() || "-_./=:,+%@".contains(character);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory as _, Parser as _};
 
-    use super::{Arguments, chosen, quoted};
+    use super::{Arguments, chosen};
     use crate::cases;
 
     #[test]
@@ -313,12 +303,5 @@ mod tests {
         assert_eq!(names("cancel/storm/1"), ["cancel/storm/1"]);
         let held = names("verify/");
         assert!(held.len() > 1 && held.iter().all(|name| name.starts_with("verify/")));
-    }
-
-    #[test]
-    fn words_are_quoted_for_a_shell() {
-        assert_eq!(quoted("irq=msi"), "irq=msi");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-        assert_eq!(quoted(""), "''");
     }
 }

@@ -3,12 +3,11 @@
 
 use anyhow::ensure;
 use edu_interface::InterruptKind;
-use eductl::{Device, Open, System as _, rig::Rig, verify};
-use rig_protocol::Report;
+use eductl::{Device, Open, System as _, rig::Rig};
 
 use super::{
     List,
-    support::{in_rig, passed, same_interrupts},
+    support::{in_rig, verified},
 };
 use crate::{
     artifacts::Artifacts,
@@ -101,7 +100,7 @@ fn any_processor(artifacts: &Artifacts, interrupts: Interrupts) -> anyhow::Resul
         .with_interrupts(interrupts)
         .with_option("irq-target=rotate");
     in_rig(&machine, |rig| {
-        let report = verified(rig)?;
+        let (_, _, report) = verified(rig)?;
         let calls = &report.isr_calls_by_processor[..PROCESSORS];
         ensure!(
             calls.iter().all(|calls| *calls > 0),
@@ -110,20 +109,6 @@ fn any_processor(artifacts: &Artifacts, interrupts: Interrupts) -> anyhow::Resul
         Ok(())
     })?;
     Ok(())
-}
-
-/// Everything that the driver promises, with each interrupt that it claimed counted once.
-fn verified(rig: &Rig) -> anyhow::Result<Report> {
-    let before = rig.report()?;
-    let verification = verify::run(rig, 0)?;
-    passed(&verification)?;
-    let after = rig.report()?;
-    same_interrupts(
-        &before,
-        &after,
-        &[&verification.counters_before, &verification.counters],
-    )?;
-    Ok(after)
 }
 
 /// Fails unless the driver has connected its interrupt so.

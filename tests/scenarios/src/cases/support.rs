@@ -7,7 +7,7 @@ use eductl::{
     Device, DeviceError, NtStatus, TransportError,
     commands::{factorial::wrapping_factorial, stats::Counters},
     rig::Rig,
-    verify::Verification,
+    verify::{self, Verification},
 };
 use rig_protocol::Report;
 
@@ -99,6 +99,21 @@ pub(super) fn same_interrupts(
         after.isr_calls
     );
     Ok(())
+}
+
+/// Fails unless the driver keeps all its promises, with each interrupt that it claimed
+/// counted once. The rig's report before and after, and what was verified between.
+pub(super) fn verified(rig: &Rig) -> anyhow::Result<(Report, Verification, Report)> {
+    let before = rig.report()?;
+    let verification = verify::run(rig, 0)?;
+    passed(&verification)?;
+    let after = rig.report()?;
+    same_interrupts(
+        &before,
+        &after,
+        &[&verification.counters_before, &verification.counters],
+    )?;
+    Ok((before, verification, after))
 }
 
 /// Fails unless the device computes `n!` rightly.

@@ -13,7 +13,7 @@ use eductl::{
 
 use super::{
     List,
-    support::{computes, fails_with, in_rig, passed, same_interrupts},
+    support::{computes, fails_with, in_rig, passed, same_interrupts, verified},
 };
 use crate::{
     artifacts::Artifacts,
@@ -58,15 +58,7 @@ fn verify_everything(
         .with_processors(processors)
         .with_interrupts(interrupts);
     in_rig(&machine, |rig| {
-        let before = rig.report()?;
-        let verification = verify::run(rig, 0)?;
-        passed(&verification)?;
-        let after = rig.report()?;
-        same_interrupts(
-            &before,
-            &after,
-            &[&verification.counters_before, &verification.counters],
-        )?;
+        let (before, verification, after) = verified(rig)?;
         let sections = after.critical_sections - before.critical_sections;
         // StartIo and DpcForIsr need one each.
         ensure!(
