@@ -22,6 +22,7 @@ mod reproducible;
 mod rig;
 mod rustc_wrapper;
 mod setup;
+mod source_copy;
 mod test;
 mod toolchain;
 mod unsafe_facts;

@@ -4,16 +4,14 @@
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 
 use crate::{
     build::{self, Product},
-    command,
     cross_cargo::CrossCargo,
-    workspace,
+    source_copy, workspace,
     workspace::Workspace,
 };
 
@@ -31,7 +29,7 @@ pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<String> {
     };
     let first = read(workspace.out())?;
     let elsewhere = Elsewhere::new()?;
-    copy_sources(workspace, elsewhere.folder())?;
+    source_copy::copy(workspace, elsewhere.folder())?;
     let copy = Workspace::at(elsewhere.folder());
     // Not even the output folder has the same name.
     let cargo = CrossCargo::new(&copy, &copy.root().join("made").join("here"))?;
@@ -77,24 +75,4 @@ impl Drop for Elsewhere {
             eprintln!("warning: cannot remove {}: {error}", self.0.display());
         }
     }
-}
-
-/// Copies what git knows of, with what was changed or added since.
-fn copy_sources(workspace: &Workspace, to: &Path) -> anyhow::Result<()> {
-    let listed = command::output(Command::new("git").current_dir(workspace.root()).args([
-        "ls-files",
-        "-z",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-    ]))
-    .context("the source can only be copied where git can list it")?;
-    for name in listed.split_terminator('\0') {
-        let from = workspace.root().join(name);
-        // Listed, and deleted since.
-        if from.is_file() {
-            workspace::write_if_changed(&to.join(name), &workspace::read(&from)?)?;
-        }
-    }
-    Ok(())
 }

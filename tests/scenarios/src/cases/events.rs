@@ -31,6 +31,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 pub(super) fn add(list: &mut List) {
     list.add("events/one-waiter", one_waiter);
     list.add("events/a-slow-reader", slow_reader);
+    list.add("events/several-before-one-dpc", several_before_one_dpc);
     for processors in [1, 4] {
         list.add(
             format!("events/waiting-over-all-that-happens-{processors}"),
@@ -94,7 +95,11 @@ fn one_waiter(artifacts: &Artifacts) -> anyhow::Result<()> {
         );
 
         // Several causes in one interrupt are one event with all of them.
-        ensure!(device.raise(0x8000_0202, 0)? == 0x8000_0202);
+        let causes = device.raise(0x8000_0202, 0)?;
+        ensure!(
+            causes == 0x8000_0202,
+            "0x80000202 was asked for, and {causes:#x} is what the ISR found"
+        );
         computes(&device, 5, 0)?;
         let both = device.wait_events(1)?;
         let causes: Vec<_> = both.events.iter().map(|event| event.causes).collect();
@@ -236,6 +241,48 @@ fn under_load(machine: &Machine) -> anyhow::Result<()> {
             );
             ensure!(*events == seen[0], "two readers saw different events");
         }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// Interrupts that end nothing, while nobody waits for any, cost no DPC. The DPC of the next
+/// one that does finds them all, and whoever asks then is told of each.
+fn several_before_one_dpc(artifacts: &Artifacts) -> anyhow::Result<()> {
+    /// The cause of a factorial's end.
+    const FACTORIAL: u32 = 1;
+    /// Keeps the device busy for longer than the driver waits for it.
+    const LONG: u32 = 200_000_000;
+    const SHORT_MS: u32 = 20;
+    const ROUNDS: u32 = 3;
+    const LAST: u32 = 0x40;
+    in_rig(&Machine::new(artifacts), |rig| {
+        let handle = rig.open_handle(&Open::read_write(0))?;
+        let device = Device::new(&handle);
+        for round in 1..=ROUNDS {
+            fails_with(
+                "a factorial that is given up",
+                device.factorial(LONG, SHORT_MS),
+                &[NtStatus::IO_TIMEOUT],
+            )?;
+            // Its end interrupts all the same, and nobody asks for that any more.
+            let began = Instant::now();
+            while device.statistics()?.interrupts_unasked < u64::from(round) {
+                ensure!(began.elapsed() < LIMIT, "the device never ended it");
+            }
+        }
+        let before = device.statistics()?.dpc_runs;
+        ensure!(
+            before == 0,
+            "{before} DPCs had results before there was one"
+        );
+        ensure!(device.raise(LAST, 0)? == LAST, "another's interrupt");
+        let told = device.wait_events(0)?;
+        let causes: Vec<_> = told.events.iter().map(|event| event.causes).collect();
+        ensure!(
+            causes == [FACTORIAL, FACTORIAL, FACTORIAL, LAST] && told.lost == 0,
+            "four interrupts came before one DPC, and these were told: {told:?}"
+        );
         Ok(())
     })?;
     Ok(())

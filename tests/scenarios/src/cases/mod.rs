@@ -34,7 +34,7 @@ mod transfers;
 mod unplug;
 mod windows_program;
 
-use std::{process::ExitCode, sync::Arc};
+use std::{env, path::Path, process::ExitCode, sync::Arc};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -42,6 +42,10 @@ use crate::artifacts::Artifacts;
 
 /// Rigs that start and stop at the same time.
 pub(crate) const SIDE_BY_SIDE: usize = 2;
+
+/// The environment variable that names another `edu.sys` for all rigs, with its symbols beside
+/// it: a driver with a deliberate bug must fail the very scenarios that the shipped one passes.
+const DRIVER: &str = "DIRQL_EDU_SYS";
 
 /// The program `scenarios`: runs all of them, or those whose names hold a word.
 #[must_use]
@@ -54,7 +58,10 @@ pub fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let artifacts = Arc::new(artifacts);
+    let artifacts = Arc::new(match env::var_os(DRIVER) {
+        Some(driver) => artifacts.with_driver(Path::new(&driver)),
+        None => artifacts,
+    });
     let (alone, side_by_side): (Vec<_>, Vec<_>) =
         all().into_iter().partition(Scenario::needs_the_host);
     let trials = |scenarios: Vec<Scenario>| -> Vec<Trial> {

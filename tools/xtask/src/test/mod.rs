@@ -3,6 +3,7 @@
 //! Each part can be run by itself, and what fails is listed at the end with the
 //! command that runs only that.
 
+mod bugs;
 mod counting;
 mod parts;
 
@@ -44,6 +45,8 @@ enum Part {
     Package,
     /// edu.sys in the rig, and eductl.exe under Wine
     Scenarios,
+    /// edu.sys with deliberate bugs, each of which a scenario must find
+    Bugs,
 }
 
 impl Part {
@@ -64,6 +67,7 @@ impl Part {
             Self::Reproducible => parts::reproducible(workspace),
             Self::Package => parts::package(workspace),
             Self::Scenarios => parts::scenarios(workspace, arguments),
+            Self::Bugs => bugs::run(workspace, arguments),
         }
     }
 

@@ -38,6 +38,16 @@ pub(crate) fn find_live(condition: impl Fn(&Irp) -> bool) -> Option<Irp> {
     LIVE.with(|live| live.values().find(|irp| condition(irp)).cloned())
 }
 
+/// Whether this is the address of an IRP that was completed, and of none that is alive.
+pub(crate) fn has_ended(address: usize) -> bool {
+    let was_one = |ended: &VecDeque<Irp>| {
+        ended
+            .iter()
+            .any(|irp| address::of(irp.pointer()) == address)
+    };
+    find(address).is_none() && ENDED.with(|ended| was_one(ended))
+}
+
 /// The IRP at this address, which a driver completes; ends the run when there is none
 /// that is alive.
 pub(crate) fn completed(routine: &str, pointer: PIRP) -> Irp {
