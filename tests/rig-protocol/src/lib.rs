@@ -19,6 +19,6 @@ mod messages;
 
 pub use framing::{Deframer, FrameError, MAX_FRAME, encode};
 pub use messages::{
-    Action, Frame, IrqKind, MAX_OUTSTANDING, MAX_TRANSFER, Open, PROTOCOL_VERSION, Reply, Report,
-    Request, Resources,
+    Action, Calls, Event, Frame, IrqKind, MAX_OUTSTANDING, MAX_TRANSFER, Open, PROTOCOL_VERSION,
+    Reply, Report, Request, Resources,
 };

@@ -111,12 +111,46 @@ pub enum Request {
         /// Major function codes that the driver does not have.
         majors: Vec<u8>,
     },
-    /// Has a call fail that a driver makes while a device is added and started. Answered
-    /// by [`Reply::Completed`]; its output is the name of the routine whose call failed
-    /// since the request before, and empty if none did.
+    /// Has a call fail that a driver makes. Answered by [`Reply::Completed`]; its output is
+    /// the name of the routine whose call failed since the request before, and empty if
+    /// none did.
     FailCall {
         /// Which of the calls that may fail, from 1; zero for none.
         call: u32,
+        /// Which calls are counted.
+        calls: Calls,
+    },
+    /// Has something happen at a call of the driver's. Answered by [`Reply::Completed`]; its
+    /// output is the name of the routine at whose call something has happened since the
+    /// request before, and empty if nothing did.
+    AtCall {
+        /// Which of the calls from now on, from 1.
+        call: u32,
+        /// What happens.
+        event: Event,
+    },
+}
+
+/// Which calls of a driver's are counted, of those that may fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Calls {
+    /// Those that it makes while a device is added and started, in the thread that does it.
+    OfStart,
+    /// All of them.
+    Any,
+}
+
+/// What happens at a call of the driver's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// Nothing.
+    Nothing,
+    /// The oldest request that is outstanding is cancelled.
+    Cancel,
+    /// A device is gone, and its driver is told.
+    SurpriseRemoval {
+        /// Which of the devices, from zero.
+        device: u32,
     },
 }
 

@@ -41,6 +41,10 @@ const ABOUT: &[(&str, &str)] = &[
         "events/",
         "the inverted call: waiters, slow readers, under load",
     ),
+    (
+        "faults/",
+        "each call that may fail fails, requests and devices go at any call, DPCs are late",
+    ),
     ("hung/", "a device that takes longer than its deadline"),
     (
         "interrupt/",

@@ -78,6 +78,24 @@ pub(crate) struct Machine {
     is_apart: bool,
 }
 
+/// The command that boots such a machine for a person.
+impl fmt::Display for Machine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "cargo xtask rig --smp {} --irq {} --devices {}",
+            self.processors, self.interrupts, self.devices
+        )?;
+        if self.driver != self.artifacts.driver() {
+            write!(formatter, " --driver {}", self.driver.display())?;
+        }
+        for option in &self.more_options {
+            write!(formatter, " --option {option}")?;
+        }
+        Ok(())
+    }
+}
+
 impl Machine {
     /// Longest run, unless [`Machine::with_time_limit`] says otherwise. It is
     /// several times what the slowest scenario takes on two busy cores.

@@ -7,6 +7,9 @@ use crate::{
     machine::{Interrupts, Machine},
 };
 
+/// The seed of a run that names none.
+const DEFAULT_SEED: u64 = 1;
+
 /// What kind of machine.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct MachineOptions {
@@ -26,6 +29,10 @@ pub(crate) struct MachineOptions {
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "scenarios",
           value_parser = clap::value_parser!(u32).range(0..=4))]
     devices: u32,
+    /// Seed of what is left to chance; with it processors are slow and DPCs
+    /// and timers have bad luck
+    #[arg(long, value_name = "N", conflicts_with = "scenarios")]
+    seed: Option<u64>,
     /// One more option for the rig; may be given several times
     #[arg(
         long = "option",
@@ -59,6 +66,11 @@ impl MachineOptions {
             .with_interrupts(self.irq)
             .with_devices(self.devices)
             .with_accelerator(&self.accel);
+        if let Some(seed) = self.seed {
+            machine = machine
+                .with_option(&format!("delays={seed}"))
+                .with_option("mishaps=all");
+        }
         for option in &self.options {
             machine = machine.with_option(option);
         }
@@ -69,6 +81,12 @@ impl MachineOptions {
             machine = machine.waiting_for_debugger();
         }
         machine
+    }
+
+    /// The seed of what is left to chance.
+    #[must_use]
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed.unwrap_or(DEFAULT_SEED)
     }
 
     /// Whether the rig waits for a debugger.

@@ -6,7 +6,7 @@ use std::{
     io::{self, Write as _},
     path::PathBuf,
     process::ExitCode,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail};
@@ -23,9 +23,13 @@ use crate::{
     options::MachineOptions,
     report::Report,
     rules, runner,
+    running::Running,
     shell::quoted,
     summary::Summary,
 };
+
+/// Between two lines that say how a soak goes.
+const TELL_AFTER: Duration = Duration::from_secs(30);
 
 /// Boot edu.sys, or another driver of the device, in the rig
 #[derive(Debug, Parser)]
@@ -67,6 +71,10 @@ struct Arguments {
     /// and start, sleep and waking up, removal and surprise removal
     #[arg(long, conflicts_with = "scenarios")]
     exercise: bool,
+    /// For so many minutes, requests of all kinds while whatever may happen does, by chance:
+    /// calls that fail, cancellations, surprise removals, stop and start, sleep
+    #[arg(long, value_name = "MINUTES", conflicts_with = "scenarios")]
+    soak: Option<f64>,
     /// Leave the rig up, after eductl's command if there is one, until Enter or Ctrl-C
     #[arg(long, conflicts_with = "scenarios")]
     keep: bool,
@@ -188,11 +196,28 @@ fn chosen(all: Vec<Scenario>, names: &[String]) -> Vec<Scenario> {
         .collect()
 }
 
+/// Soaks the driver.
+fn soak(running: &Running, minutes: f64, seed: u64) -> anyhow::Result<()> {
+    let length = Duration::try_from_secs_f64(60.0 * minutes)
+        .with_context(|| format!("{minutes} minutes is no length of a soak"))?;
+    let began = Instant::now();
+    let mut told = Duration::ZERO;
+    let totals = cases::soak::run(&running.connect()?, length, seed, &mut |totals| {
+        if began.elapsed() >= told + TELL_AFTER {
+            told = began.elapsed();
+            eprintln!("{:4.0} s: {totals}", told.as_secs_f64());
+        }
+    })?;
+    eprintln!("soak with seed {seed}: {totals}");
+    Ok(())
+}
+
 /// Boots one rig and does with it what was asked for; the exit code is eductl's.
 fn run_rig(arguments: &Arguments, artifacts: &Artifacts) -> anyhow::Result<u8> {
     let mut machine = arguments.machine.machine(artifacts);
-    let stays = arguments.keep || (arguments.eductl.is_empty() && !arguments.exercise);
-    if stays || arguments.machine.waits_for_debugger() {
+    let stays = arguments.keep
+        || (arguments.eductl.is_empty() && !arguments.exercise && arguments.soak.is_none());
+    if stays || arguments.soak.is_some() || arguments.machine.waits_for_debugger() {
         machine = machine.with_time_limit(Duration::ZERO);
     }
     // Without a limit only Ctrl-C ends a machine that waits for a debugger.
@@ -237,6 +262,12 @@ fn run_rig(arguments: &Arguments, artifacts: &Artifacts) -> anyhow::Result<u8> {
     }
     if is_wanted && arguments.exercise {
         outcome = exercise::run(&running, ready.devices, |step| eprintln!("{step}"));
+    }
+    if let Some(minutes) = arguments.soak
+        && is_wanted
+        && outcome.is_ok()
+    {
+        outcome = soak(&running, minutes, arguments.machine.seed());
     }
     if is_wanted && stays && outcome.is_ok() {
         keep_up::wait(artifacts, &running, &wish)?;

@@ -1,52 +1,36 @@
 //! `cancel-storm=SEED`: requests are cancelled at the worst moments.
 //!
 //! At the gate of any routine that the driver calls, a request that is outstanding may
-//! be cancelled, by chance with a seed: so a cancellation falls between any two steps
+//! be cancelled, by chance: so a cancellation falls between any two steps
 //! of the driver's, which on a real machine takes another processor and luck. It
 //! happens only where another processor could have come in: at DISPATCH_LEVEL or
 //! below, with no spin lock held by this processor.
 
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::machine::cpu::{self, MAX_PROCESSORS};
+use crate::nt::chance::{self, Choice};
 use crate::nt::irql::{DISPATCH_LEVEL, raised};
 use crate::nt::{cancel, counters, io_manager, processor};
 
 /// Of so many calls one is chosen, on average.
 const ONE_IN: u64 = 16;
 
-/// State of the generator; zero while there is no storm.
-static STATE: AtomicU64 = AtomicU64::new(0);
+/// There is a storm.
+static IS_ON: AtomicBool = AtomicBool::new(false);
 
 /// One for each processor that is cancelling: the driver's cancel routine calls
 /// routines, too.
 static IS_BUSY: [AtomicBool; MAX_PROCESSORS] = [const { AtomicBool::new(false) }; MAX_PROCESSORS];
 
 /// Begins a storm.
-pub(crate) fn begin(seed: u64) {
-    // Zero would stay zero.
-    STATE.store(seed | 1 << 63, Ordering::Relaxed);
-}
-
-/// The next number, by Marsaglia's xorshift; none while there is no storm.
-fn next() -> Option<u64> {
-    let step = |mut state: u64| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
-    STATE
-        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |state| {
-            (state != 0).then(|| step(state))
-        })
-        .ok()
-        .map(step)
+pub(crate) fn begin() {
+    IS_ON.store(true, Ordering::Relaxed);
 }
 
 /// The driver calls a routine: perhaps a request is cancelled first.
 pub(crate) fn strike() {
-    if STATE.load(Ordering::Relaxed) != 0 && cpu::irql() <= DISPATCH_LEVEL {
+    if IS_ON.load(Ordering::Relaxed) && cpu::irql() <= DISPATCH_LEVEL {
         // What is known of this processor stays true of it.
         raised(DISPATCH_LEVEL, strike_raised);
     }
@@ -61,9 +45,8 @@ fn strike_raised() {
     if busy.swap(true, Ordering::Relaxed) {
         return;
     }
-    if let Some(number) = next()
-        && number.is_multiple_of(ONE_IN)
-    {
+    let number = chance::number(Choice::Cancel);
+    if number.is_multiple_of(ONE_IN) {
         let outstanding = io_manager::outstanding();
         let chosen = usize::try_from(number / ONE_IN)
             .ok()

@@ -364,7 +364,7 @@ pub(crate) unsafe extern "C" fn io_attach_device_to_device_stack(
     let routine = Routine::IoAttachDeviceToDeviceStack;
     routine.enter();
     let source = Device::expect(routine, source);
-    if fault::strikes(routine) {
+    if fault::strikes_with_null(routine) {
         return core::ptr::null_mut();
     }
     let lower = Device::expect(routine, target).top_of_stack();

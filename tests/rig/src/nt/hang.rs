@@ -3,8 +3,8 @@
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use crate::nt::violation::fatal;
-use crate::nt::{cancel_watch, dpc, node, start_io, thread, timer, work_item};
+use crate::nt::violation::{fatal, violation};
+use crate::nt::{cancel_watch, dpc, mishap, node, start_io, thread, timer, work_item};
 
 /// Units of 100 ns in a second.
 const SECOND: u64 = 10_000_000;
@@ -37,5 +37,9 @@ pub(crate) fn hang(routine: &str, text: fmt::Arguments<'_>) -> ! {
     dpc::describe();
     work_item::describe();
     thread::describe();
-    fatal("HANG", routine, text)
+    let mishaps = mishap::describe();
+    if let Some(rule) = mishap::suspect() {
+        violation(rule, routine, format_args!("{text}{mishaps}"));
+    }
+    fatal("HANG", routine, format_args!("{text}{mishaps}"))
 }

@@ -28,6 +28,7 @@ use wdk_sys::{
 use crate::machine::memory;
 use crate::machine::sync::IrqLock;
 use crate::nt::address;
+use crate::nt::fault;
 use crate::nt::kernel_memory::{allocate, fields};
 use crate::nt::routine::Routine;
 use crate::nt::violation::{check, fatal};
@@ -282,7 +283,7 @@ pub(crate) unsafe extern "C" fn mm_map_locked_pages_specify_cache(
     mode: i8,
     cache: MEMORY_CACHING_TYPE,
     base: PVOID,
-    _bug_check_on_failure: ULONG,
+    bug_check_on_failure: ULONG,
     _priority: i32,
 ) -> PVOID {
     let routine = Routine::MmMapLockedPagesSpecifyCache;
@@ -297,5 +298,11 @@ pub(crate) unsafe extern "C" fn mm_map_locked_pages_specify_cache(
             ),
         );
     }
-    locked(routine.name(), mdl).map()
+    let buffer = locked(routine.name(), mdl);
+    // What is mapped already stays so, and a caller for whom a failure is a bug check never
+    // sees one.
+    if bug_check_on_failure == 0 && fault::strikes_with_null(routine) {
+        return core::ptr::null_mut();
+    }
+    buffer.map()
 }

@@ -64,7 +64,7 @@ pub(crate) extern "C" fn mm_map_io_space_ex(
     let Ok(length) = usize::try_from(length) else {
         return core::ptr::null_mut();
     };
-    if fault::strikes(routine) {
+    if fault::strikes_with_null(routine) {
         return core::ptr::null_mut();
     }
     let Some(mapped) = memory::map_device(physical, length) else {
@@ -132,14 +132,19 @@ fn of_range(physical: u64, length: u64) -> Vec<(usize, Mapping)> {
     })
 }
 
-/// Checks that no device memory in this physical range is mapped any more.
-pub(crate) fn assert_none_left(event: &str, physical: u64, length: u64) {
-    let found = MAPPINGS.with(|mappings| {
+/// A mapping of device memory in this physical range: its address, and what is there.
+pub(crate) fn find_left(physical: u64, length: u64) -> Option<(usize, u64)> {
+    MAPPINGS.with(|mappings| {
         mappings
             .iter()
             .find(|(_, mapping)| (physical..physical + length).contains(&mapping.physical))
             .map(|(address, mapping)| (*address, mapping.physical))
-    });
+    })
+}
+
+/// Checks that no device memory in this physical range is mapped any more.
+pub(crate) fn assert_none_left(event: &str, physical: u64, length: u64) {
+    let found = find_left(physical, length);
     let (at, of) = found.unwrap_or_default();
     check!(
         Mmio01,

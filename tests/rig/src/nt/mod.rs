@@ -12,11 +12,13 @@
 
 mod address;
 mod affinity;
+mod at_call;
 mod bus;
 mod callout;
 mod cancel;
 mod cancel_storm;
 mod cancel_watch;
+mod chance;
 mod cleanup;
 mod counters;
 mod csq;
@@ -47,6 +49,7 @@ mod legacy;
 mod load;
 mod lock_order;
 mod mdl;
+mod mishap;
 mod mmio;
 mod node;
 mod object_type;
@@ -70,6 +73,7 @@ mod server;
 mod shutdown;
 mod spin_lock;
 mod start_io;
+mod start_ledger;
 mod statistics;
 mod status;
 mod system_buffer;
@@ -120,6 +124,7 @@ fn explain_fault(address: u64) -> Option<(&'static str, &'static str)> {
         .or_else(|| interrupt::opaque::explain_fault(address))
         .or_else(|| system_buffer::explain_fault(address))
         .or_else(|| user_memory::explain_fault(address))
+        .or_else(|| fault::explain_fault(address))
 }
 
 /// The clock interrupt's handler.

@@ -8,10 +8,12 @@ use crate::machine::fw_cfg;
 use crate::machine::stop::refuse;
 use crate::machine::sync::IrqLock;
 use crate::nt::cancel_storm;
+use crate::nt::chance;
 use crate::nt::delay;
 use crate::nt::hang;
 use crate::nt::interrupt::target;
 use crate::nt::load;
+use crate::nt::mishap;
 use crate::nt::node::MAX_MESSAGES;
 use crate::nt::registry;
 use crate::nt::statistics;
@@ -132,13 +134,24 @@ pub(crate) fn read() -> Option<String> {
             Some(("threaded-dpcs", "on")) => options.threaded_dpcs = true,
             Some(("threaded-dpcs", "off")) => options.threaded_dpcs = false,
             Some(("cancel-storm", seed)) => match seed.parse() {
-                Ok(seed) => cancel_storm::begin(seed),
+                Ok(seed) => {
+                    chance::begin(seed);
+                    cancel_storm::begin();
+                }
                 Err(error) => refuse(format_args!("The option '{word}' needs a number: {error}.")),
             },
             Some(("delays", seed)) => match seed.parse() {
-                Ok(seed) => delay::begin(seed),
+                Ok(seed) => {
+                    chance::begin(seed);
+                    delay::begin();
+                }
                 Err(error) => refuse(format_args!("The option '{word}' needs a number: {error}.")),
             },
+            Some(("seed", seed)) => match seed.parse() {
+                Ok(seed) => chance::begin(seed),
+                Err(error) => refuse(format_args!("The option '{word}' needs a number: {error}.")),
+            },
+            Some(("mishaps", names)) if mishap::allow(names) => {}
             Some(("model", "wdm")) => options.model = Model::Wdm,
             Some(("model", "legacy")) => options.model = Model::Legacy,
             Some(("patience", seconds)) => match seconds.parse() {
@@ -169,7 +182,7 @@ pub(crate) fn read() -> Option<String> {
             Some(("debugger", "on")) => load::wait_for_debugger(),
             Some(("self-test", rule)) => self_test = Some(rule.to_string()),
             _ => refuse(format_args!(
-                "The option '{word}' is unknown. Known are: irq=msi|intx|passive, connect=any|fully-specified, early-isr=on|off, threaded-dpcs=on|off, messages=N, irq-target=fixed|rotate|SEED, cancel-storm=SEED, delays=SEED, model=wdm|legacy, patience=SECONDS, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, dma-map-registers=N, bus=prompt|late, filter=on|off, statistics=on, debugger=on, self-test=RULE-ID|list."
+                "The option '{word}' is unknown. Known are: irq=msi|intx|passive, connect=any|fully-specified, early-isr=on|off, threaded-dpcs=on|off, messages=N, irq-target=fixed|rotate|SEED, seed=N, mishaps=dpc-inside-insert,late-dpc,dpc-elsewhere,timer-before-cancel|all, cancel-storm=SEED, delays=SEED, model=wdm|legacy, patience=SECONDS, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, dma-map-registers=N, bus=prompt|late, filter=on|off, statistics=on, debugger=on, self-test=RULE-ID|list."
             )),
         }
     }

@@ -45,6 +45,7 @@ use crate::nt::status::{
 use crate::nt::violation::check;
 use crate::nt::{
     dma, fault, filter, interface, interrupt, load, mmio, node, options, questions, rebalance,
+    start_ledger,
 };
 
 /// No IRP is being handled.
@@ -155,6 +156,7 @@ fn start_with(node: &NodeRef, resources: Option<Resources>) -> NTSTATUS {
     node.set_state(State::Starting);
     // START_DEVICE implies D0.
     node.power().reset();
+    start_ledger::begin(node);
     let outcome = fault::counted(|| {
         send(node, minor::START_DEVICE, |location| {
             location.set_raw_resources(raw.pointer());
@@ -164,7 +166,7 @@ fn start_with(node: &NodeRef, resources: Option<Resources>) -> NTSTATUS {
     let status = outcome.status;
     interrupt::refusal::assert_followed(node);
     if !is_success(status) {
-        assert_released(node, "START_DEVICE that failed");
+        start_ledger::assert_unwound(node);
         if is_restart {
             surprise_remove(node);
         } else {

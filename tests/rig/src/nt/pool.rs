@@ -23,7 +23,7 @@ use crate::machine::sync::IrqLock;
 use crate::nt::irql::{APC_LEVEL, DISPATCH_LEVEL};
 use crate::nt::routine::Routine;
 use crate::nt::violation::check;
-use crate::nt::{address, dpc, fault, spin_lock, timer, work_item};
+use crate::nt::{address, dpc, fault, spin_lock, start_ledger, timer, work_item};
 
 /// Bytes of guard in front of and behind a small block.
 const GUARD: usize = 16;
@@ -85,7 +85,7 @@ pub(crate) fn tag_text(tag: ULONG) -> String {
 pub(crate) extern "C" fn ex_allocate_pool2(flags: POOL_FLAGS, size: SIZE_T, tag: ULONG) -> PVOID {
     let routine = Routine::ExAllocatePool2;
     routine.enter();
-    if fault::strikes(routine) {
+    if fault::strikes_with_null(routine) {
         return ptr::null_mut();
     }
     let kind = if flags & POOL_FLAG_PAGED != 0 {
@@ -111,7 +111,7 @@ pub(crate) extern "C" fn ex_allocate_pool_with_tag(
 ) -> PVOID {
     let routine = Routine::ExAllocatePoolWithTag;
     routine.enter();
-    if fault::strikes(routine) {
+    if fault::strikes_with_null(routine) {
         return ptr::null_mut();
     }
     let kind = if pool_type & PAGED_POOL_MASK != 0 {
@@ -140,6 +140,7 @@ fn allocate_checked(routine: Routine, kind: Kind, size: SIZE_T, tag: ULONG, fill
     usize::try_from(size)
         .ok()
         .and_then(|size| allocate(kind, size, tag, fill))
+        .inspect(|start| start_ledger::allocated(*start))
         .map_or(ptr::null_mut(), address::to_pointer)
 }
 
@@ -231,6 +232,7 @@ pub(crate) fn free(routine: Routine, pointer: PVOID, tag: Option<ULONG>) {
         block.kind
     );
     assert_guards(routine.name(), start, &block);
+    start_ledger::freed(start);
     let memory = start..start + block.size;
     dpc::assert_none_within(routine.name(), &memory);
     timer::assert_none_within(routine.name(), &memory);

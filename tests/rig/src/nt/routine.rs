@@ -12,9 +12,9 @@ use crate::machine::cpu;
 use crate::nt::irql::{APC_LEVEL, DISPATCH_LEVEL, HIGH_LEVEL, PASSIVE_LEVEL};
 use crate::nt::violation::check;
 use crate::nt::{
-    affinity, cancel, cancel_storm, counters, csq, debug, device, device_queue, dispatcher, dma,
-    dpc, event, interface, interrupt, io_timer, irp, irql, mdl, mmio, pool, power, property,
-    remove_lock, rtl, spin_lock, start_io, time, timer, work_item,
+    affinity, at_call, cancel, cancel_storm, counters, csq, debug, device, device_queue,
+    dispatcher, dma, dpc, event, interface, interrupt, io_timer, irp, irql, mdl, mmio, pool, power,
+    property, remove_lock, rtl, spin_lock, start_io, time, timer, work_item,
 };
 
 /// Defines [`Routine`] and the look-up by name from one line for each export.
@@ -96,6 +96,7 @@ exports! {
     IoReleaseRemoveLockEx up_to_dispatch remove_lock::io_release_remove_lock_ex;
     IoReportInterruptActive up_to_dispatch interrupt::activity::io_report_interrupt_active;
     IoReportInterruptInactive up_to_dispatch interrupt::activity::io_report_interrupt_inactive;
+    IoSetCompletionRoutineEx up_to_dispatch irp::completion_ex::io_set_completion_routine_ex;
     IoSetDeviceInterfaceState passive interface::io_set_device_interface_state;
     IoSetStartIoAttributes any start_io::io_set_start_io_attributes;
     IoStartNextPacket any start_io::io_start_next_packet;
@@ -214,6 +215,7 @@ impl Routine {
     pub(crate) fn enter(self) {
         counters::called(self);
         cancel_storm::strike();
+        at_call::pass(self);
         let irql = cpu::irql();
         let (lowest, highest) = self.irql_range();
         check!(

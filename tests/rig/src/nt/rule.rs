@@ -56,11 +56,16 @@ rules! {
     Dma07 "DMA-07" "Common buffers are freed as they were allocated, and the adapter is given back last.";
     Dma08 "DMA-08" "A transfer lies in its MDL and uses no more map registers than were allocated.";
     Dpc01 "DPC-01" "A DPC is initialised before it is queued.";
+    Dpc02 "DPC-02" "No event is lost when several interrupts share one run of a DPC.";
+    Dpc03 "DPC-03" "An ISR does not give a DPC that is queued something that it takes from one interrupt only.";
+    Dpc04 "DPC-04" "Queuing the DPC is the last thing that an ISR does to what they share.";
+    Dpc05 "DPC-05" "A DPC may run on any processor, and beside itself.";
     Dpc07 "DPC-07" "The importance and the target processor of a DPC are set while it is in no queue, and the processor exists.";
     Dpc08 "DPC-08" "No DPC is queued or running when its memory goes away.";
     Tmr01 "TMR-01" "A timer's DPC is not queued by KeInsertQueueDpc.";
     Tmr02 "TMR-02" "A periodic timer is cancelled and the DPCs are flushed before its memory goes away.";
     Tmr03 "TMR-03" "No timer is set when its memory goes away.";
+    Tmr04 "TMR-04" "After KeCancelTimer has returned FALSE the timer's DPC may be queued or running.";
     Tmr05 "TMR-05" "A device's IoTimer is initialised once, before its use, and not stopped by its own routine.";
     Sio01 "SIO-01" "Packets are started only by a driver that has a StartIo routine.";
     Sio02 "SIO-02" "The next packet is started at DISPATCH_LEVEL, once for each that ended.";
@@ -86,6 +91,7 @@ rules! {
     Irp05 "IRP-05" "An IRP is not completed with STATUS_PENDING or -1.";
     Irp06 "IRP-06" "An IRP is completed at DISPATCH_LEVEL or below with no spin lock held.";
     Irp07 "IRP-07" "An IRP is forwarded at DISPATCH_LEVEL or below with no spin lock held.";
+    Irp08 "IRP-08" "An IRP is marked pending before somebody else can complete it.";
     Irp09 "IRP-09" "A stack location is skipped, or copied without the upper driver's completion routine.";
     Irp10 "IRP-10" "An IRP is forwarded only while it has a stack location left.";
     Irp11 "IRP-11" "A completion routine that lets a pended IRP go on marks it pending.";
@@ -94,6 +100,7 @@ rules! {
     Irp14 "IRP-14" "IoStatus.Information says no more than was written to the output buffer.";
     Irp16 "IRP-16" "IRP_MJ_CLEANUP ends the queued IRPs of its file object, and no others.";
     Irp15 "IRP-15" "A request with an empty buffer survives, and transfers nothing.";
+    Irp17 "IRP-17" "The status of IoSetCompletionRoutineEx is checked, and with success the IRP is sent.";
     Pnp01 "PNP-01" "AddDevice attaches a device object and clears DO_DEVICE_INITIALIZING.";
     Pnp03 "PNP-03" "START_DEVICE and the CANCEL requests are the lower drivers' first: before they are done, the hardware is not used and the IRP not completed.";
     Pnp04 "PNP-04" "A PnP IRP that goes down with success is given STATUS_SUCCESS first.";
@@ -102,6 +109,7 @@ rules! {
     Pnp07 "PNP-07" "A PnP IRP that failed is completed, not forwarded.";
     Pnp09 "PNP-09" "A request that comes while the device is to be stopped, or is, is held and done afterwards, in the order of their coming.";
     Pnp10 "PNP-10" "A device that is to be removed is not opened, one that is gone does nothing, and files are closed in every state.";
+    Pnp08 "PNP-08" "A START_DEVICE that fails gives back what the driver has acquired for it.";
     Pnp11 "PNP-11" "SURPRISE_REMOVAL neither detaches nor deletes the device object.";
     Pnp12 "PNP-12" "REMOVE_DEVICE detaches and deletes the device object, once.";
     Pnp13 "PNP-13" "A device interface is enabled after START_DEVICE and disabled on removal, once.";
@@ -127,6 +135,7 @@ rules! {
     Pool01 "POOL-01" "Pool is allocated and freed at an IRQL that its kind allows.";
     Pool02 "POOL-02" "Pool has a size and a tag, and is freed once, with that tag.";
     Pool03 "POOL-03" "Nothing is written outside an allocation or after it was freed.";
+    Pool04 "POOL-04" "What an allocation returns is looked at before it is used: it may be NULL.";
     Ctl01 "CTL-01" "Controller objects are for drivers without PnP.";
     Ctl02 "CTL-02" "A controller is freed once by each who was allocated it.";
     Ctl03 "CTL-03" "A device object waits for its controller with one request at a time.";

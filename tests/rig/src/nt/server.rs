@@ -3,7 +3,7 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use rig_protocol::{Deframer, Frame, PROTOCOL_VERSION, Reply, Request, encode};
+use rig_protocol::{Action, Deframer, Frame, PROTOCOL_VERSION, Reply, Request, encode};
 
 use crate::machine::log::log;
 use crate::machine::sync::IrqLock;
@@ -11,7 +11,9 @@ use crate::machine::{command_port, cpu};
 use crate::nt::io_manager::{self, completed, refused};
 use crate::nt::status::STATUS_SUCCESS;
 use crate::nt::work::{self, PnpWork, Work};
-use crate::nt::{counters, direct_io, fault, interrupt, node, options, pnp, probe, shutdown};
+use crate::nt::{
+    at_call, counters, direct_io, fault, interrupt, node, options, pnp, probe, shutdown,
+};
 
 /// Bytes that are taken from the port at once.
 const CHUNK: usize = 256;
@@ -127,10 +129,15 @@ fn answer(number: u32, request: Request) -> Option<Reply> {
         } => direct_io::control(number, handle, code, &input, &buffer),
         Request::Cancel { number } => Some(io_manager::cancel_request(number)),
         Request::Message { device, message } => Some(send_message(device, message)),
-        Request::FailCall { call } => Some(Reply::Completed {
+        Request::FailCall { call, calls } => Some(Reply::Completed {
             status: STATUS_SUCCESS.cast_unsigned(),
             information: 0,
-            output: fault::set(call).as_bytes().to_vec(),
+            output: fault::set(call, calls).as_bytes().to_vec(),
+        }),
+        Request::AtCall { call, event } => Some(Reply::Completed {
+            status: STATUS_SUCCESS.cast_unsigned(),
+            information: 0,
+            output: at_call::set(call, event).as_bytes().to_vec(),
         }),
         Request::Probe {
             handle,
@@ -189,6 +196,10 @@ pub(crate) fn handle_pnp(work: &PnpWork) {
         }
         PnpWork::Close { number, handle } => reply(*number, io_manager::close(*handle)),
         PnpWork::CloseFile(file) => io_manager::send_close(file),
+        PnpWork::SurpriseRemoval(node) => {
+            // One that is gone already cannot go again.
+            let _status = pnp::act(node, Action::SurpriseRemoval);
+        }
         PnpWork::LastClose(node) => pnp::remove_after_last_close(node),
         PnpWork::Shutdown { number } => {
             IS_CLOSING.store(true, Ordering::Release);

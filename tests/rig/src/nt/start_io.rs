@@ -161,6 +161,7 @@ pub(crate) unsafe extern "C" fn io_start_packet(
     let device = Device::expect(routine, device);
     let irp = ledger::live(routine.name(), irp);
     assert_has_start_io(routine, device);
+    irp.assert_marked_pending(routine);
     let key = if key.is_null() {
         None
     } else {

@@ -22,6 +22,7 @@ use crate::machine::log::log;
 use crate::machine::sync::IrqLock;
 use crate::machine::time::system_time_100ns;
 use crate::nt::dispatcher::{Waitable, due_time};
+use crate::nt::mishap::{self, Mishap};
 use crate::nt::object_type::{ObjectType, initialise_header, object_type};
 use crate::nt::routine::Routine;
 use crate::nt::violation::{check, fatal};
@@ -147,13 +148,35 @@ fn coalesced(nominal: u64, tolerance: u64) -> u64 {
 
 /// KeCancelTimer.
 pub(crate) unsafe extern "C" fn ke_cancel_timer(timer: PKTIMER) -> BOOLEAN {
-    let old = replace(Routine::KeCancelTimer, timer, |state| state.due = None);
+    let routine = Routine::KeCancelTimer;
+    routine.enter();
+    if mishap::happens(Mishap::TimerBeforeCancel) {
+        expire_now(address::of(timer));
+    }
+    let old = replace(routine, timer, |state| state.due = None);
     BOOLEAN::from(old.due.is_some())
+}
+
+/// A timer that is set and has a DPC expires at this very moment.
+fn expire_now(timer: usize) {
+    TIMERS.with(|timers| {
+        if let Some(state) = timers.get_mut(&timer)
+            && state.due.is_some()
+            && state.dpc != 0
+        {
+            mishap::note(Mishap::TimerBeforeCancel);
+            expire(
+                timer,
+                state,
+                system_time_100ns(),
+                dpc::Source::CancelledTimer,
+            );
+        }
+    });
 }
 
 /// Changes a timer's state; says what it was.
 fn replace(routine: Routine, timer: PKTIMER, change: impl FnOnce(&mut State)) -> State {
-    routine.enter();
     let old = TIMERS.with(|timers| {
         let state = timers.get_mut(&address::of(timer))?;
         let old = *state;
@@ -212,14 +235,14 @@ pub(crate) fn expire_due() {
             state.processor == processor && state.due.is_some_and(|due| due <= now)
         });
         for (timer, state) in due {
-            expire(*timer, state, now);
+            expire(*timer, state, now, dpc::Source::Timer);
         }
         update_next_due(timers);
     });
 }
 
 /// Signals a timer, queues its DPC, and sets its next expiration, or none.
-fn expire(timer: usize, state: &mut State, now: u64) {
+fn expire(timer: usize, state: &mut State, now: u64, source: dpc::Source) {
     state.due = if state.period == 0 {
         None
     } else {
@@ -241,7 +264,7 @@ fn expire(timer: usize, state: &mut State, now: u64) {
             address::to_pointer(state.dpc),
             core::ptr::null_mut(),
             core::ptr::null_mut(),
-            dpc::Source::Timer,
+            source,
         );
     }
 }

@@ -56,6 +56,8 @@ pub(crate) enum PnpWork {
     CloseFile(Arc<File>),
     /// A device's last file may be gone: see whether it is to be removed.
     LastClose(NodeRef),
+    /// A device is gone, whatever it is doing.
+    SurpriseRemoval(NodeRef),
     /// Remove everything and power off.
     Shutdown {
         /// The request's number.
@@ -91,6 +93,8 @@ static PNP_QUEUE: WaitQueue = WaitQueue::new();
 /// The command channel's thread, once it runs.
 static CHANNEL: spin::Once<ThreadRef> = spin::Once::new();
 
+/// Name of the PnP manager's thread.
+pub(crate) const PNP_MANAGER: &str = "PnP manager";
 /// Name of the workers, by which they are told from other threads.
 const WORKER: &str = "request worker";
 
@@ -176,7 +180,7 @@ pub(crate) fn start() {
             thread::park("a request");
         }
     });
-    thread::spawn("PnP manager", thread::NORMAL_PRIORITY, None, || {
+    thread::spawn(PNP_MANAGER, thread::NORMAL_PRIORITY, None, || {
         loop {
             server::handle_pnp(&PNP_QUEUE.wait_for("a PnP action", take_pnp));
         }

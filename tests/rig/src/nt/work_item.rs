@@ -100,7 +100,7 @@ pub(crate) fn start() {
 /// IoAllocateWorkItem.
 pub(crate) unsafe extern "C" fn io_allocate_work_item(device: PDEVICE_OBJECT) -> PIO_WORKITEM {
     Routine::IoAllocateWorkItem.enter();
-    if fault::strikes(Routine::IoAllocateWorkItem) {
+    if fault::strikes_with_null(Routine::IoAllocateWorkItem) {
         return core::ptr::null_mut();
     }
     // Never given back to the heap, so that a late use is told from a new item.

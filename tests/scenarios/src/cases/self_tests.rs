@@ -41,6 +41,10 @@ pub(crate) const RULES: &[&str] = &[
     "DMA-07",
     "DMA-08",
     "DPC-01",
+    "DPC-02",
+    "DPC-03",
+    "DPC-04",
+    "DPC-05",
     "DPC-07",
     "DPC-08",
     "HND-01",
@@ -62,6 +66,7 @@ pub(crate) const RULES: &[&str] = &[
     "IRP-05",
     "IRP-06",
     "IRP-07",
+    "IRP-08",
     "IRP-09",
     "IRP-10",
     "IRP-11",
@@ -70,6 +75,7 @@ pub(crate) const RULES: &[&str] = &[
     "IRP-14",
     "IRP-15",
     "IRP-16",
+    "IRP-17",
     "IRQL-01",
     "IRQL-02",
     "IRQL-03",
@@ -84,6 +90,7 @@ pub(crate) const RULES: &[&str] = &[
     "PNP-07",
     "PNP-09",
     "PNP-10",
+    "PNP-08",
     "PNP-11",
     "PNP-12",
     "PNP-13",
@@ -92,6 +99,7 @@ pub(crate) const RULES: &[&str] = &[
     "POOL-01",
     "POOL-02",
     "POOL-03",
+    "POOL-04",
     "PWR-01",
     "PWR-02",
     "PWR-03",
@@ -125,6 +133,7 @@ pub(crate) const RULES: &[&str] = &[
     "TMR-01",
     "TMR-02",
     "TMR-03",
+    "TMR-04",
     "TMR-05",
     "WKI-01",
     "WKI-02",
@@ -134,7 +143,7 @@ pub(crate) const RULES: &[&str] = &[
 /// processor: the stack is then its own, and the driver's part in it is over.
 const FOUND_LATER: &[&str] = &[
     "IRP-11", "IRP-12", "IRP-14", "IRP-15", "INT-09", "PWR-03", "PWR-05", "PWR-06", "PWR-08",
-    "CAN-07", "IRP-16",
+    "CAN-07", "IRP-16", "PNP-08", "DPC-02", "DPC-04",
 ];
 
 /// More ways to break some of them: the test, and the rule.

@@ -3,18 +3,17 @@
 //! The rig checks after each failure that no mapping, no connection and no adapter is
 //! left, removes the device, and checks again.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, ensure};
 use eductl::{
     Device, NtStatus, Open, System as _, Transport as _,
     rig::{PendingControl, Rig, RigHandle},
     verify,
 };
-use rig_protocol::{Action, Reply, Request, Resources};
+use rig_protocol::{Action, Calls, Resources};
 
 use super::{
     List,
+    faults::fail_call,
     pending::{LONG_MS, start_factorial, start_raise},
     support::{computes, fails_with, in_rig, passed},
 };
@@ -23,7 +22,6 @@ use crate::{
     machine::{Interrupts, Machine},
 };
 
-const LIMIT: Duration = Duration::from_secs(30);
 /// More calls than a start can make.
 const MANY: u32 = 200;
 /// What opening a device answers that is not there.
@@ -75,14 +73,6 @@ fn machine(artifacts: &Artifacts, interrupts: Interrupts) -> Machine {
         .with_interrupts(interrupts)
 }
 
-/// Has a call of the next starts fail; the routine whose call has failed before.
-fn fail_call(rig: &Rig, call: u32) -> anyhow::Result<String> {
-    match rig.send(Request::FailCall { call })?.wait(LIMIT)? {
-        Reply::Completed { output, .. } => Ok(String::from_utf8(output)?),
-        other => anyhow::bail!("the rig answered with {other:?}"),
-    }
-}
-
 fn fails_anywhere(machine: &Machine) -> anyhow::Result<()> {
     in_rig(machine, |rig| {
         for before in [Before::Removal, Before::Stop] {
@@ -121,9 +111,9 @@ fn each_call_fails(rig: &Rig, before: Before) -> anyhow::Result<()> {
 fn try_start(rig: &Rig, before: Before, call: u32) -> anyhow::Result<Option<String>> {
     let handle = begin(rig, before)?;
     let held = handle.as_ref().map(hold).transpose()?.unwrap_or_default();
-    ensure!(fail_call(rig, call)?.is_empty());
+    ensure!(fail_call(rig, call, Calls::OfStart)?.is_empty());
     let started = rig.pnp(0, Action::Start);
-    let routine = fail_call(rig, 0)?;
+    let routine = fail_call(rig, 0, Calls::OfStart)?;
     ensure!(
         started.is_ok() || !routine.is_empty(),
         "no call failed, and yet the start did: {started:?}"

@@ -25,7 +25,7 @@ pub(super) fn in_rig(
 ) -> anyhow::Result<Report> {
     let (running, _) = machine.start()?.wait_ready()?;
     let outcome = running.connect().and_then(|rig| case(&rig));
-    take_down(running, outcome)
+    take_down(running, outcome).with_context(|| format!("in a rig as `{machine}` boots it"))
 }
 
 /// Takes a rig down in which something was done with `outcome`.

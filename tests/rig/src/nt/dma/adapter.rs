@@ -92,12 +92,22 @@ pub(super) fn all() -> Vec<Arc<Adapter>> {
     ADAPTERS.with(|adapters| adapters.values().cloned().collect())
 }
 
-/// Checks, when a device has let go of its resources, that it gave its adapters back.
-pub(crate) fn assert_put(request: &str, node: &Node) {
-    let count = all()
+/// How many adapters of a device there are.
+fn count_left(node: &Node) -> usize {
+    all()
         .iter()
         .filter(|adapter| adapter.node.index() == node.index())
-        .count();
+        .count()
+}
+
+/// Whether a device has an adapter.
+pub(crate) fn is_any_left(node: &Node) -> bool {
+    count_left(node) != 0
+}
+
+/// Checks, when a device has let go of its resources, that it gave its adapters back.
+pub(crate) fn assert_put(request: &str, node: &Node) {
+    let count = count_left(node);
     check!(
         Dma07,
         request,

@@ -15,6 +15,7 @@ use crate::nt::callout::{Callback, call_out};
 use crate::nt::device::Device;
 use crate::nt::dma::adapter::{Adapter, Waiting, expect};
 use crate::nt::dma::assert_at_dispatch;
+use crate::nt::fault;
 use crate::nt::status::{STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_SUCCESS};
 use crate::nt::violation::check;
 
@@ -68,7 +69,7 @@ pub(super) unsafe extern "C" fn allocate_adapter_channel(
     if count == 0 {
         return STATUS_INVALID_PARAMETER;
     }
-    if count > adapter.granted() {
+    if count > adapter.granted() || fault::strikes(OPERATION) {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
     let object = address::of(device.pointer());

@@ -32,7 +32,7 @@ pub(super) unsafe extern "C" fn allocate_common_buffer(
     assert_passive(OPERATION);
     let adapter = expect(OPERATION, adapter);
     let bytes = usize::try_from(length).unwrap_or(usize::MAX);
-    if bytes == 0 || fault::strikes(OPERATION) {
+    if bytes == 0 || fault::strikes_with_null(OPERATION) {
         return core::ptr::null_mut();
     }
     let Some(pages) = Pages::take(bytes.div_ceil(PAGE), adapter.width) else {

@@ -22,6 +22,7 @@ use crate::nt::dma::arena::PAGE;
 use crate::nt::dma::registers::Piece;
 use crate::nt::dma::transfer::{assert_direction, index_of};
 use crate::nt::dma::{assert_at_dispatch, device};
+use crate::nt::fault;
 use crate::nt::mdl::{self, LockedBuffer};
 use crate::nt::status::{
     STATUS_BUFFER_TOO_SMALL, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER,
@@ -111,7 +112,7 @@ pub(super) unsafe extern "C" fn build_scatter_gather_list(
 
 /// Queues a request for a list.
 fn request(
-    operation: &str,
+    operation: &'static str,
     adapter: PDMA_ADAPTER,
     device: PDEVICE_OBJECT,
     (mdl, virtual_address, length): (PMDL, PVOID, ULONG),
@@ -132,7 +133,7 @@ fn request(
         return STATUS_INVALID_PARAMETER;
     };
     let count = registers_for(&buffer, start, length);
-    if count > adapter.granted() {
+    if count > adapter.granted() || fault::strikes(operation) {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
     if memory.is_some_and(|(_, length)| length < size_of_list(count)) {

@@ -37,7 +37,7 @@ use crate::nt::node::{self, Node};
 use crate::nt::routine::Routine;
 use crate::nt::violation::check;
 
-pub(crate) use adapter::{Adapter, assert_put};
+pub(crate) use adapter::{Adapter, assert_put, is_any_left};
 
 /// Version 3 of the interface, as Windows 8 has it: the operations that Windows 10
 /// added lie behind `Size`.
@@ -158,7 +158,7 @@ pub(crate) unsafe extern "C" fn io_get_dma_adapter(
         found.is_some(),
         "The device object {pdo:p} is no physical device object."
     );
-    let Some(node) = found.filter(|_| !fault::strikes(routine)) else {
+    let Some(node) = found.filter(|_| !fault::strikes_with_null(routine)) else {
         return core::ptr::null_mut();
     };
     // SAFETY: (Pointer) the driver passes a description of its own, which it does not

@@ -13,9 +13,11 @@
 //! |---|---|
 //! | [`object`] | the KDPC itself, and who uses it |
 //! | [`queue`] | the queues |
+//! | [`luck`] | what bad luck does to a DPC |
 //! | [`threaded`] | the threads of the threaded DPCs |
 //! | [`placement`] | importance and target processor |
 
+mod luck;
 mod object;
 pub(crate) mod placement;
 mod queue;
@@ -42,6 +44,8 @@ pub(crate) enum Source {
     Driver,
     /// A timer that expired.
     Timer,
+    /// A timer that expired just before it was cancelled.
+    CancelledTimer,
     /// One of the rig's own drivers; not counted.
     Executive,
 }
@@ -60,7 +64,7 @@ impl Call {
     fn make(&self) {
         match self.source {
             Source::Driver => counters::DPCS.add(),
-            Source::Timer => {
+            Source::Timer | Source::CancelledTimer => {
                 counters::DPCS.add();
                 counters::TIMER_DPCS.add();
             }
@@ -136,6 +140,7 @@ pub(crate) unsafe extern "C" fn ke_insert_queue_dpc(
     routine.enter();
     let inserted = insert(routine.name(), dpc, argument1, argument2, Source::Driver);
     if !inserted {
+        object::assert_same_arguments(routine, dpc, argument1, argument2);
         counters::DPCS_ALREADY_QUEUED.add();
     }
     BOOLEAN::from(inserted)
@@ -216,6 +221,11 @@ pub(crate) fn clock() {
 pub(crate) fn assert_none_within(routine: &str, memory: &Range<usize>) {
     queue::assert_none_within(routine, memory);
     object::forget_within(memory);
+}
+
+/// Whether this processor runs a DPC that ran elsewhere at the same time.
+pub(crate) fn is_beside_itself_here() -> bool {
+    queue::running_here().is_some_and(|entry| entry.is_beside_itself)
 }
 
 /// Writes what is queued or running to the log, for a run that hangs.

@@ -17,9 +17,12 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use wdk_sys::{KDPC, LIST_ENTRY, PKDEFERRED_ROUTINE, PRKDPC, PVOID, UCHAR, USHORT};
 
+use crate::machine::cpu;
 use crate::machine::sync::IrqLock;
 use crate::nt::address;
+use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::kernel_memory::fields;
+use crate::nt::routine::Routine;
 use crate::nt::violation::check;
 
 /// The type byte of a DPC object.
@@ -202,6 +205,28 @@ impl Object {
             }
         );
     }
+}
+
+/// An ISR queues a DPC that is queued already, whose arguments stay as they are.
+pub(super) fn assert_same_arguments(
+    routine: Routine,
+    dpc: PRKDPC,
+    argument1: PVOID,
+    argument2: PVOID,
+) {
+    if cpu::irql() <= DISPATCH_LEVEL {
+        return;
+    }
+    let object = Object(dpc);
+    let queued = (object.argument1(), object.argument2());
+    check!(
+        Dpc03,
+        routine,
+        !object.is_queued() || queued == (argument1, argument2),
+        "The DPC at {dpc:p} is queued with the arguments {:p} and {:p}, which it has not been called with yet; those of another interrupt, {argument1:p} and {argument2:p}, are lost.",
+        queued.0,
+        queued.1
+    );
 }
 
 /// Whether there is an initialised KDPC at this address.

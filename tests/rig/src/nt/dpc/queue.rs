@@ -7,11 +7,14 @@ use core::sync::atomic::Ordering;
 use wdk_sys::PVOID;
 use x86_64::instructions::interrupts;
 
+use super::luck::{self, Luck};
 use super::object::{Object, importance};
 use super::{Call, Source, threaded};
 use crate::machine::cpu::{self, MAX_PROCESSORS};
 use crate::machine::log::log;
 use crate::machine::sync::IrqLock;
+use crate::machine::time::system_time_100ns;
+use crate::nt::address;
 use crate::nt::violation::check;
 
 /// From this many waiting DPCs on a queue is run at once, whatever their importance.
@@ -25,6 +28,10 @@ pub(super) struct Entry {
     pub(super) is_threaded: bool,
     /// Counts up with each insertion into this queue.
     sequence: u64,
+    /// Until when it waits in any case, in 100 ns since the rig booted.
+    not_before: u64,
+    /// It runs, or ran, while it ran on another processor too.
+    pub(super) is_beside_itself: bool,
 }
 
 /// One queue.
@@ -61,16 +68,16 @@ impl Number {
     }
 
     /// Every queue of a processor that there is.
-    fn all() -> impl Iterator<Item = Self> {
+    pub(super) fn all() -> impl Iterator<Item = Self> {
         (0..cpu::processor_count())
             .flat_map(|processor| [Self::ordinary(processor), Self::threaded(processor)])
     }
 
-    const fn processor(self) -> usize {
+    pub(super) const fn processor(self) -> usize {
         self.0 % MAX_PROCESSORS
     }
 
-    const fn is_threaded(self) -> bool {
+    pub(super) const fn is_threaded(self) -> bool {
         self.0 >= MAX_PROCESSORS
     }
 
@@ -83,13 +90,15 @@ impl Number {
 pub(super) fn insert(object: Object, argument1: PVOID, argument2: PVOID, source: Source) -> bool {
     let is_threaded = object.is_threaded();
     // Nothing moves this thread between choosing the processor and asking it.
-    interrupts::without_interrupts(|| {
-        let processor = object.target().unwrap_or_else(cpu::current_processor);
+    let (inserted, awaited) = interrupts::without_interrupts(|| {
         let number = if is_threaded && threaded::are_enabled() {
+            let processor = object.target().unwrap_or_else(cpu::current_processor);
             Number::threaded(processor)
         } else {
-            Number::ordinary(processor)
+            Number::ordinary(object.target().unwrap_or_else(cpu::current_processor))
         };
+        let luck = Luck::of(object, number, source);
+        let number = luck.number;
         let depth = number.with(|queue| {
             // The object is alive, fact 1 of `object`.
             object
@@ -103,19 +112,33 @@ pub(super) fn insert(object: Object, argument1: PVOID, argument2: PVOID, source:
                 source,
                 is_threaded,
                 sequence: queue.inserted,
+                not_before: luck.not_before,
+                is_beside_itself: false,
             };
             if object.importance() == importance::HIGH {
                 queue.waiting.push_front(entry);
             } else {
                 queue.waiting.push_back(entry);
             }
-            Some(queue.waiting.len())
+            Some((queue.waiting.len(), queue.inserted))
         });
-        if let Some(depth) = depth {
-            begin(number, object.importance(), depth);
+        if let Some((depth, _)) = depth {
+            luck.note();
+            begin(
+                number,
+                luck.importance.unwrap_or_else(|| object.importance()),
+                depth,
+            );
         }
-        depth.is_some()
-    })
+        let awaited = depth
+            .filter(|_| luck.is_inside_insert())
+            .map(|(_, sequence)| (number, sequence));
+        (depth.is_some(), awaited)
+    });
+    if let Some((number, sequence)) = awaited {
+        luck::let_run(number, sequence);
+    }
+    inserted
 }
 
 /// Has a queue run, if it is to be at once; else the processor's next clock interrupt
@@ -151,10 +174,21 @@ pub(super) fn remove(object: Object) -> bool {
     })
 }
 
-/// Takes the first DPC out of a queue, which runs from now on.
+/// Takes the first DPC out of a queue that may run now, and does from now on.
 pub(super) fn next(number: Number) -> Option<Call> {
+    let call = take_next(number)?;
+    luck::note_beside_itself(number, address::of(call.dpc));
+    Some(call)
+}
+
+fn take_next(number: Number) -> Option<Call> {
     number.with(|queue| {
-        let entry = queue.waiting.pop_front()?;
+        let now = system_time_100ns();
+        let ready = queue
+            .waiting
+            .iter()
+            .position(|entry| entry.not_before <= now)?;
+        let entry = queue.waiting.remove(ready)?;
         queue.running = Some(entry);
         // SAFETY: It was in this queue, whose lock is held.
         let object = unsafe { Object::queued(entry.dpc) };
@@ -181,6 +215,20 @@ pub(super) fn running_here() -> Option<Entry> {
     })
 }
 
+/// What a queue runs.
+pub(super) fn running(number: Number) -> Option<usize> {
+    number.with(|queue| queue.running.map(|entry| entry.dpc))
+}
+
+/// Notes that what a queue runs runs elsewhere too.
+pub(super) fn mark_beside_itself(number: Number, dpc: usize) {
+    number.with(|queue| {
+        if let Some(running) = queue.running.as_mut().filter(|entry| entry.dpc == dpc) {
+            running.is_beside_itself = true;
+        }
+    });
+}
+
 /// Whether DPCs wait for this processor's dispatch interrupt.
 pub(super) fn is_waiting_here() -> bool {
     Number::ordinary(cpu::current_processor()).with(|queue| !queue.waiting.is_empty())
@@ -193,6 +241,11 @@ pub(super) fn marks() -> impl Iterator<Item = (Number, u64)> {
 
 /// Has a queue run, whatever waits in it.
 pub(super) fn hurry(number: Number) {
+    number.with(|queue| {
+        for entry in &mut queue.waiting {
+            entry.not_before = 0;
+        }
+    });
     if number.is_threaded() {
         threaded::wake(number.processor());
     } else {
@@ -209,6 +262,11 @@ pub(super) fn has_passed(number: Number, mark: u64) -> bool {
             .chain(&queue.waiting)
             .all(|entry| entry.sequence > mark)
     })
+}
+
+/// Whether what was put into a queue with this mark does not wait in it any more.
+pub(super) fn has_begun(number: Number, mark: u64) -> bool {
+    number.with(|queue| queue.waiting.iter().all(|entry| entry.sequence != mark))
 }
 
 /// Checks that no DPC inside `memory`, which is about to go away, is in use.
@@ -229,6 +287,15 @@ pub(super) fn assert_none_within(routine: &str, memory: &Range<usize>) {
                 .chain(running)
                 .find(|entry| memory.contains(&entry.dpc))
         });
+        let is_expired_late = found.is_some_and(|entry| entry.source == Source::CancelledTimer);
+        check!(
+            Tmr04,
+            routine,
+            !is_expired_late,
+            "The DPC at {:#x} of a timer that expired just before it was cancelled is still queued or running on processor {}: KeCancelTimer had said FALSE.",
+            found.map_or(0, |entry| entry.dpc),
+            number.processor()
+        );
         check!(
             Dpc08,
             routine,

@@ -365,18 +365,22 @@ fn is_connected(connection: &Arc<Connection>) -> bool {
     })
 }
 
-/// Checks that a device has no interrupt connected any more.
-pub(crate) fn assert_none_left(event: &str, node: &NodeRef) {
-    let left = CHAINS.with(|chains| {
+/// Whether a device has an interrupt connected.
+pub(crate) fn is_any_left(node: &NodeRef) -> bool {
+    CHAINS.with(|chains| {
         chains
             .values()
             .flatten()
             .any(|connection| Arc::ptr_eq(&connection.node, node))
-    });
+    })
+}
+
+/// Checks that a device has no interrupt connected any more.
+pub(crate) fn assert_none_left(event: &str, node: &NodeRef) {
     check!(
         Int07,
         event,
-        !left,
+        !is_any_left(node),
         "The interrupt of device {} is still connected after {event}.",
         node.index()
     );

@@ -7,7 +7,7 @@ use crate::nt::callout::{Callback, call_out};
 use crate::nt::device::Device;
 use crate::nt::driver::Driver;
 use crate::nt::irp::progress::Fault;
-use crate::nt::irp::{Function, Irp, ledger};
+use crate::nt::irp::{Function, Irp, completion_ex, ledger};
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::load;
 use crate::nt::routine::Routine;
@@ -41,6 +41,7 @@ pub(crate) fn forward(routine: Routine, device: Device, irp: &Irp) -> NTSTATUS {
         "The IRP {irp} was forwarded with its cancel routine set."
     );
     assert_prepared(routine, irp);
+    completion_ex::assert_checked(routine, irp);
     let sender = irp.current();
     irp.progress(|progress| progress.forward(sender));
     let status = call(routine.name(), device, irp);

@@ -29,6 +29,7 @@ pub(crate) unsafe extern "C" fn iof_complete_request(irp: PIRP, _boost: CCHAR) {
         "An IRP was completed at IRQL {irql} with {held} spin locks held."
     );
     let irp = ledger::completed(routine.name(), irp);
+    super::completion_ex::assert_sent(routine, &irp);
     dma::assert_unmapped(routine, &irp);
     begin(&irp);
     cancel_watch::assert_may_complete(&irp);

@@ -10,10 +10,10 @@ use wdk_sys::PIRP;
 
 use crate::machine::sync::IrqLock;
 use crate::machine::time::system_time_100ns;
-use crate::nt::address;
 use crate::nt::hang::{hang, limit_100ns, limit_seconds};
 use crate::nt::irp::Irp;
 use crate::nt::violation::{check, fatal};
+use crate::nt::{address, dpc};
 
 /// Completed IRPs that are kept.
 const KEPT: usize = 1024;
@@ -62,6 +62,12 @@ pub(crate) fn completed(routine: &str, pointer: PIRP) -> Irp {
         routine,
         !was_cancelled,
         "The IRP at {pointer:p} was completed a second time: its cancel routine had been called, and somebody went on with it nevertheless."
+    );
+    check!(
+        Dpc05,
+        routine,
+        !dpc::is_beside_itself_here() || find(address::of(pointer)).is_some(),
+        "The IRP at {pointer:p} was completed a second time, by a DPC that runs on two processors at the same time."
     );
     live(routine, pointer)
 }

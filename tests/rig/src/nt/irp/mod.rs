@@ -14,6 +14,7 @@
 
 pub(crate) mod call;
 pub(crate) mod complete;
+pub(crate) mod completion_ex;
 pub(crate) mod forward;
 pub(crate) mod ledger;
 pub(crate) mod location;
@@ -41,7 +42,9 @@ use crate::nt::kernel_memory::fields;
 use crate::nt::mdl::LockedBuffer;
 use crate::nt::pnp::requests::Admission;
 use crate::nt::power::PowerAsk;
+use crate::nt::routine::Routine;
 use crate::nt::system_buffer::SystemBuffer;
+use crate::nt::violation::check;
 
 /// `IO_TYPE_IRP`.
 const TYPE: CSHORT = 6;
@@ -323,6 +326,18 @@ impl Irp {
     /// Whether its cancel routine was called.
     pub(crate) fn is_cancel_routine_called(&self) -> bool {
         self.0.is_cancel_routine_called.load(Ordering::Relaxed)
+    }
+
+    /// Checks that a driver that gives the IRP to others has marked it pending.
+    pub(crate) fn assert_marked_pending(&self, routine: Routine) {
+        let current = self.current();
+        check!(
+            Irp08,
+            routine,
+            (1..=self.stack_count()).contains(&current)
+                && self.location(current).is_marked_pending(),
+            "The IRP {self} was queued before it was marked pending: by now it may be completed."
+        );
     }
 
     /// Gives up an IRP that was never sent.

@@ -17,6 +17,15 @@ enum Phase {
     Ended(Outcome),
 }
 
+/// How IoSetCompletionRoutineEx ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Registration {
+    /// With success: the IRP is to be sent on.
+    Made,
+    /// With a failure: nobody is told when the IRP comes back.
+    Refused,
+}
+
 /// What the driver at one stack location did.
 #[derive(Clone, Copy, Default)]
 struct Level {
@@ -28,6 +37,8 @@ struct Level {
     marked_pending: bool,
     /// The IRP's status when completion passed by.
     completed: Option<NTSTATUS>,
+    /// It called IoSetCompletionRoutineEx, and has not sent the IRP on since.
+    registration: Option<Registration>,
 }
 
 /// What is wrong with how a dispatch routine returned.
@@ -63,6 +74,7 @@ impl Progress {
             lower_returned: None,
             marked_pending: false,
             completed: None,
+            registration: None,
         };
         Self {
             phase: Phase::Owned,
@@ -124,6 +136,19 @@ impl Progress {
         if let Some(level) = self.level(index) {
             level.forwarded = true;
         }
+    }
+
+    /// The driver at this location has called IoSetCompletionRoutineEx.
+    pub(super) fn register(&mut self, index: usize, registration: Registration) {
+        if let Some(level) = self.level(index) {
+            level.registration = Some(registration);
+        }
+    }
+
+    /// How the driver's last IoSetCompletionRoutineEx at this location ended, if it has not
+    /// been asked since.
+    pub(super) fn take_registration(&mut self, index: usize) -> Option<Registration> {
+        self.level(index)?.registration.take()
     }
 
     /// What the driver below this location returned to it.

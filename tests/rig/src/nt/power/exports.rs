@@ -8,6 +8,7 @@ use wdk_sys::{
 };
 
 use crate::nt::device::Device;
+use crate::nt::fault;
 use crate::nt::irp::{Irp, call, ledger};
 use crate::nt::node;
 use crate::nt::options;
@@ -52,7 +53,7 @@ pub(crate) unsafe extern "C" fn po_request_power_irp(
         return STATUS_NOT_SUPPORTED;
     };
     let number = REQUESTS.fetch_add(1, Ordering::Relaxed) + 1;
-    if options::get().fail_power_request == number {
+    if options::get().fail_power_request == number || fault::strikes_power_request(routine) {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
     let completion = PowerCompletion::new(device, state, completion, context);

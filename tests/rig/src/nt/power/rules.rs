@@ -12,7 +12,7 @@ use crate::nt::power::{D0, Target};
 use crate::nt::routine::Routine;
 use crate::nt::status::{STATUS_INSUFFICIENT_RESOURCES, is_success};
 use crate::nt::violation::check;
-use crate::nt::{mmio, pnp};
+use crate::nt::{fault, mmio, pnp};
 
 /// The bus driver got a request to power down: the function driver must have said so
 /// before it sent the request on.
@@ -82,8 +82,8 @@ pub(super) fn assert_system_set(
     status: NTSTATUS,
     asked: u64,
 ) {
-    let is_injected =
-        status == STATUS_INSUFFICIENT_RESOURCES && options::get().fail_power_request != 0;
+    let is_injected = status == STATUS_INSUFFICIENT_RESOURCES
+        && (options::get().fail_power_request != 0 || fault::has_refused_power());
     check!(
         Pwr03,
         Callback::Dispatch,

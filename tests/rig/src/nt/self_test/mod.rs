@@ -11,10 +11,12 @@ mod deferred_faults;
 mod dma_faults;
 mod driver;
 mod extension;
+mod failure_faults;
 mod faults;
 mod held;
 mod interrupt_faults;
 mod irp_faults;
+mod luck_faults;
 mod memory_faults;
 mod packets;
 mod pnp_faults;
@@ -35,12 +37,14 @@ use crate::machine::pci;
 use crate::machine::provoke;
 use crate::machine::stop::{finish, refuse};
 use crate::nt::driver::Driver;
+use crate::nt::mishap::{self, Mishap};
 use crate::nt::node::NodeRef;
 use crate::nt::rule::Rule;
 use crate::nt::self_test::faults::Fault;
 use crate::nt::status::{STATUS_SUCCESS, is_success};
 use crate::nt::{
-    bus, cancel_watch, direct_io, dispatcher, io_manager, load, options, pnp, probe, shutdown, work,
+    bus, cancel_watch, direct_io, dispatcher, hang, io_manager, load, options, pnp, probe,
+    shutdown, work,
 };
 
 /// Major functions that the self-test driver does not have: IRP_MJ_QUERY_INFORMATION,
@@ -51,10 +55,15 @@ const NO_FAULT: &str = "none";
 /// The test that is none, but names them.
 const LIST: &str = "list";
 
+/// How long a request of a test may take that is expected to hang.
+const PATIENCE_SECONDS: u64 = 2;
+
 /// Faults of all groups.
 fn all() -> impl Iterator<Item = &'static Fault> {
     [
         irp_faults::FAULTS,
+        failure_faults::FAULTS,
+        luck_faults::FAULTS,
         deferred_faults::FAULTS,
         connect_faults::FAULTS,
         interrupt_faults::FAULTS,
@@ -144,12 +153,22 @@ fn prepare(name: &str, fault: &'static Fault) {
             options.is_passive = true;
         }
         Rule::Pnp03 => options.is_bus_late = true,
+        Rule::Dpc02 => have_bad_luck(Mishap::LateDpc),
+        Rule::Dpc04 => have_bad_luck(Mishap::DpcInsideInsert),
+        Rule::Dpc05 => have_bad_luck(Mishap::DpcElsewhere),
+        Rule::Tmr04 => have_bad_luck(Mishap::TimerBeforeCancel),
         // The other fault of INT-02 takes messages for granted; and only a line can storm,
         // for a message is sent once.
         Rule::Int02 | Rule::Int09 => options.irq = IrqKind::Intx,
         _ => {}
     }
     options::set(options);
+}
+
+/// Has this happen each time that it could, and does not wait long for what it may break.
+fn have_bad_luck(mishap: Mishap) {
+    mishap::always(mishap);
+    hang::set_limit_seconds(PATIENCE_SECONDS);
 }
 
 /// Takes the driver through its life: load, add, start, requests, sleep, stop, start,

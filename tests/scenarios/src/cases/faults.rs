@@ -1,0 +1,72 @@
+//! What takes bad luck on a real machine, on purpose and one after the other: each call
+//! that may fail fails once.
+
+mod at_call;
+mod each_call;
+mod life;
+
+pub(super) use at_call::at_call;
+pub(super) use each_call::fail_call;
+pub(super) use life::is_well;
+
+use std::time::Duration;
+
+use eductl::verify;
+
+use super::{
+    List, soak,
+    support::{in_rig, passed},
+};
+use crate::{artifacts::Artifacts, machine::Machine};
+
+/// The seed of the short soak.
+const SEED: u64 = 1;
+/// Its length.
+const SOAK: Duration = Duration::from_secs(15);
+
+pub(super) fn add(list: &mut List) {
+    for processors in [1, 4] {
+        list.add(
+            format!("faults/each-call-fails/{processors}"),
+            move |artifacts| each_call::fails(&machine(artifacts, processors)),
+        );
+        list.add(
+            format!("faults/cancelled-at-each-call/{processors}"),
+            move |artifacts| at_call::cancelled(&machine(artifacts, processors)),
+        );
+        list.add(
+            format!("faults/removed-at-many-calls/{processors}"),
+            move |artifacts| at_call::removed(&machine(artifacts, processors)),
+        );
+        list.add(format!("faults/bad-luck/{processors}"), move |artifacts| {
+            bad_luck(&machine(artifacts, processors))
+        });
+    }
+    list.add("faults/soak/4", |artifacts| soak(&machine(artifacts, 4)));
+}
+
+/// A soak that is as short as a test must be.
+fn soak(machine: &Machine) -> anyhow::Result<()> {
+    let machine = machine
+        .clone()
+        .with_option(&format!("delays={SEED}"))
+        .with_option("mishaps=all");
+    in_rig(&machine, |rig| {
+        let totals = soak::run(rig, SOAK, SEED, &mut |_| ())?;
+        println!("{totals}");
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// DPCs that run late, elsewhere, beside themselves and while they are being queued, and
+/// timers that expire just before they are cancelled: a driver does what it is asked.
+fn bad_luck(machine: &Machine) -> anyhow::Result<()> {
+    let machine = machine.clone().with_option("mishaps=all");
+    in_rig(&machine, |rig| passed(&verify::run(rig, 0)?))?;
+    Ok(())
+}
+
+fn machine(artifacts: &Artifacts, processors: u32) -> Machine {
+    Machine::new(artifacts).with_processors(processors)
+}
