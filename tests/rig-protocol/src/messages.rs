@@ -308,6 +308,8 @@ pub struct Report {
     pub dpcs_already_queued: u64,
     /// Timer expirations that ran a DPC.
     pub timer_dpcs: u64,
+    /// Messages that were merged into another, by the rig's `merge-messages`.
+    pub messages_merged: u64,
     /// Calls of the ISR by processor; entries past the last processor are zero.
     pub isr_calls_by_processor: [u64; 8],
     /// Rules checked: how many times a check was made.

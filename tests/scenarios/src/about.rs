@@ -48,7 +48,7 @@ const ABOUT: &[(&str, &str)] = &[
     ("hung/", "a device that takes longer than its deadline"),
     (
         "interrupt/",
-        "several messages, lines, and interrupts to any processor",
+        "each form of an interrupt, any processor, a neighbour that storms, merged and spurious messages",
     ),
     (
         "pnp/",

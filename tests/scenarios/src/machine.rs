@@ -76,6 +76,7 @@ pub(crate) struct Machine {
     echoes_log: bool,
     can_unplug: bool,
     is_apart: bool,
+    has_neighbour: bool,
 }
 
 /// The command that boots such a machine for a person.
@@ -117,6 +118,7 @@ impl Machine {
             echoes_log: false,
             can_unplug: false,
             is_apart: false,
+            has_neighbour: false,
         }
     }
 
@@ -207,6 +209,17 @@ impl Machine {
 
     pub(crate) const fn is_apart(&self) -> bool {
         self.is_apart
+    }
+
+    /// With one more device, which the rig itself has storm on the line of the first.
+    #[must_use]
+    pub(crate) fn with_neighbour(mut self, seed: u32) -> Self {
+        self.has_neighbour = true;
+        self.with_option(&format!("neighbour={seed}"))
+    }
+
+    pub(crate) const fn has_neighbour(&self) -> bool {
+        self.has_neighbour
     }
 
     pub(crate) const fn can_unplug(&self) -> bool {

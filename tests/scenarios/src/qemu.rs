@@ -20,6 +20,10 @@ use crate::{debugger, firmware, machine::Machine, shell};
 /// How long QEMU may take to end when it is asked to.
 const END_LIMIT: Duration = Duration::from_secs(10);
 
+/// The device that shares the line of the first one: QEMU puts that into slot 1, and every
+/// fourth slot has the same line.
+const NEIGHBOUR: &str = "edu,addr=0x5";
+
 const POLL: Duration = Duration::from_millis(20);
 
 /// A QEMU that runs; it is ended when this is dropped.
@@ -195,6 +199,9 @@ pub(crate) fn hardware(machine: &Machine) -> anyhow::Result<Vec<OsString>> {
         } else {
             command.args(["-device", "edu"]);
         }
+    }
+    if machine.has_neighbour() {
+        command.args(["-device", NEIGHBOUR]);
     }
     Ok(command.0)
 }

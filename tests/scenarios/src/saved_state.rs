@@ -77,8 +77,13 @@ fn kind(machine: &Machine) -> String {
     } else {
         ""
     };
+    let neighbour = if machine.has_neighbour() {
+        "-and-a-neighbour"
+    } else {
+        ""
+    };
     format!(
-        "{}-processors-{}-devices{slots}",
+        "{}-processors-{}-devices{slots}{neighbour}",
         machine.processors(),
         machine.devices()
     )

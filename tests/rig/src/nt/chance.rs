@@ -21,10 +21,16 @@ pub(crate) enum Choice {
     Delay,
     /// On which processor a DPC runs, and how long it waits.
     Place,
+    /// Which processor takes an interrupt.
+    Target,
+    /// When a neighbour interrupts, and how often.
+    Neighbour,
+    /// When a message comes that nobody sent, which, and where.
+    Spurious,
 }
 
 /// How many kinds there are.
-const KINDS: usize = 7;
+const KINDS: usize = 10;
 
 /// The seed of a run that names none.
 const DEFAULT_SEED: u64 = 1;
@@ -45,6 +51,24 @@ pub(crate) fn number(choice: Choice) -> u64 {
     let made = MADE[kind].fetch_add(1, Ordering::Relaxed);
     let seed = mixed(SEED.load(Ordering::Relaxed).wrapping_add(kind as u64));
     mixed(seed.wrapping_add(made))
+}
+
+/// Chooses the numbers of this run by the seed that a text says; `false` when it says none.
+pub(crate) fn begin_with(text: &str) -> bool {
+    let seed = text.parse();
+    if let Ok(seed) = seed {
+        begin(seed);
+    }
+    seed.is_ok()
+}
+
+/// One of `count` by a number; zero if there are none.
+pub(crate) fn one_of(count: usize, number: u64) -> usize {
+    u64::try_from(count)
+        .ok()
+        .and_then(|count| number.checked_rem(count))
+        .and_then(|index| usize::try_from(index).ok())
+        .unwrap_or(0)
 }
 
 /// Whether a thing happens that is to happen once in `times`, on average.

@@ -55,6 +55,8 @@ pub(crate) static DPCS: Counter = Counter::new();
 pub(crate) static DPCS_ALREADY_QUEUED: Counter = Counter::new();
 /// Requests that `cancel-storm` has cancelled.
 pub(crate) static STORM_CANCELLATIONS: Counter = Counter::new();
+/// Messages for which there was no interrupt of their own.
+pub(crate) static MESSAGES_MERGED: Counter = Counter::new();
 pub(crate) static TIMER_DPCS: Counter = Counter::new();
 
 /// How often each rule was checked, for each processor by itself.
@@ -182,6 +184,7 @@ pub(crate) fn report() -> Report {
         dpcs: DPCS.total(),
         dpcs_already_queued: DPCS_ALREADY_QUEUED.total(),
         timer_dpcs: TIMER_DPCS.total(),
+        messages_merged: MESSAGES_MERGED.total(),
         isr_calls_by_processor: core::array::from_fn(|processor| ISR_CALLS.of(processor)),
         checks: Rule::ALL.iter().copied().map(checks_of).sum(),
         // The first violation ends the run, so nobody is left to report it here.

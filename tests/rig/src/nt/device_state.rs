@@ -7,7 +7,8 @@
 //!
 //! # Soundness
 //! 1. A mapping that [`Registers::map`] made is never unmapped, and what lies there
-//!    is reached by volatile access alone. Reading these registers changes nothing; they are written when the device loses its power.
+//!    is reached by volatile access alone. Reading these registers changes nothing; they are
+//!    written when the device loses its power, and those of a device that is the rig's own.
 
 use crate::machine::memory;
 use crate::machine::time::stall;
@@ -22,6 +23,7 @@ const STATUS: usize = 0x20;
 /// Causes that were not acknowledged.
 const INTERRUPT_STATUS: usize = 0x24;
 
+const INTERRUPT_RAISE: usize = 0x60;
 const INTERRUPT_ACKNOWLEDGE: usize = 0x64;
 /// Source, destination and count of a DMA transfer, which a running one ignores.
 const DMA_ADDRESSES: [usize; 3] = [0x80, 0x88, 0x90];
@@ -76,8 +78,8 @@ impl Registers {
     fn write(self, offset: usize, value: u32) {
         // SAFETY: As in `read`.
         let register = unsafe { self.0.byte_add(offset) };
-        // SAFETY: As in `read`; the registers written lose what they held, which the
-        // one caller is there to do.
+        // SAFETY: As in `read`; what the registers held is lost, which is what the callers
+        // are there for.
         unsafe { register.cast_mut().write_volatile(value) };
     }
 
@@ -86,6 +88,21 @@ impl Registers {
         let register = unsafe { self.0.byte_add(offset) };
         // SAFETY: Fact 1; the constants are multiples of four.
         unsafe { register.read_volatile() }
+    }
+
+    /// The causes that were not acknowledged; `None` when the device is not there.
+    pub(crate) fn causes(self) -> Option<u32> {
+        Some(self.read(INTERRUPT_STATUS)).filter(|causes| *causes != ABSENT)
+    }
+
+    /// Has the device interrupt.
+    pub(crate) fn raise(self, causes: u32) {
+        self.write(INTERRUPT_RAISE, causes);
+    }
+
+    /// Ends these causes.
+    pub(crate) fn acknowledge(self, causes: u32) {
+        self.write(INTERRUPT_ACKNOWLEDGE, causes);
     }
 
     /// Why the device could interrupt now; `None` if it could not, or is not there.

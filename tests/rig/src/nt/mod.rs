@@ -134,6 +134,7 @@ fn clock() {
     io_timer::clock();
     dpc::clock();
     thread::clock();
+    interrupt::clock();
     if cpu::current_processor() == 0 {
         let tick = TICKS.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
         if tick.is_multiple_of(HANG_CHECK_INTERVAL) {
@@ -160,7 +161,8 @@ fn bring_up() {
         self_test::run(&test);
     }
     cpu::release_others();
-    let functions = pci::find(VENDOR, DEVICE);
+    let mut functions = pci::find(VENDOR, DEVICE);
+    let neighbour = interrupt::neighbour::take(&mut functions);
     if functions.is_empty() {
         refuse(format_args!(
             "No edu device was found on the PCI bus: QEMU was started without -device edu."
@@ -175,6 +177,9 @@ fn bring_up() {
             let node = enumerate(bus_driver, index, function);
             start_device(&node, driver);
         }
+    }
+    if let Some(neighbour) = neighbour {
+        interrupt::neighbour::begin(neighbour);
     }
     log::record(format_args!(
         "@ready processors={} devices={} irq={} driver=started",

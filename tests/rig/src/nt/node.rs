@@ -209,6 +209,11 @@ impl Node {
         self.state.with(|dynamic| dynamic.registers)
     }
 
+    /// What it interrupts for now; `None` when it does not answer.
+    pub(crate) fn causes(&self) -> Option<u32> {
+        self.registers().and_then(Registers::causes)
+    }
+
     /// Assigns it other resources, while its driver uses none.
     pub(crate) fn assign(&self, memory: (u64, usize), interrupt: InterruptResource) {
         let registers = Registers::map(memory.0);

@@ -11,7 +11,7 @@ use crate::nt::cancel_storm;
 use crate::nt::chance;
 use crate::nt::delay;
 use crate::nt::hang;
-use crate::nt::interrupt::target;
+use crate::nt::interrupt::{merge, neighbour, spurious, target};
 use crate::nt::load;
 use crate::nt::mishap;
 use crate::nt::node::MAX_MESSAGES;
@@ -128,6 +128,9 @@ pub(crate) fn read() -> Option<String> {
                 options.connect = ConnectForms::FullySpecifiedOnly;
             }
             Some(("irq-target", choice)) if target::choose(choice) => {}
+            Some(("neighbour", seed)) if neighbour::choose(seed) => {}
+            Some(("spurious", seed)) if spurious::choose(seed) => {}
+            Some(("merge-messages", count)) if merge::choose(count) => {}
             Some(("messages", count)) => options.messages = messages(count),
             Some(("early-isr", "on")) => options.early_isr = true,
             Some(("early-isr", "off")) => options.early_isr = false,
@@ -182,7 +185,7 @@ pub(crate) fn read() -> Option<String> {
             Some(("debugger", "on")) => load::wait_for_debugger(),
             Some(("self-test", rule)) => self_test = Some(rule.to_string()),
             _ => refuse(format_args!(
-                "The option '{word}' is unknown. Known are: irq=msi|intx|passive, connect=any|fully-specified, early-isr=on|off, threaded-dpcs=on|off, messages=N, irq-target=fixed|rotate|SEED, seed=N, mishaps=dpc-inside-insert,late-dpc,dpc-elsewhere,timer-before-cancel|all, cancel-storm=SEED, delays=SEED, model=wdm|legacy, patience=SECONDS, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, dma-map-registers=N, bus=prompt|late, filter=on|off, statistics=on, debugger=on, self-test=RULE-ID|list."
+                "The option '{word}' is unknown. Known are: irq=msi|intx|passive, connect=any|fully-specified, early-isr=on|off, threaded-dpcs=on|off, messages=N, irq-target=fixed|rotate|SEED, neighbour=SEED, spurious=SEED, merge-messages=N, seed=N, mishaps=dpc-inside-insert,late-dpc,dpc-elsewhere,timer-before-cancel|all, cancel-storm=SEED, delays=SEED, model=wdm|legacy, patience=SECONDS, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, dma-map-registers=N, bus=prompt|late, filter=on|off, statistics=on, debugger=on, self-test=RULE-ID|list."
             )),
         }
     }

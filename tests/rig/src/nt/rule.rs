@@ -40,7 +40,9 @@ rules! {
     Int05 "INT-05" "A device is silenced before its interrupt is disconnected or made inactive.";
     Int06 "INT-06" "A disconnect names what the connect call returned, once.";
     Int07 "INT-07" "No interrupt stays connected after stop or removal.";
+    Int08 "INT-08" "An ISR says that an interrupt is not its device's when it is not, and leaves everything as it was.";
     Int09 "INT-09" "The ISR quiets its device before it returns.";
+    Int10 "INT-10" "An ISR serves all that its device has to say: messages may be merged, and for what is left no other comes.";
     Int11 "INT-11" "The ISR does not claim a message that the device does not have.";
     Int12 "INT-12" "A connection follows the translated interrupt descriptor.";
     Int13 "INT-13" "A passive-level interrupt has an event, and its spin lock is not acquired: it has none.";

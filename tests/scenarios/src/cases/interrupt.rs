@@ -1,13 +1,20 @@
 //! Interrupts as a machine may send them: in every form in which they can be connected, to
-//! whatever processor.
+//! whatever processor, on a line with another device that storms, merged, and for nothing.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::ensure;
 use edu_interface::InterruptKind;
-use eductl::{Device, Open, System as _, rig::Rig};
+use eductl::{Device, Open, System as _, rig::Rig, verify};
+use rig_protocol::{Action, Report};
 
 use super::{
     List,
-    support::{in_rig, verified},
+    load::Load,
+    support::{in_rig, passed, verified},
 };
 use crate::{
     artifacts::Artifacts,
@@ -57,6 +64,8 @@ const PROFILES: &[Profile] = &[
     },
 ];
 
+/// Between two looks.
+const POLL: Duration = Duration::from_millis(10);
 /// Processors of the runs.
 const PROCESSORS: [u32; 2] = [1, 4];
 
@@ -73,6 +82,16 @@ pub(super) fn add(list: &mut List) {
         list.add(
             format!("interrupt/any-processor-{interrupts}"),
             move |artifacts| any_processor(artifacts, interrupts),
+        );
+    }
+    for processors in PROCESSORS {
+        list.add(
+            format!("interrupt/storming-neighbour-{processors}"),
+            move |artifacts| storming_neighbour(artifacts, processors),
+        );
+        list.add(
+            format!("interrupt/merged-and-spurious-messages-{processors}"),
+            move |artifacts| merged_and_spurious(artifacts, processors),
         );
     }
 }
@@ -108,6 +127,112 @@ fn any_processor(artifacts: &Artifacts, interrupts: Interrupts) -> anyhow::Resul
         );
         Ok(())
     })?;
+    Ok(())
+}
+
+/// Another device on the line interrupts all the time: the driver's ISR is called for each of
+/// its interrupts, says so, and the driver does its work. The device is stopped and started
+/// meanwhile, so the line is asserted already when its interrupt is connected.
+fn storming_neighbour(artifacts: &Artifacts, processors: u32) -> anyhow::Result<()> {
+    let machine = Machine::new(artifacts)
+        .with_processors(processors)
+        .with_interrupts(Interrupts::Intx)
+        .with_neighbour(1)
+        .with_option("irq-target=2")
+        .with_option("early-isr=on");
+    in_rig(&machine, |rig| {
+        verified(rig)?;
+        rig.pnp(0, Action::Stop)?;
+        rig.pnp(0, Action::Start)?;
+        passed(&verify::run(rig, 0)?)?;
+        not_ours(rig)
+    })?;
+    Ok(())
+}
+
+/// Messages that come late and in one, and messages that no device has sent, to any
+/// processor: each operation ends, and nothing is claimed that was not there.
+fn merged_and_spurious(artifacts: &Artifacts, processors: u32) -> anyhow::Result<()> {
+    let machine = Machine::new(artifacts)
+        .with_processors(processors)
+        .with_option("merge-messages=8")
+        .with_option("spurious=3")
+        .with_option("irq-target=4");
+    in_rig(&machine, |rig| {
+        let handle = rig.open_handle(&Open::read_write(0))?;
+        let load = Load::new(&handle, TIMEOUT_MS, &[]);
+        load.during(|| {
+            not_ours(rig)?;
+            let end = Instant::now() + LIMIT;
+            while rig.report()?.messages_merged < MERGED {
+                ensure!(Instant::now() < end, "hardly any messages were merged");
+                load.goes_on()?;
+            }
+            Ok(())
+        })
+    })?;
+    Ok(())
+}
+
+/// Messages for which a scenario waits that were merged into others.
+const MERGED: u64 = 5;
+/// The time-out of requests that are to be done.
+const TIMEOUT_MS: u32 = 60_000;
+
+/// Interrupts that are not the driver's for which a scenario waits.
+const FOREIGN: u64 = 100;
+/// How long it may take until so many have come.
+const LIMIT: Duration = Duration::from_mins(1);
+/// Calls of the ISR that the rig has counted, and does not know yet how they end.
+const UNDER_WAY: u64 = 8;
+
+/// The calls of the ISR that found nothing, as the driver counted them, and what the rig had
+/// counted before and after.
+struct NotOurs {
+    driver: u64,
+    rig: (u64, u64),
+}
+
+impl NotOurs {
+    fn now(rig: &Rig, device: &Device<'_>) -> anyhow::Result<Self> {
+        let unclaimed = |report: Report| report.isr_calls - report.isr_claimed;
+        let before = unclaimed(rig.report()?);
+        let driver = device.statistics()?.interrupts_not_ours;
+        let after = unclaimed(rig.report()?);
+        Ok(Self {
+            driver,
+            rig: (before, after),
+        })
+    }
+}
+
+/// Waits until some interrupts more were not the driver's; fails unless it counts each call
+/// of its ISR that found nothing.
+fn not_ours(rig: &Rig) -> anyhow::Result<()> {
+    let handle = rig.open(&Open::read_write(0))?;
+    let device = Device::new(handle.as_ref());
+    let begin = NotOurs::now(rig, &device)?;
+    let deadline = Instant::now() + LIMIT;
+    let end = loop {
+        let now = NotOurs::now(rig, &device)?;
+        if now.driver >= begin.driver + FOREIGN {
+            break now;
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "only {} interrupts were not the driver's",
+            now.driver - begin.driver
+        );
+        thread::sleep(POLL);
+    };
+    handle.close()?;
+    let counted = end.driver - begin.driver;
+    let fewest = end.rig.0.saturating_sub(begin.rig.1 + UNDER_WAY);
+    let most = end.rig.1 + UNDER_WAY - begin.rig.0;
+    ensure!(
+        (fewest..=most).contains(&counted),
+        "the driver counted {counted} interrupts that were not its own, and the rig {fewest} to {most}"
+    );
     Ok(())
 }
 

@@ -55,7 +55,9 @@ pub(crate) const RULES: &[&str] = &[
     "INT-05",
     "INT-06",
     "INT-07",
+    "INT-08",
     "INT-09",
+    "INT-10",
     "INT-11",
     "INT-12",
     "INT-13",
@@ -142,12 +144,27 @@ pub(crate) const RULES: &[&str] = &[
 /// Rules that the rig checks after the driver has returned, or on another
 /// processor: the stack is then its own, and the driver's part in it is over.
 const FOUND_LATER: &[&str] = &[
-    "IRP-11", "IRP-12", "IRP-14", "IRP-15", "INT-09", "PWR-03", "PWR-05", "PWR-06", "PWR-08",
-    "CAN-07", "IRP-16", "PNP-08", "DPC-02", "DPC-04",
+    "IRP-11",
+    "IRP-12",
+    "IRP-14",
+    "IRP-15",
+    "INT-08",
+    "INT-08-dpc",
+    "INT-09",
+    "INT-10",
+    "PWR-03",
+    "PWR-05",
+    "PWR-06",
+    "PWR-08",
+    "CAN-07",
+    "IRP-16",
+    "PNP-08",
+    "DPC-02",
+    "DPC-04",
 ];
 
 /// More ways to break some of them: the test, and the rule.
-const OTHER_WAYS: &[(&str, &str)] = &[("INT-02-no-retry", "INT-02")];
+const OTHER_WAYS: &[(&str, &str)] = &[("INT-02-no-retry", "INT-02"), ("INT-08-dpc", "INT-08")];
 
 /// Faults that the rig can run into on purpose, and what it must stop with.
 const FAULTS: &[(&str, &str)] = &[

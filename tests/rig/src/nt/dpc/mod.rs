@@ -31,6 +31,7 @@ use crate::machine::cpu;
 use crate::nt::callout::{Callback, call_out};
 use crate::nt::counters;
 use crate::nt::dispatcher::{wait_until, wake_waiters};
+use crate::nt::interrupt::foreign;
 use crate::nt::routine::Routine;
 use crate::nt::timer;
 use crate::nt::violation::fatal;
@@ -138,6 +139,7 @@ pub(crate) unsafe extern "C" fn ke_insert_queue_dpc(
 ) -> BOOLEAN {
     let routine = Routine::KeInsertQueueDpc;
     routine.enter();
+    foreign::note_dpc();
     let inserted = insert(routine.name(), dpc, argument1, argument2, Source::Driver);
     if !inserted {
         object::assert_same_arguments(routine, dpc, argument1, argument2);

@@ -15,7 +15,7 @@ use wdk_sys::{
 };
 
 use crate::machine::interrupts::message_for;
-use crate::nt::interrupt::{Connection, Plan, Service, attach, refusal};
+use crate::nt::interrupt::{Connection, Occasion, Plan, Service, attach, refusal};
 use crate::nt::irql::{PASSIVE_LEVEL, raised};
 use crate::nt::kernel_memory::allocate_object;
 use crate::nt::node::{self, MAX_MESSAGES, Node, NodeRef};
@@ -326,7 +326,9 @@ fn run_early(connection: &Arc<Connection>) {
     if !options::get().early_isr {
         return;
     }
-    let claimed = raised(connection.synchronize_irql, || connection.serve());
+    let claimed = raised(connection.synchronize_irql, || {
+        connection.serve(Occasion::Connecting)
+    });
     check!(
         Int03,
         Routine::IoConnectInterruptEx,
@@ -335,7 +337,7 @@ fn run_early(connection: &Arc<Connection>) {
     );
     let beyond = ULONG::try_from(connection.node.interrupt().vectors().count()).unwrap_or(0);
     let claimed = raised(connection.synchronize_irql, || {
-        connection.serve_message(beyond)
+        connection.serve_message(beyond, Occasion::Connecting, None)
     });
     check!(
         Int11,

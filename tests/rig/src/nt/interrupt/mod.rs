@@ -13,11 +13,16 @@
 pub(crate) mod activity;
 pub(crate) mod connect;
 pub(crate) mod disconnect;
+pub(crate) mod foreign;
+pub(crate) mod leftover;
 pub(crate) mod legacy;
 pub(crate) mod lock;
+pub(crate) mod merge;
+pub(crate) mod neighbour;
 pub(crate) mod opaque;
 mod passive;
 pub(crate) mod refusal;
+pub(crate) mod spurious;
 pub(crate) mod synchronize;
 pub(crate) mod target;
 
@@ -29,6 +34,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use rig_protocol::IrqKind;
 use wdk_sys::{KSPIN_LOCK, PKINTERRUPT, PVOID, ULONG};
 
+use crate::machine::cpu;
 use crate::machine::interrupts::{mask_line, message_for, route_line, send_interrupt};
 use crate::machine::sync::IrqLock;
 use crate::machine::time::SpinLimit;
@@ -52,6 +58,15 @@ const STORM: u32 = 10_000;
 enum Service {
     Line(unsafe extern "C" fn(PKINTERRUPT, PVOID) -> u8),
     Message(unsafe extern "C" fn(PKINTERRUPT, PVOID, ULONG) -> u8),
+}
+
+/// Why an ISR is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Occasion {
+    /// An interrupt came in.
+    Interrupt,
+    /// The interrupt is being connected, and the device is silent.
+    Connecting,
 }
 
 /// What a connection is made of.
@@ -127,14 +142,20 @@ impl Connection {
     }
 
     /// Calls the ISR at the interrupt's IRQL with its lock held.
-    fn serve(&self) -> bool {
-        self.serve_message(self.message)
+    fn serve(&self, occasion: Occasion) -> bool {
+        let causes = self.node.causes();
+        let claimed = self.serve_message(self.message, occasion, causes);
+        if claimed && occasion == Occasion::Interrupt {
+            leftover::look(self, causes);
+        }
+        claimed
     }
 
-    /// As [`serve`](Self::serve), with the number of another message.
-    fn serve_message(&self, message: ULONG) -> bool {
+    /// As [`serve`](Self::serve), with the number of another message; `causes` are those that
+    /// the device had.
+    fn serve_message(&self, message: ULONG, occasion: Occasion, causes: Option<u32>) -> bool {
         if self.is_passive() {
-            return self.serve_passively();
+            return self.serve_passively(occasion, causes);
         }
         raised(self.synchronize_irql, || {
             let lock = self.lock();
@@ -145,7 +166,9 @@ impl Connection {
                 "An interrupt came in while its spin lock was held by the same processor."
             );
             lock.acquire(LockKind::Interrupt, self.synchronize_irql);
-            let claimed = call_out(Callback::Isr, || self.call(message));
+            let claimed = self.judged(occasion, causes, || {
+                call_out(Callback::Isr, || self.call(message))
+            });
             self.release(lock);
             claimed
         })
@@ -205,13 +228,30 @@ pub(crate) fn send_message(node: &NodeRef, message: ULONG) -> bool {
     let Some(connection) = connection.filter(|_| interrupt.kind == IrqKind::Msi) else {
         return false;
     };
+    send(&connection);
+    true
+}
+
+/// Has an interrupt come in that the device has not caused, and waits until its ISR was
+/// called. No interrupt of a line may be under way: the local APIC would take this one, which
+/// is none, for it. PASSIVE_LEVEL.
+pub(crate) fn send_foreign(node: &NodeRef) {
+    let vector = node.interrupt().vector;
+    let connection = CHAINS.with(|chains| chains.get(&vector)?.first().cloned());
+    if let Some(connection) = connection {
+        send(&connection);
+    }
+}
+
+/// Sends a connection's interrupt and waits until its ISR was called.
+fn send(connection: &Connection) {
     let before = connection.served.load(Ordering::Acquire);
-    send_interrupt(target::following(interrupt.processor), vector);
-    let mut limit = SpinLimit::new("the ISR of a message that was sent");
+    let processor = target::following(connection.node.interrupt().processor);
+    send_interrupt(processor, connection.vector);
+    let mut limit = SpinLimit::new("the ISR of an interrupt that was sent");
     while connection.served.load(Ordering::Acquire) == before {
         limit.spin();
     }
-    true
 }
 
 /// The connection that a `PKINTERRUPT` names, if it is one.
@@ -219,16 +259,31 @@ fn find(interrupt: PKINTERRUPT) -> Option<Arc<Connection>> {
     CONNECTIONS.with(|connections| connections.get(&address::of(interrupt)).cloned())
 }
 
+/// What interrupts do by the clock. At the clock's IRQL, on each processor.
+pub(crate) fn clock() {
+    neighbour::clock();
+    spurious::clock();
+    if cpu::current_processor() == 0 {
+        merge::clock();
+        leftover::clock();
+    }
+}
+
 /// The device interrupt's handler. Runs at the vector's IRQL.
 pub(crate) fn device(vector: u8) {
     target::pass_on(vector);
-    let passive_line = CHAINS.with(|chains| {
-        let first = chains.get(&vector)?.first()?;
-        first.is_passive().then_some(first.node.interrupt().line)?
-    });
-    match passive_line {
-        Some(line) => passive::defer(vector, line),
-        None => count_unclaimed(vector, serve_chain(vector)),
+    let first = CHAINS.with(|chains| chains.get(&vector)?.first().cloned());
+    let Some(first) = first else {
+        // It was on its way when the last was disconnected.
+        return;
+    };
+    match first.node.interrupt().line {
+        Some(line) if first.is_passive() => passive::defer(vector, line),
+        Some(_) => count_unclaimed(vector, serve_chain(vector)),
+        None if merge::holds_back(vector) => {}
+        None => {
+            let _claimed: bool = serve_chain(vector);
+        }
     }
 }
 
@@ -238,17 +293,18 @@ fn serve_chain(vector: u8) -> bool {
     let mut claimed = false;
     let mut index = 0;
     while let Some(connection) = begin_service(vector, index) {
-        claimed = connection.is_active.load(Ordering::Acquire) && connection.serve();
+        claimed =
+            connection.is_active.load(Ordering::Acquire) && connection.serve(Occasion::Interrupt);
         let is_line = connection.node.interrupt().kind == IrqKind::Intx;
         connection.served.fetch_add(1, Ordering::AcqRel);
         connection.in_service.fetch_sub(1, Ordering::AcqRel);
         if claimed && is_line {
             // A line that somebody else holds too comes in again at once.
-            break;
+            return true;
         }
         index += 1;
     }
-    claimed
+    neighbour::serve(vector) || claimed
 }
 
 /// Counts the interrupts that nobody claims; too many in a row end the run.

@@ -19,9 +19,9 @@ use crate::machine::cpu;
 use crate::machine::interrupts::{mask_line, route_line};
 use crate::machine::sync::IrqLock;
 use crate::nt::address;
-use crate::nt::callout::Callback;
+use crate::nt::callout::{Callback, call_out};
 use crate::nt::dispatcher::wake_waiters;
-use crate::nt::interrupt::{CHAINS, Connection, count_unclaimed, serve_chain, target};
+use crate::nt::interrupt::{CHAINS, Connection, Occasion, count_unclaimed, serve_chain, target};
 use crate::nt::irql::PASSIVE_LEVEL;
 use crate::nt::node::InterruptResource;
 use crate::nt::thread::{self, ThreadRef};
@@ -133,9 +133,11 @@ fn serve(interrupt: &InterruptResource) {
 
 impl Connection {
     /// Calls the ISR at PASSIVE_LEVEL with the interrupt's event held.
-    pub(super) fn serve_passively(&self) -> bool {
+    pub(super) fn serve_passively(&self, occasion: Occasion, causes: Option<u32>) -> bool {
         self.event.with(Callback::Isr, || {
-            crate::nt::callout::call_out(Callback::Isr, || self.call(0))
+            self.judged(occasion, causes, || {
+                call_out(Callback::Isr, || self.call(0))
+            })
         })
     }
 }

@@ -40,10 +40,9 @@ use crate::nt::rule::Rule;
 use crate::nt::self_test::dma_faults;
 use crate::nt::self_test::extension::{Extension, own};
 use crate::nt::self_test::faults::{Hook, armed_rule, happen};
-use crate::nt::self_test::{held, packets, power_driver, queue};
+use crate::nt::self_test::{held, isr_faults, packets, power_driver, queue};
 use crate::nt::start_io::io_set_start_io_attributes;
 use crate::nt::status::{STATUS_DELETE_PENDING, STATUS_SUCCESS, is_success};
-use crate::nt::time::ke_delay_execution_thread;
 use crate::nt::timer::{ke_cancel_timer, ke_initialize_timer_ex, ke_set_timer_ex};
 
 /// Registers of the device.
@@ -54,9 +53,6 @@ pub(super) const INTERRUPT_ACKNOWLEDGE: usize = 0x64;
 
 /// `STATUS`: interrupt when a factorial is ready.
 pub(super) const STATUS_INTERRUPT: u32 = 0x80;
-
-/// How long an interrupt storm may take to be noticed.
-const STORM_100NS: i64 = 200_000_000;
 
 /// `PAGE_READWRITE | PAGE_NOCACHE`.
 const PROTECTION: ULONG = 0x204;
@@ -320,15 +316,7 @@ pub(super) fn start(device: PDEVICE_OBJECT) -> NTSTATUS {
     if happen(Hook::Dma, device, ptr::null_mut()).is_none() {
         dma_faults::use_adapter(device);
     }
-    if armed_rule() == Some(Rule::Int09) {
-        // The fault is in the ISR, which only an interrupt calls; a storm takes time.
-        write_register(device, INTERRUPT_RAISE, 1);
-        let mut interval = LARGE_INTEGER {
-            QuadPart: -STORM_100NS,
-        };
-        // SAFETY: The interval is this function's own.
-        unsafe { ke_delay_execution_thread(0, 0, &raw mut interval) };
-    }
+    isr_faults::provoke(device);
     held::replay(device);
     STATUS_SUCCESS
 }

@@ -16,6 +16,7 @@ mod faults;
 mod held;
 mod interrupt_faults;
 mod irp_faults;
+mod isr_faults;
 mod luck_faults;
 mod memory_faults;
 mod packets;
@@ -66,6 +67,7 @@ fn all() -> impl Iterator<Item = &'static Fault> {
         luck_faults::FAULTS,
         deferred_faults::FAULTS,
         connect_faults::FAULTS,
+        isr_faults::FAULTS,
         interrupt_faults::FAULTS,
         memory_faults::FAULTS,
         pnp_faults::FAULTS,
@@ -84,7 +86,7 @@ fn all() -> impl Iterator<Item = &'static Fault> {
 /// Every test of a rule by its name: the rule's id, or that and a word where there are
 /// several ways to break it.
 fn named() -> impl Iterator<Item = (&'static str, &'static Fault)> {
-    let others = connect_faults::OTHERS.iter();
+    let others = connect_faults::OTHERS.iter().chain(isr_faults::OTHERS);
     all()
         .map(|fault| (fault.rule.id(), fault))
         .chain(others.map(|(name, fault)| (*name, fault)))
@@ -157,9 +159,8 @@ fn prepare(name: &str, fault: &'static Fault) {
         Rule::Dpc04 => have_bad_luck(Mishap::DpcInsideInsert),
         Rule::Dpc05 => have_bad_luck(Mishap::DpcElsewhere),
         Rule::Tmr04 => have_bad_luck(Mishap::TimerBeforeCancel),
-        // The other fault of INT-02 takes messages for granted; and only a line can storm,
-        // for a message is sent once.
-        Rule::Int02 | Rule::Int09 => options.irq = IrqKind::Intx,
+        // Only a line can be given in place of a message, be another device's, or storm.
+        Rule::Int02 | Rule::Int08 | Rule::Int09 => options.irq = IrqKind::Intx,
         _ => {}
     }
     options::set(options);
