@@ -28,6 +28,11 @@ pub(crate) fn run() {
     };
     check_the_check();
     check_unmapping();
+    if !cpu::is_pageable_memory_watched() {
+        log!(
+            "The processor has no SMAP and SMEP: accesses to pageable memory at raised IRQL are not noticed."
+        );
+    }
     check_priorities();
     for processor in 0..cpu::processor_count() {
         check_arrival(processor);

@@ -64,4 +64,11 @@ impl<T> IrqLock<T> {
             result
         })
     }
+
+    /// As [`Self::with`], but does nothing when this processor holds the lock already:
+    /// for the report of a fault, which may have come while it did. Any IRQL.
+    pub(crate) fn with_unless_held<R>(&self, routine: impl FnOnce(&mut T) -> R) -> Option<R> {
+        let is_held = self.owner.load(Ordering::Relaxed) == cpu::current_processor();
+        (!is_held).then(|| self.with(routine))
+    }
 }

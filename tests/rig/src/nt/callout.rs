@@ -1,11 +1,19 @@
 //! Calls into the driver.
 //!
-//! Whatever the routine, it returns at the IRQL at which it was called and with
-//! the same spin locks held; that is looked at around every call.
+//! Whatever the routine, it returns at the IRQL at which it was called, with the same
+//! spin locks held and with interrupts enabled as they were; that is looked at around
+//! every call.
+
+use x86_64::instructions::interrupts;
 
 use crate::machine::cpu;
+use crate::nt::budget::Budget;
 use crate::nt::cancel_watch;
+use crate::nt::counters;
+use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::processor;
+use crate::nt::rule::Rule;
+use crate::nt::thread;
 use crate::nt::violation::check;
 
 /// A kind of routine that a driver gives to the kernel.
@@ -56,10 +64,29 @@ impl AsRef<str> for Callback {
 pub(crate) fn call_out<R>(callback: Callback, call: impl FnOnce() -> R) -> R {
     let irql = cpu::irql();
     let held = processor::held_count();
-    let result = match callback {
+    let are_enabled = interrupts::are_enabled();
+    if irql >= DISPATCH_LEVEL {
+        // For as long as the routine runs, by the processor.
+        counters::checked(Rule::Irql06);
+        counters::checked(Rule::Irql08);
+    }
+    let budget = Budget::of(callback);
+    let start = budget.map(|_| Budget::begin());
+    let result = thread::in_driver(|| match callback {
         Callback::Isr | Callback::Dpc | Callback::ThreadedDpc => cancel_watch::aside(call),
         _ => call(),
-    };
+    });
+    if let (Some(budget), Some(start)) = (budget, start) {
+        budget.spend(callback.as_ref(), start);
+    }
+    check!(
+        Irql07,
+        callback,
+        interrupts::are_enabled() == are_enabled,
+        "{callback:?} was called with interrupts {} and returned with them {}.",
+        if are_enabled { "enabled" } else { "disabled" },
+        if are_enabled { "disabled" } else { "enabled" }
+    );
     let irql_after = cpu::irql();
     if callback == Callback::Dispatch {
         check!(

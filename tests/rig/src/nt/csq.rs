@@ -145,6 +145,7 @@ fn insert(
         queue.unlock(routine, &lock);
         return status;
     }
+    Queue::assert_whole(routine, &irp);
     record(&queue, |queued| queued.push(address::of(irp.pointer())));
     irp.location(irp.current()).mark_pending();
     cancel::set_routine(&irp, cancel_queued);

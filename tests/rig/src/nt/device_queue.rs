@@ -16,6 +16,7 @@
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use wdk_sys::{
     BOOLEAN, CSHORT, KDEVICE_QUEUE, KDEVICE_QUEUE_ENTRY, PKDEVICE_QUEUE, PKDEVICE_QUEUE_ENTRY,
@@ -25,7 +26,7 @@ use wdk_sys::{
 use crate::machine::sync::IrqLock;
 use crate::nt::address;
 use crate::nt::routine::Routine;
-use crate::nt::violation::fatal;
+use crate::nt::violation::{check, fatal};
 
 /// `DeviceQueueObject`.
 const TYPE: CSHORT = 20;
@@ -79,6 +80,24 @@ pub(crate) fn forget(queue: usize) -> usize {
     QUEUES
         .with(|queues| queues.remove(&queue))
         .map_or(0, |queue| queue.entries.len())
+}
+
+/// Checks that no entry in a queue lies in memory that goes away.
+pub(crate) fn assert_none_within(routine: &str, memory: &Range<usize>) {
+    let entry = QUEUES.with(|queues| {
+        queues
+            .values()
+            .flat_map(|queue| &queue.entries)
+            .map(|entry| entry.address)
+            .find(|address| memory.contains(address))
+    });
+    check!(
+        Pool06,
+        routine,
+        entry.is_none(),
+        "The memory that is freed holds the entry of a device queue at {:#x}, which is queued.",
+        entry.unwrap_or_default()
+    );
 }
 
 /// Addresses of the entries that were queued with a cancel routine.

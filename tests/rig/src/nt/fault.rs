@@ -116,7 +116,6 @@ pub(crate) fn has_refused_power() -> bool {
 
 /// The rule that an access to this address broke, if it was through the null pointer that
 /// a call has returned.
-pub(crate) fn explain_fault(address: u64) -> Option<(&'static str, &'static str)> {
-    (address < FIRST_ADDRESS && HAS_RETURNED_NULL.load(Ordering::Relaxed))
-        .then(|| (Rule::Pool04.id(), Rule::Pool04.sentence()))
+pub(crate) fn explain_fault(address: u64) -> Option<Rule> {
+    (address < FIRST_ADDRESS && HAS_RETURNED_NULL.load(Ordering::Relaxed)).then_some(Rule::Pool04)
 }

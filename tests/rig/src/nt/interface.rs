@@ -90,7 +90,7 @@ pub(crate) unsafe extern "C" fn io_register_device_interface(
 /// A counted string in pool, for the driver to free.
 fn allocate_string(text: &str) -> Option<UNICODE_STRING> {
     let units = unicode::to_utf16(text);
-    let memory = pool::allocate(pool::Kind::Paged, units.len() * 2, TAG, 0)?;
+    let memory = pool::allocate(pool::Kind::Paged, units.len() * 2, TAG)?;
     // SAFETY: The pool block has exactly that many bytes, and is new.
     let copy =
         unsafe { core::slice::from_raw_parts_mut(address::to_pointer::<u16>(memory), units.len()) };

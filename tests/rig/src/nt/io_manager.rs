@@ -358,11 +358,11 @@ pub(super) fn take_output(irp: &Irp, outcome: Outcome) -> Vec<u8> {
     check!(
         Irp14,
         "IofCompleteRequest",
-        length <= buffer.output_length() && !buffer.has_fresh_bytes(length),
-        "A control request was completed with Information {length}; its output buffer has {} bytes, and not so many were written.",
+        length <= buffer.output_length(),
+        "A control request was completed with Information {length}; its output buffer has {} bytes.",
         buffer.output_length()
     );
-    buffer.output(length)
+    buffer.output("IofCompleteRequest", length)
 }
 
 /// Cancels an outstanding control request.

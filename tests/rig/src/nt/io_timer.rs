@@ -142,6 +142,10 @@ pub(crate) fn clock() {
         return;
     }
     NEXT_TICK.store(next + SECOND, Ordering::Release);
+    if REGISTRATIONS.with(|all| all.is_empty()) {
+        // After the driver's unload its DPCs are forgotten, and these with them.
+        return;
+    }
     let turn = TICKS.fetch_add(1, Ordering::Relaxed) % cpu::processor_count();
     let object = DPCS.with(|all| all.get(turn).copied().unwrap_or_default());
     if object != 0 {

@@ -5,30 +5,27 @@
 //! such objects in a run, so keeping them costs little, and it is what makes the
 //! executive's own references to them always good.
 
-use alloc::alloc::{alloc_zeroed, handle_alloc_error};
-use core::alloc::Layout;
 use core::ptr::NonNull;
+
+use crate::machine::memory::{OBJECT_ALIGNMENT, allocate_object_memory};
 
 /// What an object is filled with once it is deleted.
 pub(crate) const DELETED_BYTE: u8 = 0xdd;
 
-/// Largest alignment that the driver may count on.
-const ALIGNMENT: usize = 16;
-
 /// Zeroed memory, aligned for everything, for good.
+///
+/// # Panics
+/// When the machine has no memory left.
 pub(crate) fn allocate(size: usize) -> NonNull<u8> {
-    let layout = Layout::from_size_align(size.max(1), ALIGNMENT)
-        .unwrap_or_else(|_| panic!("an object of {size} bytes was asked for"));
-    // SAFETY: The layout has at least one byte.
-    let memory = unsafe { alloc_zeroed(layout) };
-    NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout))
+    allocate_object_memory(size)
+        .unwrap_or_else(|| panic!("no memory for an object of {size} bytes"))
 }
 
 /// Zeroed memory for a `T`, for good. All zeroes must be a `T`, which holds for
 /// the plain C structures that this is for.
 pub(crate) fn allocate_object<T: Copy>() -> NonNull<T> {
     const {
-        assert!(align_of::<T>() <= ALIGNMENT);
+        assert!(align_of::<T>() <= OBJECT_ALIGNMENT);
     }
     allocate(size_of::<T>()).cast()
 }

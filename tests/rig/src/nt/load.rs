@@ -17,11 +17,12 @@ use crate::machine::sync::IrqLock;
 use crate::nt::callout::{Callback, call_out};
 use crate::nt::dispatcher::wait_until;
 use crate::nt::driver::Driver;
+use crate::nt::rule::Rule;
 use crate::nt::status::is_success;
 use crate::nt::violation::check;
 use crate::nt::{
-    address, device, dpc, legacy, registry, remove_lock, routine, shutdown, timer, unicode,
-    work_item,
+    address, counters, device, dpc, legacy, registry, remove_lock, routine, shutdown, timer,
+    unicode, work_item,
 };
 
 /// The fw_cfg file that holds the driver's image.
@@ -126,6 +127,8 @@ pub(crate) fn load() -> Driver {
     driver.set_image_size(ULONG::try_from(image.size).unwrap_or(ULONG::MAX));
     add_driver_object(driver);
     let entry_address = image.entry;
+    // From here on, by the processor.
+    counters::checked(Rule::Img01);
     LOADED.with(|loaded| *loaded = Some(Loaded { driver, image }));
     if WAITS_FOR_DEBUGGER.load(Ordering::Acquire) {
         let_debugger_in(entry_address);

@@ -32,6 +32,7 @@ use crate::nt::fault;
 use crate::nt::kernel_memory::{allocate, fields};
 use crate::nt::routine::Routine;
 use crate::nt::violation::{check, fatal};
+use crate::nt::{output, poison};
 
 /// Bytes in a page, as MDLs count.
 pub(crate) const PAGE: usize = memory::PAGE;
@@ -39,10 +40,8 @@ pub(crate) const PAGE: usize = memory::PAGE;
 const USER_SPACE: usize = 0x7ff0_0000_0000;
 /// What the pages around the buffer are filled with.
 const GUARD_BYTE: u8 = 0xfd;
-/// What a buffer that is to be filled holds before.
-const FRESH_BYTE: u8 = 0xa5;
-/// So many bytes of the pattern in a row are no coincidence.
-const RUN: usize = 8;
+/// `MdlMappingNoExecute`.
+const NO_EXECUTE: i32 = 0x4000_0000;
 
 /// For what a buffer was probed and locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +64,8 @@ pub(crate) struct LockedBuffer {
     access: Access,
     /// What it held when it was locked.
     before: Vec<u8>,
+    /// How much of that was the program's; the rest was poisoned.
+    own: usize,
 }
 
 // SAFETY: Fact 1: access is by value.
@@ -115,7 +116,7 @@ impl LockedBuffer {
         let pages = (offset + length).div_ceil(PAGE);
         let base = memory::allocate_guarded(pages * PAGE)
             .unwrap_or_else(|| panic!("no memory for a buffer of {length} bytes"));
-        let mut before = alloc::vec![FRESH_BYTE; length];
+        let mut before = poison::BUFFER.bytes(length);
         before
             .iter_mut()
             .zip(contents)
@@ -129,6 +130,7 @@ impl LockedBuffer {
             length,
             access,
             before,
+            own: contents.len(),
         };
         for index in 0..pages * PAGE {
             buffer.write_page_byte(index, GUARD_BYTE);
@@ -255,26 +257,20 @@ impl LockedBuffer {
         check!(
             Irp14,
             routine,
-            information <= self.length
-                && (self.access == Access::Read || !has_fresh_bytes(&contents, information)),
-            "A request was completed with Information {information}; its buffer has {} bytes, and not so many were transferred.",
+            information <= self.length,
+            "A request was completed with Information {information}; its buffer has {} bytes.",
             self.length
         );
         let was_locked = LOCKED.with(|locked| locked.remove(&address::of(self.pointer())));
         if was_locked.is_some() {
             memory::free_guarded(address::to_pointer(self.base), self.pages * PAGE);
         }
-        contents.into_iter().take(information).collect()
+        let returned: Vec<u8> = contents.into_iter().take(information).collect();
+        if self.access == Access::Write {
+            output::assert_fit(routine, &returned, self.own);
+        }
+        returned
     }
-}
-
-/// Whether memory that was never written lies among the first bytes.
-fn has_fresh_bytes(contents: &[u8], length: usize) -> bool {
-    let mut run = 0;
-    contents.iter().take(length).any(|byte| {
-        run = if *byte == FRESH_BYTE { run + 1 } else { 0 };
-        run >= RUN
-    })
 }
 
 /// MmMapLockedPagesSpecifyCache, for buffers that the I/O manager locked.
@@ -284,10 +280,16 @@ pub(crate) unsafe extern "C" fn mm_map_locked_pages_specify_cache(
     cache: MEMORY_CACHING_TYPE,
     base: PVOID,
     bug_check_on_failure: ULONG,
-    _priority: i32,
+    priority: i32,
 ) -> PVOID {
     let routine = Routine::MmMapLockedPagesSpecifyCache;
     routine.enter();
+    check!(
+        Pool07,
+        routine,
+        priority & NO_EXECUTE != 0,
+        "An executable mapping was asked for: the priority {priority:#x} lacks MdlMappingNoExecute."
+    );
     let is_plain = mode == 0 && cache == wdk_sys::_MEMORY_CACHING_TYPE::MmCached && base.is_null();
     if !is_plain {
         fatal(

@@ -13,6 +13,7 @@
 mod address;
 mod affinity;
 mod at_call;
+mod budget;
 mod bus;
 mod callout;
 mod cancel;
@@ -46,6 +47,7 @@ mod irp;
 mod irql;
 mod kernel_memory;
 mod legacy;
+mod list;
 mod load;
 mod lock_order;
 mod mdl;
@@ -54,7 +56,9 @@ mod mmio;
 mod node;
 mod object_type;
 mod options;
+mod output;
 mod pnp;
+mod poison;
 mod pool;
 mod power;
 mod probe;
@@ -80,6 +84,7 @@ mod system_buffer;
 mod thread;
 mod time;
 mod timer;
+mod trap;
 mod unicode;
 mod user_memory;
 mod violation;
@@ -114,17 +119,8 @@ pub(crate) const fn handlers() -> Handlers {
         clock,
         command_port: server::input_arrived,
         account: statistics::write,
-        explain_fault,
+        explain_fault: trap::explain,
     }
-}
-
-/// The rule that an access which faulted at this address broke, if one says so.
-fn explain_fault(address: u64) -> Option<(&'static str, &'static str)> {
-    power::rules::explain_fault(address)
-        .or_else(|| interrupt::opaque::explain_fault(address))
-        .or_else(|| system_buffer::explain_fault(address))
-        .or_else(|| user_memory::explain_fault(address))
-        .or_else(|| fault::explain_fault(address))
 }
 
 /// The clock interrupt's handler.

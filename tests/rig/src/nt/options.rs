@@ -7,6 +7,7 @@ use rig_protocol::IrqKind;
 use crate::machine::fw_cfg;
 use crate::machine::stop::refuse;
 use crate::machine::sync::IrqLock;
+use crate::nt::budget;
 use crate::nt::cancel_storm;
 use crate::nt::chance;
 use crate::nt::delay;
@@ -155,6 +156,10 @@ pub(crate) fn read() -> Option<String> {
                 Err(error) => refuse(format_args!("The option '{word}' needs a number: {error}.")),
             },
             Some(("mishaps", names)) if mishap::allow(names) => {}
+            Some(("budgets", factor)) => match factor.parse() {
+                Ok(factor) => budget::enforce(factor),
+                Err(error) => refuse(format_args!("The option '{word}' needs a number: {error}.")),
+            },
             Some(("model", "wdm")) => options.model = Model::Wdm,
             Some(("model", "legacy")) => options.model = Model::Legacy,
             Some(("patience", seconds)) => match seconds.parse() {
@@ -185,7 +190,7 @@ pub(crate) fn read() -> Option<String> {
             Some(("debugger", "on")) => load::wait_for_debugger(),
             Some(("self-test", rule)) => self_test = Some(rule.to_string()),
             _ => refuse(format_args!(
-                "The option '{word}' is unknown. Known are: irq=msi|intx|passive, connect=any|fully-specified, early-isr=on|off, threaded-dpcs=on|off, messages=N, irq-target=fixed|rotate|SEED, neighbour=SEED, spurious=SEED, merge-messages=N, seed=N, mishaps=dpc-inside-insert,late-dpc,dpc-elsewhere,timer-before-cancel|all, cancel-storm=SEED, delays=SEED, model=wdm|legacy, patience=SECONDS, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, dma-map-registers=N, bus=prompt|late, filter=on|off, statistics=on, debugger=on, self-test=RULE-ID|list."
+                "The option '{word}' is unknown. Known are: irq=msi|intx|passive, connect=any|fully-specified, early-isr=on|off, threaded-dpcs=on|off, messages=N, irq-target=fixed|rotate|SEED, neighbour=SEED, spurious=SEED, merge-messages=N, seed=N, mishaps=dpc-inside-insert,late-dpc,dpc-elsewhere,timer-before-cancel|all, cancel-storm=SEED, delays=SEED, model=wdm|legacy, patience=SECONDS, budgets=FACTOR, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, dma-map-registers=N, bus=prompt|late, filter=on|off, statistics=on, debugger=on, self-test=RULE-ID|list."
             )),
         }
     }

@@ -1,19 +1,19 @@
 //! Pool: ExAllocatePool2, ExAllocatePoolWithTag, ExFreePool, ExFreePoolWithTag.
 //!
 //! # Model
-//! Every block stands in a ledger with its size, tag and kind, between two guards
-//! of a known pattern. A freed block is filled with another pattern and kept for a
-//! while, so that a second free and a late write are found, not suffered.
-//!
-//! # Soundness
-//! 1. A [`Block`] owns the memory from `base` with `layout`; nobody else frees it.
-//! 2. Guards are the executive's: they lie outside what the driver was given.
+//! Every block stands in a ledger with its size, tag, kind and who allocated it, and has
+//! pages of its own between unmapped ones ([`block`]). A freed block's pages are unmapped
+//! and its addresses rest for a long while ([`quarantine`]). So an overrun, an underrun
+//! and a use after the end fault where they happen; what is too close to a block to have
+//! a page of its own is looked at when the block is freed.
 
-use alloc::alloc::{alloc, dealloc};
-use alloc::collections::{BTreeMap, VecDeque};
+mod block;
+mod quarantine;
+
+use alloc::collections::BTreeMap;
 use alloc::string::String;
-use core::alloc::Layout;
-use core::ops::Range;
+use core::arch::naked_asm;
+use core::fmt;
 use core::ptr;
 
 use wdk_sys::{POOL_FLAGS, POOL_TYPE, PVOID, SIZE_T, ULONG};
@@ -21,22 +21,11 @@ use wdk_sys::{POOL_FLAGS, POOL_TYPE, PVOID, SIZE_T, ULONG};
 use crate::machine::cpu;
 use crate::machine::sync::IrqLock;
 use crate::nt::irql::{APC_LEVEL, DISPATCH_LEVEL};
+use crate::nt::pool::block::{Block, Contents};
+use crate::nt::pool::quarantine::Freed;
 use crate::nt::routine::Routine;
 use crate::nt::violation::check;
-use crate::nt::{address, dpc, fault, spin_lock, start_ledger, timer, work_item};
-
-/// Bytes of guard in front of and behind a small block.
-const GUARD: usize = 16;
-/// Blocks of this size and more begin on a page.
-const PAGE: usize = 4096;
-/// What guards are filled with.
-const GUARD_BYTE: u8 = 0xfd;
-/// What an allocation is filled with that the driver did not ask to be zeroed.
-const FRESH_BYTE: u8 = 0xcd;
-/// What a freed block is filled with.
-const FREED_BYTE: u8 = 0xdd;
-/// Freed blocks that are kept.
-const KEPT: usize = 256;
+use crate::nt::{address, device_queue, dpc, fault, spin_lock, start_ledger, timer, work_item};
 
 const POOL_FLAG_UNINITIALIZED: POOL_FLAGS = 0x2;
 const POOL_FLAG_NON_PAGED: POOL_FLAGS = 0x40;
@@ -44,28 +33,20 @@ const POOL_FLAG_NON_PAGED_EXECUTE: POOL_FLAGS = 0x80;
 const POOL_FLAG_PAGED: POOL_FLAGS = 0x100;
 /// The bit of a `POOL_TYPE` that says paged.
 const PAGED_POOL_MASK: POOL_TYPE = 1;
+/// The bits of a `POOL_TYPE` that are neither a quota's nor a session's nor say what
+/// happens when there is no memory.
+const BASE_POOL_MASK: POOL_TYPE = 0x201;
 
-/// Whether a block may be paged out on Windows.
+/// Whether a block may be paged out on Windows. Paged pool is out of reach at
+/// `DISPATCH_LEVEL` and above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Paged,
     NonPaged,
 }
 
-/// An allocation.
-#[derive(Clone, Copy)]
-struct Block {
-    base: usize,
-    layout: Layout,
-    size: usize,
-    tag: ULONG,
-    kind: Kind,
-}
-
 /// Blocks in use, by the address that the driver has.
 static BLOCKS: IrqLock<BTreeMap<usize, Block>> = IrqLock::new(BTreeMap::new());
-/// Freed blocks that are kept, oldest first.
-static FREED: IrqLock<VecDeque<(usize, Block)>> = IrqLock::new(VecDeque::new());
 
 /// A tag as people write it.
 pub(crate) fn tag_text(tag: ULONG) -> String {
@@ -82,35 +63,76 @@ pub(crate) fn tag_text(tag: ULONG) -> String {
 }
 
 /// ExAllocatePool2.
+#[unsafe(naked)]
 pub(crate) extern "C" fn ex_allocate_pool2(flags: POOL_FLAGS, size: SIZE_T, tag: ULONG) -> PVOID {
-    let routine = Routine::ExAllocatePool2;
-    routine.enter();
-    if fault::strikes_with_null(routine) {
-        return ptr::null_mut();
-    }
-    let kind = if flags & POOL_FLAG_PAGED != 0 {
-        Kind::Paged
-    } else if flags & (POOL_FLAG_NON_PAGED | POOL_FLAG_NON_PAGED_EXECUTE) != 0 {
-        Kind::NonPaged
-    } else {
-        return ptr::null_mut();
-    };
-    let fill = if flags & POOL_FLAG_UNINITIALIZED != 0 {
-        FRESH_BYTE
-    } else {
-        0
-    };
-    allocate_checked(routine, kind, size, tag, fill)
+    naked_asm!("mov r9, [rsp]", "jmp {}", sym allocate_pool2)
 }
 
 /// ExAllocatePoolWithTag.
+#[unsafe(naked)]
 pub(crate) extern "C" fn ex_allocate_pool_with_tag(
     pool_type: POOL_TYPE,
     size: SIZE_T,
     tag: ULONG,
 ) -> PVOID {
+    naked_asm!("mov r9, [rsp]", "jmp {}", sym allocate_pool_with_tag)
+}
+
+/// ExFreePool.
+#[unsafe(naked)]
+pub(crate) extern "C" fn ex_free_pool(block: PVOID) {
+    naked_asm!("mov rdx, [rsp]", "jmp {}", sym free_pool)
+}
+
+/// ExFreePoolWithTag.
+#[unsafe(naked)]
+pub(crate) extern "C" fn ex_free_pool_with_tag(block: PVOID, tag: ULONG) {
+    naked_asm!("mov r8, [rsp]", "jmp {}", sym free_pool_with_tag)
+}
+
+/// ExAllocatePool2, with the address to which the call returns.
+extern "C" fn allocate_pool2(flags: POOL_FLAGS, size: SIZE_T, tag: ULONG, caller: u64) -> PVOID {
+    let routine = Routine::ExAllocatePool2;
+    routine.enter();
+    check!(
+        Pool07,
+        routine,
+        flags & POOL_FLAG_NON_PAGED_EXECUTE == 0,
+        "Executable pool was asked for: the flags are {flags:#x}."
+    );
+    if fault::strikes_with_null(routine) {
+        return ptr::null_mut();
+    }
+    let kind = if flags & POOL_FLAG_PAGED != 0 {
+        Kind::Paged
+    } else if flags & POOL_FLAG_NON_PAGED != 0 {
+        Kind::NonPaged
+    } else {
+        return ptr::null_mut();
+    };
+    let contents = if flags & POOL_FLAG_UNINITIALIZED != 0 {
+        Contents::Poison
+    } else {
+        Contents::Zero
+    };
+    allocate_checked(routine, kind, size, tag, contents, caller)
+}
+
+/// ExAllocatePoolWithTag, with the address to which the call returns.
+extern "C" fn allocate_pool_with_tag(
+    pool_type: POOL_TYPE,
+    size: SIZE_T,
+    tag: ULONG,
+    caller: u64,
+) -> PVOID {
     let routine = Routine::ExAllocatePoolWithTag;
     routine.enter();
+    check!(
+        Pool07,
+        routine,
+        pool_type & BASE_POOL_MASK != 0,
+        "Executable pool was asked for: the pool type is {pool_type:#x}, which is NonPagedPool and not NonPagedPoolNx."
+    );
     if fault::strikes_with_null(routine) {
         return ptr::null_mut();
     }
@@ -119,11 +141,30 @@ pub(crate) extern "C" fn ex_allocate_pool_with_tag(
     } else {
         Kind::NonPaged
     };
-    allocate_checked(routine, kind, size, tag, FRESH_BYTE)
+    allocate_checked(routine, kind, size, tag, Contents::Poison, caller)
+}
+
+/// ExFreePool, with the address to which the call returns.
+extern "C" fn free_pool(block: PVOID, caller: u64) {
+    Routine::ExFreePool.enter();
+    free(Routine::ExFreePool, block, None, caller);
+}
+
+/// ExFreePoolWithTag, with the address to which the call returns.
+extern "C" fn free_pool_with_tag(block: PVOID, tag: ULONG, caller: u64) {
+    Routine::ExFreePoolWithTag.enter();
+    free(Routine::ExFreePoolWithTag, block, Some(tag), caller);
 }
 
 /// Allocates for the driver.
-fn allocate_checked(routine: Routine, kind: Kind, size: SIZE_T, tag: ULONG, fill: u8) -> PVOID {
+fn allocate_checked(
+    routine: Routine,
+    kind: Kind,
+    size: SIZE_T,
+    tag: ULONG,
+    contents: Contents,
+    caller: u64,
+) -> PVOID {
     let irql = cpu::irql();
     check!(
         Pool01,
@@ -139,88 +180,40 @@ fn allocate_checked(routine: Routine, kind: Kind, size: SIZE_T, tag: ULONG, fill
     );
     usize::try_from(size)
         .ok()
-        .and_then(|size| allocate(kind, size, tag, fill))
+        .and_then(|size| Block::map(kind, size, tag, contents, caller))
+        .map(enter)
         .inspect(|start| start_ledger::allocated(*start))
         .map_or(ptr::null_mut(), address::to_pointer)
 }
 
-/// Allocates a block that the driver is to free; its address.
-pub(crate) fn allocate(kind: Kind, size: usize, tag: ULONG, fill: u8) -> Option<usize> {
-    let front = if size >= PAGE { PAGE } else { GUARD };
-    let layout =
-        Layout::from_size_align(front.checked_add(size)?.checked_add(GUARD)?, front).ok()?;
-    // SAFETY: The layout is not empty: it holds two guards.
-    let base = unsafe { alloc(layout) };
-    if base.is_null() {
-        return None;
-    }
-    let base = address::of(base);
-    let block = Block {
-        base,
-        layout,
-        size,
-        tag,
-        kind,
-    };
-    let start = base + front;
-    fill_range(base..start, GUARD_BYTE);
-    fill_range(start..start + size, fill);
-    fill_range(start + size..base + layout.size(), GUARD_BYTE);
-    BLOCKS.with(|blocks| blocks.insert(start, block));
-    Some(start)
+/// Allocates a zeroed block that the driver is to free; its address.
+pub(crate) fn allocate(kind: Kind, size: usize, tag: ULONG) -> Option<usize> {
+    Block::map(kind, size, tag, Contents::Zero, 0).map(enter)
 }
 
-/// Fills memory of a block that this module owns.
-fn fill_range(range: Range<usize>, byte: u8) {
-    // SAFETY: Fact 1: every caller passes a part of a block that it has just
-    // allocated or taken out of the ledger, so it is writable and nobody uses it.
-    unsafe { ptr::write_bytes(address::to_pointer::<u8>(range.start), byte, range.len()) };
+/// Puts a new block into the ledger; its address.
+fn enter(block: Block) -> usize {
+    BLOCKS.with(|blocks| blocks.insert(block.start, block));
+    block.start
 }
 
-/// Whether a part of a block has this byte everywhere.
-fn is_filled(range: Range<usize>, byte: u8) -> bool {
-    // SAFETY: Fact 1: every caller passes guards, or a block that was freed, of a
-    // block that it took out of the ledger, so they can be read and nobody writes.
-    let bytes =
-        unsafe { core::slice::from_raw_parts(address::to_pointer::<u8>(range.start), range.len()) };
-    bytes.iter().all(|value| *value == byte)
-}
-
-/// ExFreePool.
-pub(crate) extern "C" fn ex_free_pool(block: PVOID) {
-    Routine::ExFreePool.enter();
-    free(Routine::ExFreePool, block, None);
-}
-
-/// ExFreePoolWithTag.
-pub(crate) extern "C" fn ex_free_pool_with_tag(block: PVOID, tag: ULONG) {
-    Routine::ExFreePoolWithTag.enter();
-    free(Routine::ExFreePoolWithTag, block, Some(tag));
-}
-
-/// Frees a block of the driver's.
-pub(crate) fn free(routine: Routine, pointer: PVOID, tag: Option<ULONG>) {
+/// Frees a block of the driver's, for a call that returns to `caller`.
+pub(crate) fn free(routine: Routine, pointer: PVOID, tag: Option<ULONG>, caller: u64) {
     let start = address::of(pointer);
     let block = BLOCKS.with(|blocks| blocks.remove(&start));
-    let was_freed = || FREED.with(|freed| freed.iter().any(|(kept, _)| *kept == start));
     check!(
         Pool02,
         routine,
         block.is_some(),
         "The address {pointer:p} is no pool block{}.",
-        if was_freed() {
-            " any more: it was freed before"
-        } else {
-            ""
-        }
+        FreedBefore(quarantine::freed_at(start))
     );
     let Some(block) = block else { return };
     check!(
         Pool02,
         routine,
         tag.is_none_or(|tag| tag == 0 || tag == block.tag),
-        "The pool block at {pointer:p} was allocated with tag '{}' and is freed with '{}'.",
-        tag_text(block.tag),
+        "The tag '{}' is given to free {block}.",
         tag_text(tag.unwrap_or_default())
     );
     let irql = cpu::irql();
@@ -231,75 +224,110 @@ pub(crate) fn free(routine: Routine, pointer: PVOID, tag: Option<ULONG>) {
         "{:?} pool was freed at IRQL {irql}.",
         block.kind
     );
-    assert_guards(routine.name(), start, &block);
-    start_ledger::freed(start);
-    let memory = start..start + block.size;
-    dpc::assert_none_within(routine.name(), &memory);
-    timer::assert_none_within(routine.name(), &memory);
-    work_item::assert_none_within(routine.name(), &memory);
-    spin_lock::forget_within(&memory);
-    fill_range(memory, FREED_BYTE);
-    let oldest = FREED.with(|freed| {
-        freed.push_back((start, block));
-        if freed.len() > KEPT {
-            freed.pop_front()
-        } else {
-            None
-        }
-    });
-    if let Some((start, block)) = oldest {
-        assert_untouched(start, &block);
-        // SAFETY: Fact 1: the block was taken out of the ledgers, so nobody else
-        // frees it; the layout is the one that it was allocated with.
-        unsafe { dealloc(address::to_pointer(block.base), block.layout) };
-    }
-}
-
-/// Checks that nothing was written around a block.
-fn assert_guards(routine: &str, start: usize, block: &Block) {
-    let end = start + block.size;
-    let intact = is_filled(block.base..start, GUARD_BYTE)
-        && is_filled(end..block.base + block.layout.size(), GUARD_BYTE);
     check!(
         Pool03,
         routine,
-        intact,
-        "Something was written outside the pool block at {start:#x}, {} bytes, tag '{}'.",
-        block.size,
-        tag_text(block.tag)
+        block.is_intact(),
+        "Something was written around {block}."
     );
+    start_ledger::freed(start);
+    let memory = block.memory();
+    dpc::assert_none_within(routine.name(), &memory);
+    timer::assert_none_within(routine.name(), &memory);
+    work_item::assert_none_within(routine.name(), &memory);
+    device_queue::assert_none_within(routine.name(), &memory);
+    spin_lock::forget_within(&memory);
+    block.unmap();
+    quarantine::keep(block, caller);
 }
 
-/// Checks that nothing was written to a block after it was freed.
-fn assert_untouched(start: usize, block: &Block) {
-    check!(
-        Pool03,
-        "pool",
-        is_filled(start..start + block.size, FREED_BYTE),
-        "Something was written to the pool block at {start:#x}, {} bytes, tag '{}', after it was freed.",
-        block.size,
-        tag_text(block.tag)
-    );
+/// What is said of an address that is freed and is no block.
+struct FreedBefore(Option<Freed>);
+
+impl fmt::Display for FreedBefore {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(freed) => write!(formatter, " any more: there was {freed}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What an address has to do with pool.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// In the unmapped pages beside a block.
+    Beside(Block, usize),
+    /// Where a block was that has been freed.
+    Freed(Freed),
+}
+
+/// What an address at which nothing is mapped has to do with pool. For the report of a
+/// fault.
+pub(crate) fn describe(address: u64) -> Option<Place> {
+    let address = usize::try_from(address).ok()?;
+    if let Some(freed) = quarantine::freed_around(address) {
+        return Some(Place::Freed(freed));
+    }
+    // Blocks lie between unmapped pages, so this is one of two.
+    let beside = BLOCKS.with_unless_held(|blocks| {
+        let below = blocks.range(..=address).next_back();
+        let above = blocks.range(address..).next();
+        below
+            .into_iter()
+            .chain(above)
+            .map(|(_, block)| *block)
+            .find(|block| block.is_near(address))
+    });
+    beside.flatten().map(|block| Place::Beside(block, address))
+}
+
+/// The block in use at an address. For the report of a fault.
+pub(crate) fn block_around(address: u64) -> Option<Block> {
+    let address = usize::try_from(address).ok()?;
+    let below = BLOCKS.with_unless_held(|blocks| {
+        let below = blocks.range(..=address).next_back();
+        below.map(|(_, block)| *block)
+    });
+    below.flatten().filter(|block| block.has_pages_at(address))
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Beside(block, address) => match address.checked_sub(block.memory().end) {
+                Some(distance) => write!(formatter, "That is {distance} bytes behind {block}."),
+                None => write!(
+                    formatter,
+                    "That is {} bytes in front of {block}.",
+                    block.start.saturating_sub(*address)
+                ),
+            },
+            Self::Freed(freed) => write!(formatter, "There was {freed}."),
+        }
+    }
 }
 
 /// Checks, when the driver is gone, that it freed everything.
 pub(crate) fn assert_nothing_left() {
-    FREED.with(|freed| {
-        for (start, block) in freed.iter() {
-            assert_untouched(*start, block);
-        }
-    });
-    let (count, first) = BLOCKS.with(|blocks| {
-        let first = blocks.iter().next().map(|(start, block)| (*start, *block));
-        (blocks.len(), first)
-    });
-    let (start, size, tag) =
-        first.map_or((0, 0, 0), |(start, block)| (start, block.size, block.tag));
+    let (count, first) = BLOCKS.with(|blocks| (blocks.len(), blocks.values().next().copied()));
     check!(
         Pnp16,
         "unload",
-        count == 0,
-        "The driver left {count} pool blocks behind; the first is at {start:#x}, {size} bytes, tag '{}'.",
-        tag_text(tag)
+        first.is_none(),
+        "The driver left {count} pool blocks behind; the first is {}.",
+        Left(first)
     );
+}
+
+/// A block that was left behind.
+struct Left(Option<Block>);
+
+impl fmt::Display for Left {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(block) => write!(formatter, "{block}"),
+            None => Ok(()),
+        }
+    }
 }

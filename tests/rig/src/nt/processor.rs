@@ -10,6 +10,7 @@ use x86_64::instructions::interrupts;
 use crate::machine::cpu::{self, MAX_PROCESSORS};
 use crate::machine::sync::IrqLock;
 use crate::machine::time;
+use crate::nt::budget::Budget;
 use crate::nt::{counters, thread};
 
 /// Most spin locks that one processor may hold; real drivers hold two or three.
@@ -74,6 +75,21 @@ pub(crate) struct Held {
     pub(crate) kind: LockKind,
     /// IRQL before the acquisition.
     pub(crate) old_irql: u8,
+    /// When it was acquired.
+    pub(crate) since: u64,
+}
+
+impl Held {
+    /// Counts the time for which the lock was held, which is about to be released.
+    fn spend(&self) {
+        let budget = match self.kind {
+            // The routine that runs under it is measured.
+            LockKind::Interrupt => return,
+            LockKind::InterruptByHand => Budget::CriticalSection,
+            _ => Budget::SpinLock,
+        };
+        budget.spend(self.kind.as_ref(), self.since);
+    }
 }
 
 /// A KeRaiseIrql that was not undone.
@@ -142,7 +158,7 @@ pub(crate) fn push_held(held: Held) {
 /// Forgets a lock that this processor is about to release, and says how it was
 /// acquired; `None` when this processor does not hold it.
 pub(crate) fn take_held(lock: usize) -> Option<Held> {
-    with_own(|own| {
+    let held = with_own(|own| {
         let (slot, since) = own
             .held
             .iter_mut()
@@ -152,7 +168,9 @@ pub(crate) fn take_held(lock: usize) -> Option<Held> {
         let is_interrupt = matches!(held.kind, LockKind::Interrupt | LockKind::InterruptByHand);
         counters::held_for_100ns(is_interrupt, now_100ns().saturating_sub(*since));
         Some(held)
-    })
+    })?;
+    held.spend();
+    Some(held)
 }
 
 /// The time, while somebody wants to know how long locks are held; else always zero.
@@ -172,6 +190,16 @@ pub(crate) fn held() -> [Option<Held>; MAX_HELD] {
 /// Whether this processor holds the spin lock at this address.
 pub(crate) fn holds(lock: usize) -> bool {
     with_own(|own| own.held.iter().flatten().any(|held| held.lock == lock))
+}
+
+/// Whether this processor holds an interrupt's spin lock.
+pub(crate) fn is_in_critical_section() -> bool {
+    with_own(|own| {
+        own.held
+            .iter()
+            .flatten()
+            .any(|held| matches!(held.kind, LockKind::Interrupt | LockKind::InterruptByHand))
+    })
 }
 
 /// How many spin locks this processor holds.

@@ -6,7 +6,10 @@
 //!
 //! The ranges are those of each routine's reference page. Where a rule of its own
 //! governs a routine's IRQL (completion, waits, spin locks, critical sections),
-//! the row says "any" and the routine checks that rule, so that the stop names it.
+//! the row says "any" and the routine checks that rule, so that the stop names it. Of the
+//! routines that may be called at any IRQL those are "any" that belong into an ISR or a
+//! critical section; the others say "outside", and are refused where an interrupt's spin
+//! lock is held.
 
 use crate::machine::cpu;
 use crate::nt::irql::{APC_LEVEL, DISPATCH_LEVEL, HIGH_LEVEL, PASSIVE_LEVEL};
@@ -14,7 +17,7 @@ use crate::nt::violation::check;
 use crate::nt::{
     affinity, at_call, cancel, cancel_storm, counters, csq, debug, device, device_queue,
     dispatcher, dma, dpc, event, interface, interrupt, io_timer, irp, irql, mdl, mmio, pool, power,
-    property, remove_lock, rtl, spin_lock, start_io, time, timer, work_item,
+    processor, property, remove_lock, rtl, spin_lock, start_io, time, timer, work_item,
 };
 
 /// Defines [`Routine`] and the look-up by name from one line for each export.
@@ -39,6 +42,12 @@ macro_rules! exports {
             const fn irql_range(self) -> (u8, u8) {
                 match self { $(Self::$name => exports!(@range $range),)+ }
             }
+
+            /// Whether it has no business where an interrupt's spin lock is held, and no
+            /// rule of its own says so.
+            const fn is_for_outside(self) -> bool {
+                match self { $(Self::$name => exports!(@outside $range),)+ }
+            }
         }
 
         /// The export with this name, and its address.
@@ -56,6 +65,9 @@ macro_rules! exports {
     (@range up_to_dispatch) => { (PASSIVE_LEVEL, DISPATCH_LEVEL) };
     (@range dispatch) => { (DISPATCH_LEVEL, DISPATCH_LEVEL) };
     (@range any) => { (PASSIVE_LEVEL, HIGH_LEVEL) };
+    (@range outside) => { (PASSIVE_LEVEL, HIGH_LEVEL) };
+    (@outside outside) => { true };
+    (@outside $range:tt) => { false };
 }
 
 exports! {
@@ -72,8 +84,8 @@ exports! {
     IoCancelIrp up_to_dispatch cancel::io_cancel_irp;
     IoConnectInterruptEx passive interrupt::connect::io_connect_interrupt_ex;
     IoCreateDevice up_to_apc device::io_create_device;
-    IoCsqInitialize any csq::io_csq_initialize;
-    IoCsqInitializeEx any csq::io_csq_initialize_ex;
+    IoCsqInitialize outside csq::io_csq_initialize;
+    IoCsqInitializeEx outside csq::io_csq_initialize_ex;
     IoCsqInsertIrp up_to_dispatch csq::io_csq_insert_irp;
     IoCsqInsertIrpEx up_to_dispatch csq::io_csq_insert_irp_ex;
     IoCsqRemoveIrp up_to_dispatch csq::io_csq_remove_irp;
@@ -87,7 +99,7 @@ exports! {
     IoGetDeviceProperty passive property::io_get_device_property;
     IoInitializeTimer passive io_timer::io_initialize_timer;
     IoInitializeRemoveLockEx passive remove_lock::io_initialize_remove_lock_ex;
-    IoInitializeWorkItem any work_item::io_initialize_work_item;
+    IoInitializeWorkItem outside work_item::io_initialize_work_item;
     IoQueueWorkItem up_to_dispatch work_item::io_queue_work_item;
     IoQueueWorkItemEx up_to_dispatch work_item::io_queue_work_item_ex;
     IoRegisterDeviceInterface passive interface::io_register_device_interface;
@@ -98,11 +110,11 @@ exports! {
     IoReportInterruptInactive up_to_dispatch interrupt::activity::io_report_interrupt_inactive;
     IoSetCompletionRoutineEx up_to_dispatch irp::completion_ex::io_set_completion_routine_ex;
     IoSetDeviceInterfaceState passive interface::io_set_device_interface_state;
-    IoSetStartIoAttributes any start_io::io_set_start_io_attributes;
+    IoSetStartIoAttributes outside start_io::io_set_start_io_attributes;
     IoStartNextPacket any start_io::io_start_next_packet;
     IoStartNextPacketByKey any start_io::io_start_next_packet_by_key;
-    IoSizeofWorkItem any work_item::io_sizeof_work_item;
-    IoUninitializeWorkItem any work_item::io_uninitialize_work_item;
+    IoSizeofWorkItem outside work_item::io_sizeof_work_item;
+    IoUninitializeWorkItem outside work_item::io_uninitialize_work_item;
     IoStartTimer up_to_dispatch io_timer::io_start_timer;
     IoStopTimer up_to_dispatch io_timer::io_stop_timer;
     IoStartPacket up_to_dispatch start_io::io_start_packet;
@@ -124,21 +136,21 @@ exports! {
     KeDelayExecutionThread any time::ke_delay_execution_thread;
     KeFlushQueuedDpcs passive dpc::ke_flush_queued_dpcs;
     KeGetCurrentIrql any time::ke_get_current_irql;
-    KeGetProcessorNumberFromIndex any affinity::ke_get_processor_number_from_index;
+    KeGetProcessorNumberFromIndex outside affinity::ke_get_processor_number_from_index;
     KeGetCurrentProcessorNumberEx any time::ke_get_current_processor_number_ex;
     KfRaiseIrql any irql::kf_raise_irql;
-    KeInitializeDeviceQueue any device_queue::ke_initialize_device_queue;
-    KeInitializeDpc any dpc::ke_initialize_dpc;
+    KeInitializeDeviceQueue outside device_queue::ke_initialize_device_queue;
+    KeInitializeDpc outside dpc::ke_initialize_dpc;
     KeClearEvent up_to_dispatch event::ke_clear_event;
-    KeInitializeEvent any event::ke_initialize_event;
-    KeInitializeSpinLock any spin_lock::ke_initialize_spin_lock;
-    KeInitializeThreadedDpc any dpc::ke_initialize_threaded_dpc;
+    KeInitializeEvent outside event::ke_initialize_event;
+    KeInitializeSpinLock outside spin_lock::ke_initialize_spin_lock;
+    KeInitializeThreadedDpc outside dpc::ke_initialize_threaded_dpc;
     KeInitializeTimerEx up_to_dispatch timer::ke_initialize_timer_ex;
     KeInsertByKeyDeviceQueue dispatch device_queue::ke_insert_by_key_device_queue;
     KeInsertDeviceQueue dispatch device_queue::ke_insert_device_queue;
     KeInsertQueueDpc any dpc::ke_insert_queue_dpc;
     KeLowerIrql any irql::ke_lower_irql;
-    KeQueryActiveProcessorCountEx any time::ke_query_active_processor_count_ex;
+    KeQueryActiveProcessorCountEx outside time::ke_query_active_processor_count_ex;
     KeQueryInterruptTimePrecise any time::ke_query_interrupt_time_precise;
     KeQuerySystemTimePrecise any time::ke_query_system_time_precise;
     KeQueryPerformanceCounter any time::ke_query_performance_counter;
@@ -159,6 +171,7 @@ exports! {
     KeSetTargetProcessorDpc any dpc::placement::ke_set_target_processor_dpc;
     KeSetTargetProcessorDpcEx any dpc::placement::ke_set_target_processor_dpc_ex;
     KeSetTimerEx up_to_dispatch timer::ke_set_timer_ex;
+    KeStallExecutionProcessor any time::ke_stall_execution_processor;
     KeSynchronizeExecution any interrupt::synchronize::ke_synchronize_execution;
     KeWaitForSingleObject any dispatcher::ke_wait_for_single_object;
     MmGetSystemRoutineAddress passive rtl::mm_get_system_routine_address;
@@ -169,7 +182,7 @@ exports! {
     PoRequestPowerIrp up_to_dispatch power::exports::po_request_power_irp;
     PoSetPowerState up_to_dispatch power::exports::po_set_power_state;
     PoStartNextPowerIrp up_to_dispatch power::exports::po_start_next_power_irp;
-    RtlCmDecodeMemIoResource any rtl::rtl_cm_decode_mem_io_resource;
+    RtlCmDecodeMemIoResource outside rtl::rtl_cm_decode_mem_io_resource;
     RtlCopyUnicodeString up_to_dispatch rtl::rtl_copy_unicode_string;
     RtlEqualUnicodeString passive rtl::rtl_equal_unicode_string;
     RtlFreeUnicodeString up_to_apc rtl::rtl_free_unicode_string;
@@ -224,5 +237,13 @@ impl Routine {
             (lowest..=highest).contains(&irql),
             "{self:?} was called at IRQL {irql}; it may be called at {lowest} to {highest}."
         );
+        if irql > DISPATCH_LEVEL {
+            check!(
+                Syn05,
+                self,
+                !self.is_for_outside() || !processor::is_in_critical_section(),
+                "{self:?} was called with an interrupt's spin lock held."
+            );
+        }
     }
 }

@@ -19,7 +19,7 @@ pub(crate) unsafe extern "C" fn rtl_free_unicode_string(string: PUNICODE_STRING)
     if buffer.is_null() {
         return;
     }
-    pool::free(routine, buffer.cast(), None);
+    pool::free(routine, buffer.cast(), None, 0);
     // SAFETY: As above; the string itself is the driver's.
     unsafe {
         string.write(UNICODE_STRING {

@@ -34,6 +34,9 @@ rules! {
     Irql03 "IRQL-03" "A dispatch routine returns at the IRQL at which it was called.";
     Irql04 "IRQL-04" "A callback returns at the IRQL at which it was called.";
     Irql05 "IRQL-05" "Nothing blocks at DISPATCH_LEVEL or above.";
+    Irql06 "IRQL-06" "At DISPATCH_LEVEL or above neither pageable data nor pageable code is touched.";
+    Irql07 "IRQL-07" "A routine of the driver's returns with interrupts enabled as they were when it was called.";
+    Irql08 "IRQL-08" "At DISPATCH_LEVEL or above a driver raises no exception.";
     Int02 "INT-02" "A driver acts on the Version that IoConnectInterruptEx wrote back: it says what the connection context points to, or that only the fully specified form is left.";
     Int03 "INT-03" "Everything that the ISR needs is ready before the interrupt is connected.";
     Int04 "INT-04" "A device may interrupt only while its interrupt is connected and active.";
@@ -46,8 +49,10 @@ rules! {
     Int11 "INT-11" "The ISR does not claim a message that the device does not have.";
     Int12 "INT-12" "A connection follows the translated interrupt descriptor.";
     Int13 "INT-13" "A passive-level interrupt has an event, and its spin lock is not acquired: it has none.";
+    Int14 "INT-14" "An ISR returns within 25 microseconds.";
     Syn01 "SYN-01" "KeSynchronizeExecution is called at or below the interrupt's SynchronizeIrql.";
     Syn02 "SYN-02" "An interrupt's spin lock is not taken twice by one processor.";
+    Syn05 "SYN-05" "With an interrupt's spin lock held, for a short time, only the routines are called that are made for it.";
     Syn06 "SYN-06" "An interrupt's spin lock is released by whoever acquired it, to the IRQL from before.";
     Dma01 "DMA-01" "A DMA adapter is asked for with a description that was zeroed and has a version and an address width.";
     Dma02 "DMA-02" "A device is given logical addresses only, and keeps to what they map.";
@@ -62,6 +67,7 @@ rules! {
     Dpc03 "DPC-03" "An ISR does not give a DPC that is queued something that it takes from one interrupt only.";
     Dpc04 "DPC-04" "Queuing the DPC is the last thing that an ISR does to what they share.";
     Dpc05 "DPC-05" "A DPC may run on any processor, and beside itself.";
+    Dpc06 "DPC-06" "A DPC returns, and a stall ends, within 100 microseconds.";
     Dpc07 "DPC-07" "The importance and the target processor of a DPC are set while it is in no queue, and the processor exists.";
     Dpc08 "DPC-08" "No DPC is queued or running when its memory goes away.";
     Tmr01 "TMR-01" "A timer's DPC is not queued by KeInsertQueueDpc.";
@@ -134,10 +140,15 @@ rules! {
     Spl03 "SPL-03" "Spin locks are acquired in one order everywhere.";
     Spl04 "SPL-04" "A spin lock is acquired at DISPATCH_LEVEL or below and restores the IRQL it saved.";
     Spl05 "SPL-05" "A callback returns with the spin locks that were held when it was called.";
+    Spl06 "SPL-06" "A spin lock is initialised once, in memory that stays, and held for a short time.";
     Pool01 "POOL-01" "Pool is allocated and freed at an IRQL that its kind allows.";
     Pool02 "POOL-02" "Pool has a size and a tag, and is freed once, with that tag.";
-    Pool03 "POOL-03" "Nothing is written outside an allocation or after it was freed.";
+    Pool03 "POOL-03" "Nothing is read or written outside an allocation or after it was freed.";
     Pool04 "POOL-04" "What an allocation returns is looked at before it is used: it may be NULL.";
+    Pool05 "POOL-05" "No byte that nobody wrote reaches a program.";
+    Pool06 "POOL-06" "A list is whole, and what is linked into one is not given up.";
+    Pool07 "POOL-07" "No pool and no mapping is executable.";
+    Img01 "IMG-01" "An image's code and constants are not written, and what is no code is not executed.";
     Ctl01 "CTL-01" "Controller objects are for drivers without PnP.";
     Ctl02 "CTL-02" "A controller is freed once by each who was allocated it.";
     Ctl03 "CTL-03" "A device object waits for its controller with one request at a time.";
@@ -151,4 +162,5 @@ rules! {
     Sec03 "SEC-03" "A request's buffer is used as far as its length goes, and no further.";
     Sec04 "SEC-04" "An address of user mode is not used before it was probed.";
     Sec05 "SEC-05" "A request that the driver does not support does not succeed.";
+    Sec06 "SEC-06" "No address of the kernel's reaches a program.";
 }

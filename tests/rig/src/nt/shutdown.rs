@@ -10,7 +10,7 @@ use crate::nt::irp::ledger;
 use crate::nt::violation::check;
 use crate::nt::work::PnpWork;
 use crate::nt::{
-    cancel, counters, io_manager, legacy, load, node, pnp, pool, registry, server, work,
+    budget, cancel, counters, io_manager, legacy, load, node, pnp, pool, registry, server, work,
 };
 
 /// Ends the run. PASSIVE_LEVEL, as the PnP manager's last action.
@@ -34,6 +34,7 @@ pub(crate) fn run(number: u32) -> ! {
     }
     load::unload();
     assert_nothing_left();
+    budget::describe();
     server::reply(number, Reply::Report(counters::report()));
     finish()
 }

@@ -1,7 +1,7 @@
 //! The system buffer of a request: input first, then output in the same place.
 //!
 //! What lies beyond the input is not zero on Windows, so it is filled with a
-//! pattern here; output that still shows the pattern was never written. The buffer
+//! pattern here ([`poison`]); output that still shows the pattern was never written. The buffer
 //! ends where its page ends, behind which none is mapped: a driver that goes by a
 //! length that the request does not have faults there. It begins at a multiple of 16,
 //! as pool does; what that leaves at its end, and some bytes before it, is a guard that
@@ -20,19 +20,15 @@ use wdk_sys::PVOID;
 use crate::machine::memory::{self, PAGE};
 use crate::machine::stop::refuse;
 use crate::machine::sync::IrqLock;
-use crate::nt::address;
 use crate::nt::rule::Rule;
+use crate::nt::{address, output, poison};
 
-/// What memory beyond the input is filled with.
-const FRESH_BYTE: u8 = 0xa5;
 /// What the guard is filled with.
 const GUARD_BYTE: u8 = 0xfd;
 /// Bytes of guard before the buffer, where its page has so many.
 const GUARD: usize = 64;
 /// Where a buffer begins is a multiple of this.
 const ALIGNMENT: usize = 16;
-/// So many bytes of pattern in a row are no coincidence.
-const RUN: usize = 8;
 
 const _: () = assert!(MAX_TRANSFER <= PAGE);
 
@@ -75,7 +71,8 @@ impl SystemBuffer {
         buffer
             .guard()
             .for_each(|index| buffer.write(index, GUARD_BYTE));
-        let contents = input.iter().copied().chain(core::iter::repeat(FRESH_BYTE));
+        let fresh = (input.len()..length).map(|place| poison::BUFFER.at(place));
+        let contents = input.iter().copied().chain(fresh);
         (buffer.start..buffer.start + length)
             .zip(contents)
             .for_each(|(index, byte)| buffer.write(index, byte));
@@ -120,28 +117,20 @@ impl SystemBuffer {
         (self.start..self.start + self.length).map(|index| self.read(index))
     }
 
-    /// The first `length` bytes of output, as many as there are.
-    pub(crate) fn output(&self, length: usize) -> Vec<u8> {
-        self.contents()
+    /// The first `length` bytes of output, as many as there are, for the program that
+    /// asked for them.
+    pub(crate) fn output(&self, routine: &str, length: usize) -> Vec<u8> {
+        let bytes: Vec<u8> = self
+            .contents()
             .take(length.min(self.output_length))
-            .collect()
+            .collect();
+        output::assert_fit(routine, &bytes, self.input_length);
+        bytes
     }
 
     /// Whether the guard around the buffer is as it was.
     pub(crate) fn is_guard_intact(&self) -> bool {
         self.guard().all(|index| self.read(index) == GUARD_BYTE)
-    }
-
-    /// Whether the first `length` bytes of output hold memory that was never written.
-    pub(crate) fn has_fresh_bytes(&self, length: usize) -> bool {
-        let mut run = 0;
-        self.contents()
-            .take(length)
-            .skip(self.input_length)
-            .any(|byte| {
-                run = if byte == FRESH_BYTE { run + 1 } else { 0 };
-                run >= RUN
-            })
     }
 }
 
@@ -168,13 +157,13 @@ fn take_page() -> usize {
 
 /// What is wrong with an access that faulted at this address, if it was just behind a
 /// system buffer's page or before it.
-pub(crate) fn explain_fault(address: u64) -> Option<(&'static str, &'static str)> {
+pub(crate) fn explain_fault(address: u64) -> Option<Rule> {
     let address = usize::try_from(address).ok()?;
-    let is_beside = PAGES.with(|pages| {
+    let is_beside = PAGES.with_unless_held(|pages| {
         pages
             .all
             .iter()
             .any(|page| (page - PAGE..page + 2 * PAGE).contains(&address))
     });
-    is_beside.then(|| (Rule::Sec03.id(), Rule::Sec03.sentence()))
+    is_beside?.then_some(Rule::Sec03)
 }

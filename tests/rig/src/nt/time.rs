@@ -111,3 +111,19 @@ pub(crate) extern "C" fn ke_get_current_irql() -> KIRQL {
     Routine::KeGetCurrentIrql.enter();
     cpu::irql()
 }
+
+/// Longest stall that Windows's guidance lets a driver ask for, in microseconds.
+const LONGEST_STALL: u32 = 100;
+
+/// KeStallExecutionProcessor.
+pub(crate) extern "C" fn ke_stall_execution_processor(microseconds: u32) {
+    let routine = Routine::KeStallExecutionProcessor;
+    routine.enter();
+    check!(
+        Dpc06,
+        routine,
+        microseconds <= LONGEST_STALL,
+        "The processor is stalled for {microseconds} us; {LONGEST_STALL} is the most."
+    );
+    cpu::stall(u64::from(microseconds));
+}

@@ -36,9 +36,9 @@ fn at(address: usize, length: usize) -> PVOID {
 }
 
 /// What is wrong with an access that faulted at this address, if it is one of user mode's.
-pub(crate) fn explain_fault(address: u64) -> Option<(&'static str, &'static str)> {
+pub(crate) fn explain_fault(address: u64) -> Option<Rule> {
     let address = usize::try_from(address).ok()?;
     (BASE..BASE + LENGTH)
         .contains(&address)
-        .then(|| (Rule::Sec04.id(), Rule::Sec04.sentence()))
+        .then_some(Rule::Sec04)
 }

@@ -3,6 +3,8 @@
 use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags};
 use x86_64::registers::model_specific::{Efer, EferFlags};
 
+use super::pageable;
+
 /// Enables write protection in ring 0, SSE and no-execute pages. W^X rests on
 /// the first and the last.
 pub(crate) fn enable_features() {
@@ -20,6 +22,7 @@ pub(crate) fn enable_features() {
     // SAFETY: The two SSE bits exist on every x86-64 processor; without global
     // pages a CR3 load flushes everything, which `memory` relies on.
     unsafe { Cr4::write(cr4) };
+    pageable::enable();
     let mut efer = Efer::read();
     efer.insert(EferFlags::NO_EXECUTE_ENABLE);
     // SAFETY: Every processor that QEMU emulates has no-execute pages; setting

@@ -7,6 +7,7 @@ mod features;
 mod idle;
 mod irql;
 mod irql_time;
+mod pageable;
 mod startup;
 mod trampoline;
 
@@ -21,6 +22,9 @@ pub(crate) use idle::wait_for_interrupt_unless;
 pub(crate) use irql::{irql, set_irql};
 pub(crate) use irql_time::{
     count_irql_times, counts_irql_times, idle_time_100ns, time_at_irql_100ns,
+};
+pub(crate) use pageable::{
+    is_watched as is_pageable_memory_watched, watch_code as watch_pageable_code,
 };
 pub(crate) use startup::{
     continue_on, initialize_this_processor, release_others, start_others, wait_until_released,

@@ -17,7 +17,7 @@ use object::read::pe::{
 };
 
 use super::error::LoadError;
-use crate::machine::memory::{PAGE, Protection};
+use crate::machine::memory::{PAGE, PAGEABLE_SECTION, Protection};
 use crate::machine::word::low_32;
 
 /// Largest image that is loaded: far above any driver.
@@ -92,7 +92,7 @@ pub(super) fn read(data: &[u8]) -> Result<Layout<'_>, LoadError> {
     let sections = read_sections(&table, headers, size as usize)?;
     let entry = optional.address_of_entry_point();
     let is_code = sections.iter().any(|section| {
-        section.protection == Protection::ReadExecute
+        section.protection.is_executable()
             && (section.offset..section.offset + section.length).contains(&(entry as usize))
     });
     if !is_code {
@@ -197,6 +197,11 @@ fn read_section(header: &ImageSectionHeader) -> Result<Section, LoadError> {
         (true, false) => Protection::ReadWrite,
         (false, true) => Protection::ReadExecute,
         (false, false) => Protection::ReadOnly,
+    };
+    let protection = if header.raw_name().starts_with(PAGEABLE_SECTION) {
+        protection.pageable()
+    } else {
+        protection
     };
     let offset = header.virtual_address.get(LE) as usize;
     if !offset.is_multiple_of(PAGE) {

@@ -13,12 +13,12 @@ use object::pe::{
 use object::read::pe::Import;
 
 use super::error::LoadError;
-use super::layout::{self, Layout};
+use super::layout::{self, Layout, Section};
 use super::modules;
 use crate::machine::memory::{
     Protection, check_protections, map_driver_image, protect_driver_image, unmap_driver_image,
 };
-use crate::machine::stop;
+use crate::machine::{cpu, stop};
 
 /// A loaded image.
 #[derive(Debug)]
@@ -213,6 +213,11 @@ fn relocate(memory: &mut [u8], layout: &Layout<'_>, base: u64) -> Result<(), Loa
 fn protect(image: &Image, layout: &Layout<'_>) -> Result<(), LoadError> {
     // SAFETY: The reference through which the image was written has ended.
     let everything = unsafe { protect_driver_image(image.base, image.size, Protection::ReadOnly) };
+    let has_pageable_code =
+        |section: &Section| section.protection == Protection::PageableReadExecute;
+    if layout.sections.iter().any(has_pageable_code) {
+        cpu::watch_pageable_code();
+    }
     let sections = layout.sections.iter().all(|section| {
         let start = image.base.wrapping_add(section.offset);
         // SAFETY: As above, and an executable section holds the driver's code.

@@ -10,4 +10,4 @@ mod load;
 mod modules;
 
 pub(crate) use load::{Image, load_driver, unload};
-pub(crate) use modules::{Location, name_of, register};
+pub(crate) use modules::{Location, is_driver, name_of, register};

@@ -55,6 +55,12 @@ fn find(address: u64) -> Option<(&'static str, usize)> {
     })
 }
 
+/// Whether an address lies in a driver's image; the first image that is known is the
+/// rig's. Any IRQL.
+pub(crate) fn is_driver(address: u64) -> bool {
+    find(address).is_some_and(|(name, _)| MODULES[0].name.get().is_none_or(|rig| *rig != name))
+}
+
 /// Name of the image that an address lies in. Any IRQL.
 pub(crate) fn name_of(address: u64) -> &'static str {
     find(address).map_or(NOWHERE, |(name, _)| name)

@@ -134,18 +134,37 @@ pub(super) extern "C" fn exception(frame: &TrapFrame) -> ! {
         r14: frame.r14,
         r15: frame.r15,
     };
-    let broken = (frame.vector == PAGE_FAULT)
-        .then(|| handlers::explain_fault(Cr2::read_raw()))
-        .flatten();
     let vector = word(frame.vector) % CODES.len();
-    let (code, rule) = broken.unwrap_or((CODES[vector], ""));
-    let separator = if rule.is_empty() { "" } else { "\nThe rule: " };
+    let (code, detail, rule) = match handlers::explain_fault(&fault_of(frame)) {
+        Some(broken) => (broken.id, broken.detail, broken.sentence),
+        None => (CODES[vector], handlers::Detail::new(), ""),
+    };
+    let before_detail = if detail.is_empty() { "" } else { "\n" };
+    let before_rule = if rule.is_empty() { "" } else { "\nThe rule: " };
     stop::stop(
         code,
         image::name_of(frame.rip),
-        format_args!("{}{separator}{rule}", Report(frame)),
+        format_args!(
+            "{}{before_detail}{detail}{before_rule}{rule}",
+            Report(frame)
+        ),
         &context,
     )
+}
+
+/// The exception as the executive is asked about it.
+fn fault_of(frame: &TrapFrame) -> handlers::Fault {
+    let code = PageFaultErrorCode::from_bits_truncate(frame.error_code);
+    let access = (frame.vector == PAGE_FAULT).then(|| handlers::Access {
+        address: Cr2::read_raw(),
+        is_write: code.contains(PageFaultErrorCode::CAUSED_BY_WRITE),
+        is_fetch: code.contains(PageFaultErrorCode::INSTRUCTION_FETCH),
+        is_mapped: code.contains(PageFaultErrorCode::PROTECTION_VIOLATION),
+    });
+    handlers::Fault {
+        instruction: frame.rip,
+        access,
+    }
 }
 
 /// Of a call to where no code is: the return address, and the stack without it.

@@ -28,9 +28,45 @@ pub(crate) struct Handlers {
     pub(crate) command_port: fn(),
     /// The run ends and only this processor still runs: say what it did.
     pub(crate) account: fn(),
-    /// The rule that an access to this address broke, which faulted: its id and what it
-    /// says. Called when nothing else runs any more on this processor.
-    pub(crate) explain_fault: fn(address: u64) -> Option<(&'static str, &'static str)>,
+    /// The rule that was broken by what faulted. Called when nothing else runs any more
+    /// on this processor.
+    pub(crate) explain_fault: fn(&Fault) -> Option<BrokenRule>,
+}
+
+/// An exception, for the executive to say which rule it broke.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fault {
+    /// The instruction.
+    pub(crate) instruction: u64,
+    /// What it touched, if the exception is a page fault.
+    pub(crate) access: Option<Access>,
+}
+
+/// What an instruction did that a page table forbids.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Access {
+    /// Where.
+    pub(crate) address: u64,
+    /// It wrote there.
+    pub(crate) is_write: bool,
+    /// It is the instruction itself that lies there.
+    pub(crate) is_fetch: bool,
+    /// Something is mapped there, and its rights forbid the access.
+    pub(crate) is_mapped: bool,
+}
+
+/// Bytes of what is said of a fault. Not in the heap, which may be what is broken.
+pub(crate) type Detail = arrayvec::ArrayString<384>;
+
+/// The rule that a fault broke.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BrokenRule {
+    /// Its id.
+    pub(crate) id: &'static str,
+    /// What it says.
+    pub(crate) sentence: &'static str,
+    /// What the executive knows of the place, as a sentence, or nothing.
+    pub(crate) detail: Detail,
 }
 
 /// The handlers; set before interrupts are first enabled.
@@ -67,10 +103,10 @@ pub(crate) fn account() {
 }
 
 /// See [`Handlers::explain_fault`].
-pub(super) fn explain_fault(address: u64) -> Option<(&'static str, &'static str)> {
+pub(super) fn explain_fault(fault: &Fault) -> Option<BrokenRule> {
     HANDLERS
         .get()
-        .and_then(|handlers| (handlers.explain_fault)(address))
+        .and_then(|handlers| (handlers.explain_fault)(fault))
 }
 
 /// Rust's side of every interrupt; the entry code calls it with interrupts

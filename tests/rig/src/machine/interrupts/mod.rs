@@ -20,7 +20,9 @@ mod local_apic;
 mod table;
 
 pub(crate) use allocation::allocate_vector;
-pub(crate) use handlers::{Handlers, account, clocks, dispatches, install_handlers};
+pub(crate) use handlers::{
+    Access, BrokenRule, Detail, Fault, Handlers, account, clocks, dispatches, install_handlers,
+};
 pub(crate) use io_apic::{mask_line, retarget_line, route_isa_edge, route_line};
 pub(crate) use local_apic::{
     ApicId, MessageAddress, halt_others, message_for, request_dispatch_interrupt, send_init,

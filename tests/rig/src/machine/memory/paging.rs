@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use uefi::boot::MemoryType;
 use x86_64::registers::control::{Cr3, Cr3Flags};
-use x86_64::structures::paging::mapper::{MapToError, MapperFlush};
+use x86_64::structures::paging::mapper::{MapToError, MapperFlush, TranslateResult};
 use x86_64::structures::paging::{
     FrameAllocator, Mapper, OffsetPageTable, Page, PageSize, PageTable, PageTableFlags, PhysFrame,
     Size2MiB, Size4KiB, Translate,
@@ -29,6 +29,12 @@ pub(crate) enum Protection {
     ReadWrite,
     /// Code.
     ReadExecute,
+    /// As [`Self::ReadOnly`], below `DISPATCH_LEVEL`.
+    PageableReadOnly,
+    /// As [`Self::ReadWrite`], below `DISPATCH_LEVEL`.
+    PageableReadWrite,
+    /// As [`Self::ReadExecute`], below `DISPATCH_LEVEL`.
+    PageableReadExecute,
     /// Device registers: read and written, never cached.
     Device,
     /// Nothing: the page is there, and every access faults.
@@ -36,10 +42,28 @@ pub(crate) enum Protection {
 }
 
 impl Protection {
+    /// The same for memory that may be paged out. See [`cpu::pageable`](crate::machine::cpu).
+    pub(crate) fn pageable(self) -> Self {
+        match self {
+            Self::ReadOnly => Self::PageableReadOnly,
+            Self::ReadWrite => Self::PageableReadWrite,
+            Self::ReadExecute => Self::PageableReadExecute,
+            other => other,
+        }
+    }
+
+    /// Whether code may run there.
+    pub(crate) fn is_executable(self) -> bool {
+        matches!(self, Self::ReadExecute | Self::PageableReadExecute)
+    }
+
     /// Page table bits.
     fn flags(self) -> PageTableFlags {
         let present = PageTableFlags::PRESENT;
         match self {
+            Self::PageableReadOnly => Self::ReadOnly.flags() | PAGEABLE,
+            Self::PageableReadWrite => Self::ReadWrite.flags() | PAGEABLE,
+            Self::PageableReadExecute => Self::ReadExecute.flags() | PAGEABLE,
             Self::ReadOnly => present | PageTableFlags::NO_EXECUTE,
             Self::ReadWrite => present | PageTableFlags::WRITABLE | PageTableFlags::NO_EXECUTE,
             Self::ReadExecute => present,
@@ -57,8 +81,13 @@ impl Protection {
     }
 }
 
+/// Marks a page that may be paged out. There is no user mode here.
+const PAGEABLE: PageTableFlags = PageTableFlags::USER_ACCESSIBLE;
+
 /// Rights of the upper levels: the last level decides.
-const UPPER_LEVELS: PageTableFlags = PageTableFlags::PRESENT.union(PageTableFlags::WRITABLE);
+const UPPER_LEVELS: PageTableFlags = PageTableFlags::PRESENT
+    .union(PageTableFlags::WRITABLE)
+    .union(PAGEABLE);
 
 /// The page tables, once the rig has its own.
 static TABLES: IrqLock<Option<OffsetPageTable<'static>>> = IrqLock::new(None);
@@ -255,6 +284,26 @@ pub(crate) fn physical_address(address: *const u8) -> Option<u64> {
             .translate_addr(address)
             .map(PhysAddr::as_u64)
     })
+}
+
+/// Whether `address` lies in memory that may be paged out. Any IRQL; also while a fault is
+/// reported, which may have come while this processor changed the tables.
+pub(crate) fn is_pageable(address: u64) -> bool {
+    let Ok(address) = VirtAddr::try_new(address) else {
+        return false;
+    };
+    let flags = TABLES.with_unless_held(|tables| {
+        tables
+            .as_ref()
+            .map(|tables| tables.translate(address))
+            .and_then(|result| match result {
+                TranslateResult::Mapped { flags, .. } => Some(flags),
+                TranslateResult::NotMapped | TranslateResult::InvalidFrameAddress(_) => None,
+            })
+    });
+    flags
+        .flatten()
+        .is_some_and(|flags| flags.contains(PAGEABLE))
 }
 
 /// Runs `routine` with the root table, if the rig has its page tables already.

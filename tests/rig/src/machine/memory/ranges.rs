@@ -1,5 +1,6 @@
 //! Address ranges of the upper half: device registers, guarded allocations,
-//! driver images. Addresses are used once, with an unmapped page behind each piece.
+//! driver images. Addresses are used once, with an unmapped page behind each piece;
+//! only those of pool blocks ([`blocks`]) are used again.
 
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -7,12 +8,12 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use super::PAGE;
 use super::frames;
 use super::paging::{self, Protection};
-use super::stacks;
+use super::{blocks, objects, stacks};
 use crate::machine::image;
 use crate::machine::word::word;
 
-/// A range whose addresses are given out once, in order.
-struct Range {
+/// A range whose addresses are given out in order, each once.
+pub(super) struct Range {
     base: u64,
     length: u64,
     next: AtomicU64,
@@ -20,7 +21,7 @@ struct Range {
 
 impl Range {
     /// An unused range.
-    const fn new(base: u64, length: u64) -> Self {
+    pub(super) const fn new(base: u64, length: u64) -> Self {
         Self {
             base,
             length,
@@ -30,7 +31,7 @@ impl Range {
     }
 
     /// Addresses for `pages` pages, with an unmapped one behind.
-    fn take(&self, pages: usize) -> Option<u64> {
+    pub(super) fn take(&self, pages: usize) -> Option<u64> {
         let length = (pages as u64 + 1).checked_mul(PAGE as u64)?;
         self.next
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |next| {
@@ -46,7 +47,7 @@ impl Range {
     }
 
     /// Panics unless all of a piece was given out from the range.
-    fn assert_holds(&self, address: u64, length: usize) {
+    pub(super) fn assert_holds(&self, address: u64, length: usize) {
         let last = address + (length.max(1) as u64 - 1);
         assert!(
             self.was_used(address) && self.was_used(last),
@@ -56,7 +57,7 @@ impl Range {
     }
 
     /// Whether an address was given out at some time, or is the page behind.
-    fn was_used(&self, address: u64) -> bool {
+    pub(super) fn was_used(&self, address: u64) -> bool {
         self.contains(address) && address < self.next.load(Ordering::Acquire)
     }
 }
@@ -235,6 +236,25 @@ unsafe fn unmap_memory(address: *mut u8, length: usize) {
     unsafe { paging::unmap(address.addr() as u64, pages, frames::give_back) };
 }
 
+/// Whether an address lies in a device mapping, or in one that is gone. Any IRQL.
+pub(crate) fn is_device(address: u64) -> bool {
+    DEVICES.was_used(address)
+}
+
+/// Whether a number is the address of something that only the kernel may know: of an image,
+/// a stack, pool, an object, a mapping. Any IRQL.
+pub(crate) fn is_kernels(address: u64) -> bool {
+    let is_used = DEVICES.was_used(address)
+        || GUARDED.was_used(address)
+        || IMAGES.was_used(address)
+        || blocks::was_block(address)
+        || objects::is_object(address)
+        || stacks::is_stack(address);
+    // In the first page of a range there is nothing, but a small negative number behind
+    // zeros looks as if it were there.
+    is_used && (address & 0xffff_ffff) >= PAGE as u64
+}
+
 /// What lies at an address, in words, for the report of a fault. Takes no lock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place(pub(crate) u64);
@@ -255,6 +275,10 @@ impl fmt::Display for Place {
             "a device mapping, or one that was unmapped, or the page behind one"
         } else if GUARDED.was_used(address) {
             "a guarded allocation, or one that was freed, or the page behind one"
+        } else if blocks::was_block(address) {
+            "a pool block, or one that was freed, or the page behind one"
+        } else if objects::is_object(address) {
+            "a kernel object"
         } else if IMAGES.was_used(address) {
             "a driver image, or one that was unloaded, or the page behind one"
         } else if address >> 47 == 0 {

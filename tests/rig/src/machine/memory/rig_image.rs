@@ -7,6 +7,7 @@ use object::LittleEndian as LE;
 use object::pe::{IMAGE_SCN_MEM_EXECUTE, IMAGE_SCN_MEM_WRITE, ImageDosHeader, ImageNtHeaders64};
 use object::read::pe::ImageNtHeaders;
 
+use super::PAGEABLE_SECTION;
 use super::paging::Protection;
 use crate::machine::boot::BootInformation;
 use crate::machine::stop;
@@ -91,6 +92,11 @@ fn read_sections(headers: &[u8], base: u64) -> Result<Vec<Section>, String> {
                 (true, false) => Protection::ReadWrite,
                 (false, true) => Protection::ReadExecute,
                 (false, false) => Protection::ReadOnly,
+            };
+            let protection = if section.raw_name().starts_with(PAGEABLE_SECTION) {
+                protection.pageable()
+            } else {
+                protection
             };
             let start = base + u64::from(section.virtual_address.get(LE));
             let length = u64::from(section.virtual_size.get(LE));

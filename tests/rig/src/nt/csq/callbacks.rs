@@ -112,9 +112,21 @@ impl Queue {
         })
     }
 
+    /// Checks that the list is whole around an IRP that the driver keeps in it.
+    pub(super) fn assert_whole(routine: Routine, irp: &Irp) {
+        let (links, place) = irp.links();
+        check!(
+            Pool06,
+            routine,
+            links.is_whole(place),
+            "The list that the IRP {irp} is in is broken: its neighbours do not point back at {place:#x}."
+        );
+    }
+
     /// CsqRemoveIrp.
     pub(super) fn remove(&self, routine: Routine, irp: &Irp) {
         let callbacks = self.callbacks();
+        Self::assert_whole(routine, irp);
         self.locked(routine, "CsqRemoveIrp", || {
             // SAFETY: As for CsqInsertIrp.
             callbacks

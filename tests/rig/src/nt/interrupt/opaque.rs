@@ -31,7 +31,7 @@ pub(super) fn new_address() -> usize {
 
 /// The rule that an access broke which faulted at this address, if it was to an interrupt
 /// object.
-pub(crate) fn explain_fault(address: u64) -> Option<(&'static str, &'static str)> {
+pub(crate) fn explain_fault(address: u64) -> Option<Rule> {
     let is_object = usize::try_from(address).is_ok_and(|address| (BASE..END).contains(&address));
-    is_object.then(|| (Rule::Int02.id(), Rule::Int02.sentence()))
+    is_object.then_some(Rule::Int02)
 }

@@ -30,6 +30,7 @@ pub(crate) unsafe extern "C" fn iof_complete_request(irp: PIRP, _boost: CCHAR) {
     );
     let irp = ledger::completed(routine.name(), irp);
     super::completion_ex::assert_sent(routine, &irp);
+    assert_in_no_list(routine, &irp);
     dma::assert_unmapped(routine, &irp);
     begin(&irp);
     cancel_watch::assert_may_complete(&irp);
@@ -52,6 +53,17 @@ pub(crate) unsafe extern "C" fn iof_complete_request(irp: PIRP, _boost: CCHAR) {
         "The IRP {irp} was completed with its cancel routine set."
     );
     unwind(&irp);
+}
+
+/// Checks that a driver has taken an IRP out of its list: the IRP's memory goes away.
+fn assert_in_no_list(routine: Routine, irp: &Irp) {
+    let (links, place) = irp.links();
+    check!(
+        Pool06,
+        routine,
+        !links.is_linked(place),
+        "The IRP {irp} is completed while it is linked into a list: its neighbours point at {place:#x}."
+    );
 }
 
 /// Completes an IRP for one of the rig's own drivers.

@@ -28,7 +28,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use wdk_sys::{
-    BOOLEAN, CHAR, CSHORT, IO_STACK_LOCATION, IRP, KIRQL, KPROCESSOR_MODE, NTSTATUS,
+    BOOLEAN, CHAR, CSHORT, IO_STACK_LOCATION, IRP, KIRQL, KPROCESSOR_MODE, LIST_ENTRY, NTSTATUS,
     PDRIVER_CANCEL, PFILE_OBJECT, PIO_STACK_LOCATION, PIRP, PMDL, PVOID, ULONG_PTR, USHORT,
 };
 
@@ -39,6 +39,7 @@ use crate::nt::file::File;
 use crate::nt::irp::location::Location;
 use crate::nt::irp::progress::Progress;
 use crate::nt::kernel_memory::fields;
+use crate::nt::list::Links;
 use crate::nt::mdl::LockedBuffer;
 use crate::nt::pnp::requests::Admission;
 use crate::nt::power::PowerAsk;
@@ -132,6 +133,7 @@ fields!(Irp {
     cancel_routine: PDRIVER_CANCEL = CancelRoutine;
     driver_context / set_driver_context: [PVOID; 4] =
         Tail.Overlay.__bindgen_anon_1.__bindgen_anon_1.DriverContext;
+    list_entry: LIST_ENTRY = Tail.Overlay.__bindgen_anon_2.ListEntry;
     _ / set_current_location_field: PIO_STACK_LOCATION =
         Tail.Overlay.__bindgen_anon_2.__bindgen_anon_1.CurrentStackLocation;
     _ / set_user_buffer: PVOID = UserBuffer;
@@ -227,6 +229,13 @@ impl Irp {
     pub(crate) fn set_current(&self, index: usize) {
         self.set_current_field(CHAR::try_from(index).unwrap_or(CHAR::MAX));
         self.set_current_location_field(address::to_pointer(self.location_address(index)));
+    }
+
+    /// Its list entry, and where that is.
+    pub(crate) fn links(&self) -> (Links, usize) {
+        // SAFETY: Fact 1: the block is alive, and only the field's address is taken.
+        let entry = unsafe { &raw const (*self.pointer()).Tail.Overlay.__bindgen_anon_2.ListEntry };
+        (Links::of(self.list_entry()), address::of(entry))
     }
 
     /// What ties the IRP to the cancel-safe queue that it is in.

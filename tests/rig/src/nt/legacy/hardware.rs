@@ -128,7 +128,7 @@ pub(crate) unsafe extern "C" fn hal_assign_slot_resources(
         return STATUS_CONFLICTING_ADDRESSES;
     }
     let resources = ResourceList::of(&node, Form::Raw, None);
-    let Some(place) = pool::allocate(pool::Kind::Paged, size_of::<ResourceList>(), TAG, 0) else {
+    let Some(place) = pool::allocate(pool::Kind::Paged, size_of::<ResourceList>(), TAG) else {
         return STATUS_INSUFFICIENT_RESOURCES;
     };
     let place: *mut ResourceList = address::to_pointer(place);

@@ -4,15 +4,16 @@ use wdk_sys::{DEVICE_POWER_STATE, NTSTATUS};
 
 use crate::machine::cpu;
 use crate::nt::callout::Callback;
+use crate::nt::fault;
 use crate::nt::irp::Irp;
 use crate::nt::irql::APC_LEVEL;
 use crate::nt::node::Node;
 use crate::nt::options;
+use crate::nt::pnp;
 use crate::nt::power::{D0, Target};
 use crate::nt::routine::Routine;
 use crate::nt::status::{STATUS_INSUFFICIENT_RESOURCES, is_success};
 use crate::nt::violation::check;
-use crate::nt::{fault, mmio, pnp};
 
 /// The bus driver got a request to power down: the function driver must have said so
 /// before it sent the request on.
@@ -131,10 +132,4 @@ pub(crate) fn assert_held(node: &Node, irp: &Irp, status: NTSTATUS) {
         !(is_asleep && ASLEEP.contains(&status.cast_unsigned())),
         "The IRP {irp} failed with {status:#010x} because its device sleeps; it is held until the device is back in D0."
     );
-}
-
-/// What is wrong with an access that faulted at this address, if a rule says it.
-pub(crate) fn explain_fault(address: u64) -> Option<(&'static str, &'static str)> {
-    use crate::nt::rule::Rule;
-    mmio::is_closed(address).then(|| (Rule::Pwr04.id(), Rule::Pwr04.sentence()))
 }

@@ -23,8 +23,10 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use wdk_sys::{KIRQL, KSPIN_LOCK};
 
 use crate::machine::cpu;
+use crate::machine::memory;
 use crate::machine::sync::IrqLock;
 use crate::machine::time::SpinLimit;
+use crate::nt::budget::Budget;
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::processor::{self, Held, LockKind};
 use crate::nt::routine::Routine;
@@ -91,6 +93,7 @@ impl LockWord {
             lock: self.address(),
             kind,
             old_irql,
+            since: Budget::begin(),
         });
         delay::perhaps();
     }
@@ -112,7 +115,22 @@ fn mark() -> usize {
 
 /// KeInitializeSpinLock.
 pub(crate) unsafe extern "C" fn ke_initialize_spin_lock(lock: *mut KSPIN_LOCK) {
-    Routine::KeInitializeSpinLock.enter();
+    let routine = Routine::KeInitializeSpinLock;
+    routine.enter();
+    let place = address::of(lock);
+    check!(
+        Spl06,
+        routine,
+        !memory::is_pageable(place as u64),
+        "The spin lock at {lock:p} lies in memory that may be paged out."
+    );
+    let was_used = ARE_QUEUED.with(|known| known.contains_key(&place));
+    check!(
+        Spl06,
+        routine,
+        !was_used,
+        "The spin lock at {lock:p} is initialised again after it was used."
+    );
     // SAFETY: The driver passes the address of a lock of its own, which nobody
     // uses yet: that is what this routine is documented for.
     unsafe { lock.write(FREE as KSPIN_LOCK) };

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::machine::cpu;
 use crate::machine::time::SpinLimit;
+use crate::nt::budget::Budget;
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::processor::{self, Held, LockKind};
 use crate::nt::routine::Routine;
@@ -163,6 +164,7 @@ fn acquire(
         lock: word.address(),
         kind,
         old_irql,
+        since: Budget::begin(),
     });
 }
 

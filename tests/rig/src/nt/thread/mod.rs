@@ -39,7 +39,7 @@ mod wait;
 
 use alloc::boxed::Box;
 use core::cell::Cell;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use crate::machine::cpu::{self, Context};
 use crate::machine::memory;
@@ -78,6 +78,8 @@ pub(crate) struct Thread {
     stack: usize,
     /// KeRaiseIrql calls that were not undone.
     raises: IrqLock<Raises>,
+    /// Calls into the driver that have not returned, those of interrupts included.
+    calls: AtomicU32,
     /// Somebody has called [`Thread::unpark`], and [`park`] has not seen it.
     has_permit: AtomicBool,
     /// Its last wait was ended by its deadline. Written by whoever ends it.
@@ -142,6 +144,33 @@ fn try_current() -> Option<ThreadRef> {
     unsafe { thread.as_ref() }
 }
 
+/// Calls into the driver that have not returned, on each processor that does not run
+/// threads yet: interrupts reach it as soon as it has started.
+static CALLS_BEFORE_THREADS: [AtomicU32; cpu::MAX_PROCESSORS] =
+    [const { AtomicU32::new(0) }; cpu::MAX_PROCESSORS];
+
+/// The count of calls into the driver that have not returned here.
+fn calls_here() -> &'static AtomicU32 {
+    match try_current() {
+        Some(own) => &own.calls,
+        None => &CALLS_BEFORE_THREADS[cpu::current_processor()],
+    }
+}
+
+/// Runs `call`, which enters the driver.
+pub(crate) fn in_driver<R>(call: impl FnOnce() -> R) -> R {
+    let calls = calls_here();
+    calls.fetch_add(1, Ordering::Relaxed);
+    let result = call();
+    calls.fetch_sub(1, Ordering::Relaxed);
+    result
+}
+
+/// Whether the driver has been called here and has not returned. Any IRQL, no lock.
+pub(crate) fn is_in_driver() -> bool {
+    calls_here().load(Ordering::Relaxed) != 0
+}
+
 /// Waits until somebody calls [`Thread::unpark`] for this thread; at once, if that has
 /// happened since it was parked last. At most APC_LEVEL.
 pub(crate) fn park(what: &'static str) {
@@ -175,6 +204,7 @@ pub(crate) fn spawn(
         context,
         stack,
         raises: IrqLock::new(Raises::new()),
+        calls: AtomicU32::new(0),
         has_permit: AtomicBool::new(false),
         has_timed_out: AtomicBool::new(false),
     }));
@@ -203,6 +233,7 @@ fn new_idle(processor: usize) -> ThreadRef {
         context: Context::running(),
         stack: 0,
         raises: IrqLock::new(Raises::new()),
+        calls: AtomicU32::new(0),
         has_permit: AtomicBool::new(false),
         has_timed_out: AtomicBool::new(false),
     }))

@@ -27,12 +27,14 @@ const KINDS: &[(&str, u32, &[Finding])] = &[
     // The device is not removed before it is given back, which is never.
     ("held-device", 8, &[("HANG", "IoReleaseRemoveLockAndWait")]),
     (
-        // The request is cancelled at the end, and nobody completes it.
+        // The request is cancelled at the end, and nobody completes it; on a slow host it
+        // has been looked for in vain before that.
         "pending-irp",
         PENDING_IRP,
         &[
             ("CAN-07", "still not completed"),
             ("HANG", "the end of the last requests"),
+            ("HANG", "has been outstanding"),
         ],
     ),
 ];
