@@ -45,6 +45,10 @@ const ABOUT: &[(&str, &str)] = &[
         "faults/",
         "each call that may fail fails, requests and devices go at any call, DPCs are late",
     ),
+    (
+        "icount/",
+        "processors whose instructions are counted do the same in every run",
+    ),
     ("hung/", "a device that takes longer than its deadline"),
     (
         "interrupt/",

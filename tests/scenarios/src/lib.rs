@@ -14,6 +14,7 @@ mod about;
 mod artifacts;
 mod book;
 pub mod cases;
+mod counted;
 mod debugger;
 pub mod demo;
 mod ended;

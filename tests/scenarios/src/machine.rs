@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsStr,
-    fmt,
+    fmt, fs,
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -80,7 +80,7 @@ pub(crate) struct Machine {
     echoes_log: bool,
     can_unplug: bool,
     is_apart: bool,
-    has_neighbour: bool,
+    script: Option<Vec<u8>>,
 }
 
 /// The command that boots such a machine for a person.
@@ -122,7 +122,7 @@ impl Machine {
             echoes_log: false,
             can_unplug: false,
             is_apart: false,
-            has_neighbour: false,
+            script: None,
         }
     }
 
@@ -182,6 +182,15 @@ impl Machine {
         self
     }
 
+    /// Counts instructions, and time by them, and does what the script says in place of
+    /// what somebody asks for: two runs are the same. Several processors take turns on one
+    /// of the host's.
+    #[must_use]
+    pub(crate) fn with_script(mut self, script: Vec<u8>) -> Self {
+        self.script = Some(script);
+        self.with_firmware().with_accelerator("tcg,thread=single")
+    }
+
     /// Waits before the driver's first instruction for a debugger.
     #[must_use]
     pub(crate) fn waiting_for_debugger(mut self) -> Self {
@@ -217,13 +226,15 @@ impl Machine {
 
     /// With one more device, which the rig itself has storm on the line of the first.
     #[must_use]
-    pub(crate) fn with_neighbour(mut self, seed: u32) -> Self {
-        self.has_neighbour = true;
+    pub(crate) fn with_neighbour(self, seed: u32) -> Self {
         self.with_option(&format!("neighbour={seed}"))
     }
 
-    pub(crate) const fn has_neighbour(&self) -> bool {
-        self.has_neighbour
+    /// Whether there is one more device: the rig refuses the option without it.
+    pub(crate) fn has_neighbour(&self) -> bool {
+        self.more_options
+            .iter()
+            .any(|option| option.starts_with("neighbour="))
     }
 
     pub(crate) const fn can_unplug(&self) -> bool {
@@ -306,7 +317,12 @@ impl Machine {
     fn start_in(&self, folder: TempDir, beginning: Beginning<'_>) -> anyhow::Result<Running> {
         let socket = qemu::socket(folder.path());
         let monitor = qemu::monitor(folder.path());
+        let script = folder.path().join("script");
+        if let Some(bytes) = &self.script {
+            fs::write(&script, bytes).context("cannot write the script")?;
+        }
         let files = Files {
+            script: self.script.as_ref().map(|_| script.as_path()),
             rig: &self.artifacts.rig(),
             socket: &socket,
             monitor: &monitor,

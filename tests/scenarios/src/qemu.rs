@@ -50,6 +50,8 @@ pub(crate) struct Files<'a> {
     pub(crate) socket: &'a Path,
     /// The socket of QEMU's own control, for a machine that needs it.
     pub(crate) monitor: &'a Path,
+    /// What the rig is to do, if nobody asks it.
+    pub(crate) script: Option<&'a Path>,
     /// How it begins.
     pub(crate) beginning: Beginning<'a>,
 }
@@ -164,6 +166,16 @@ fn command(machine: &Machine, files: &Files<'_>) -> anyhow::Result<Command> {
         command
             .arg("-incoming")
             .arg(format!("exec:cat {}", in_shell(state)?));
+    }
+    if let Some(script) = files.script {
+        // An instruction takes 16 ns, about what it takes the host, and the wait for an
+        // interrupt no time of the host's; the clock and what is random are the machine's own.
+        command
+            .args(["-icount", "shift=4,sleep=off"])
+            .args(["-rtc", "base=2026-01-01,clock=vm"])
+            .args(["-seed", "1"])
+            .arg("-fw_cfg")
+            .arg(with_path("name=opt/dirql/script,file=", script));
     }
     if machine.waits_for_debugger() {
         command

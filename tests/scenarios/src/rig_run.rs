@@ -17,7 +17,7 @@ use crate::{
     artifacts::Artifacts,
     book::Book,
     cases::{self, Scenario},
-    debugger,
+    counted, debugger,
     ended::Outcome,
     exercise, keep_up,
     options::MachineOptions,
@@ -75,6 +75,10 @@ struct Arguments {
     /// calls that fail, cancellations, surprise removals, stop and start, sleep
     #[arg(long, value_name = "MINUTES", conflicts_with = "scenarios")]
     soak: Option<f64>,
+    /// Run fixed requests on a machine whose time is its instructions' and whose processors take
+    /// turns: every such run with the same options is the same, to the instruction
+    #[arg(long, conflicts_with_all = ["scenarios", "eductl", "exercise", "soak", "keep", "gdb"])]
+    icount: bool,
     /// Leave the rig up, after eductl's command if there is one, until Enter or Ctrl-C
     #[arg(long, conflicts_with = "scenarios")]
     keep: bool,
@@ -215,6 +219,12 @@ fn soak(running: &Running, minutes: f64, seed: u64) -> anyhow::Result<()> {
 /// Boots one rig and does with it what was asked for; the exit code is eductl's.
 fn run_rig(arguments: &Arguments, artifacts: &Artifacts) -> anyhow::Result<u8> {
     let mut machine = arguments.machine.machine(artifacts);
+    if arguments.icount {
+        for answer in counted::answers(&counted::run(&machine)?) {
+            eprintln!("{}", counted::shortened(answer));
+        }
+        return Ok(0);
+    }
     let stays = arguments.keep
         || (arguments.eductl.is_empty() && !arguments.exercise && arguments.soak.is_none());
     if stays || arguments.soak.is_some() || arguments.machine.waits_for_debugger() {

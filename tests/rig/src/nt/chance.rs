@@ -2,8 +2,8 @@
 //!
 //! Each kind of choice has numbers of its own, and the n-th choice of a kind gets the same
 //! number in every run with the same seed: what one kind does cannot shift another. What a
-//! seed cannot repeat is which call the n-th one is: on several processors that depends
-//! on how the host runs them. On one, with QEMU counting instructions, it is the same.
+//! seed cannot repeat is which call the n-th one is: that depends on how the host runs the
+//! processors. With QEMU counting instructions and a [`script`](super::script) it is the same.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 

@@ -72,6 +72,7 @@ mod resources;
 mod routine;
 mod rtl;
 mod rule;
+mod script;
 mod self_test;
 mod server;
 mod shutdown;
@@ -187,6 +188,7 @@ fn bring_up() {
         }
     ));
     work::start();
+    script::start();
 }
 
 /// Every other processor; this becomes its idle thread.

@@ -12,7 +12,7 @@ use crate::nt::io_manager::{self, completed, refused};
 use crate::nt::status::STATUS_SUCCESS;
 use crate::nt::work::{self, PnpWork, Work};
 use crate::nt::{
-    at_call, counters, direct_io, fault, interrupt, node, options, pnp, probe, shutdown,
+    at_call, counters, direct_io, fault, interrupt, node, options, pnp, probe, script, shutdown,
 };
 
 /// Bytes that are taken from the port at once.
@@ -54,7 +54,7 @@ fn take_chunk(receiver: &mut Option<Deframer>) -> usize {
         .filter_map(|byte| deframer.push::<Request>(*byte))
     {
         match frame {
-            Ok(frame) => work::push(sort(frame)),
+            Ok(frame) => take(frame),
             Err(error) => {
                 log!("{error}");
                 reply(0, Reply::Malformed);
@@ -62,6 +62,11 @@ fn take_chunk(receiver: &mut Option<Deframer>) -> usize {
         }
     }
     taken
+}
+
+/// Hands a request on.
+pub(crate) fn take(frame: Frame<Request>) {
+    work::push(sort(frame));
 }
 
 /// Who does what a request asks for: the PnP manager, in order, or anybody.
@@ -81,6 +86,9 @@ fn sort(frame: Frame<Request>) -> Work {
 
 /// Sends an answer. Any IRQL.
 pub(crate) fn reply(number: u32, body: Reply) {
+    if script::take_answer(number, &body) {
+        return;
+    }
     match encode(&Frame { number, body }) {
         Ok(bytes) => command_port::write(&bytes),
         Err(error) => log!("The answer to request {number} cannot be sent: {error}."),

@@ -11,13 +11,14 @@ pub(super) use life::is_well;
 
 use std::time::Duration;
 
+use anyhow::ensure;
 use eductl::verify;
 
 use super::{
     List, soak,
     support::{in_rig, passed},
 };
-use crate::{artifacts::Artifacts, machine::Machine};
+use crate::{artifacts::Artifacts, counted, ended::Ended, machine::Machine};
 
 /// The seed of the short soak.
 const SEED: u64 = 1;
@@ -42,7 +43,55 @@ pub(super) fn add(list: &mut List) {
             bad_luck(&machine(artifacts, processors))
         });
     }
+    for processors in [1, 4] {
+        list.add(
+            format!("icount/twice-the-same/{processors}"),
+            move |artifacts| counted(&machine(artifacts, processors)),
+        );
+    }
     list.add("faults/soak/4", |artifacts| soak(&machine(artifacts, 4)));
+}
+
+/// Two runs of the same requests on processors whose instructions are counted write the
+/// same log, instructions included; so do two with the bad luck of a seed.
+fn counted(machine: &Machine) -> anyhow::Result<()> {
+    let quiet = twice_the_same(machine)?;
+    let unlucky = twice_the_same(
+        &machine
+            .clone()
+            .with_option(&format!("delays={SEED}"))
+            .with_option("mishaps=all"),
+    )?;
+    ensure!(quiet.log != unlucky.log, "the seed changed nothing");
+    Ok(())
+}
+
+/// Two runs of which each line is the same; the second.
+fn twice_the_same(machine: &Machine) -> anyhow::Result<Ended> {
+    let first = counted::run(machine)?;
+    let second = counted::run(machine)?;
+    let answers = counted::answers(&first);
+    ensure!(
+        answers.len() > 20,
+        "the requests were not answered: {first}"
+    );
+    for (first, second) in first.log.iter().zip(&second.log) {
+        ensure!(
+            first == second,
+            "one run says {first:?}, the other {second:?}"
+        );
+    }
+    ensure!(
+        first.log.len() == second.log.len(),
+        "the logs have {} and {} lines",
+        first.log.len(),
+        second.log.len()
+    );
+    println!(
+        "{}",
+        counted::shortened(answers.last().copied().unwrap_or_default())
+    );
+    Ok(second)
 }
 
 /// A soak that is as short as a test must be.

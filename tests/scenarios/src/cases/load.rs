@@ -78,6 +78,14 @@ impl<'a> Load<'a> {
         })
     }
 
+    /// Waits until some requests more have ended than now, done or failed.
+    pub(super) fn moves_on(&self) -> anyhow::Result<()> {
+        let before = self.done() + self.failed();
+        self.until("requests end", || {
+            self.done() + self.failed() >= before + 3 * u64::from(WORKERS)
+        })
+    }
+
     /// Waits until some requests more have failed than now.
     pub(super) fn fails(&self) -> anyhow::Result<()> {
         let before = self.failed();

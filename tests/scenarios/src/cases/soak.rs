@@ -24,13 +24,14 @@ use super::{
     support::fails_with,
 };
 
-/// How long a thing that is to happen at a call is waited for: so much happens under load
-/// that it does by then, as a rule.
+/// How long a round takes in which nothing happens.
 const PAUSE: Duration = Duration::from_millis(150);
 /// The latest call at which something happens.
-const LATEST: u32 = 250;
+const LATEST: u32 = 150;
 /// The latest call that fails.
-const LATEST_FAILING: u32 = 40;
+const LATEST_FAILING: u32 = 30;
+/// As above, while the device is at work: it makes few such calls then.
+const LATEST_FAILING_AT_WORK: u32 = 5;
 /// How often a request is cancelled in a round that does this.
 const CANCELLATIONS: u32 = 8;
 
@@ -123,7 +124,7 @@ fn round(rig: &Rig, kind: Kind, random: &mut Rng, totals: &mut Totals) -> anyhow
     let handle = rig.open_handle(&Open::read_write(0))?;
     let load = Load::new(&handle, LONG_MS, &MAY_FAIL);
     totals.happened += load.during(|| {
-        let happened = happen(rig, kind, random)?;
+        let happened = happen(rig, &load, kind, random)?;
         set_right(rig)?;
         Ok(happened)
     })?;
@@ -134,22 +135,22 @@ fn round(rig: &Rig, kind: Kind, random: &mut Rng, totals: &mut Totals) -> anyhow
 }
 
 /// Has it happen; how often something did at a call.
-fn happen(rig: &Rig, kind: Kind, random: &mut Rng) -> anyhow::Result<u32> {
+fn happen(rig: &Rig, load: &Load<'_>, kind: Kind, random: &mut Rng) -> anyhow::Result<u32> {
     let mut happened = 0;
     match kind {
         Kind::Nothing => thread::sleep(PAUSE),
         Kind::FailedCall => {
-            fail_call(rig, random.u32(1..LATEST_FAILING), Calls::Any)?;
-            thread::sleep(PAUSE);
+            fail_call(rig, random.u32(1..LATEST_FAILING_AT_WORK), Calls::Any)?;
+            load.moves_on()?;
             happened += u32::from(!fail_call(rig, 0, Calls::Any)?.is_empty());
         }
         Kind::Cancellations => {
             for _ in 0..CANCELLATIONS {
-                happened += event(rig, random, Event::Cancel)?;
+                happened += event(rig, load, random, Event::Cancel)?;
             }
         }
         Kind::SurpriseRemoval => {
-            happened += event(rig, random, Event::SurpriseRemoval { device: 0 })?;
+            happened += event(rig, load, random, Event::SurpriseRemoval { device: 0 })?;
         }
         Kind::StopAndStart => {
             act(rig, Action::Stop)?;
@@ -189,9 +190,9 @@ fn set_right(rig: &Rig) -> anyhow::Result<()> {
 }
 
 /// Has an event happen at one of the next calls; whether it did.
-fn event(rig: &Rig, random: &mut Rng, event: Event) -> anyhow::Result<u32> {
+fn event(rig: &Rig, load: &Load<'_>, random: &mut Rng, event: Event) -> anyhow::Result<u32> {
     at_call(rig, random.u32(1..LATEST), event)?;
-    thread::sleep(PAUSE);
+    load.moves_on()?;
     let routine = at_call(rig, 0, Event::Nothing)?;
     Ok(u32::from(!routine.is_empty()))
 }
