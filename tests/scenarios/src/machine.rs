@@ -63,10 +63,6 @@ enum FirstCode {
 /// A machine to be started: the defaults are one processor, messages, one
 /// device, the driver that ships.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a choice of the scenario's that depends on no other"
-)]
 pub(crate) struct Machine {
     artifacts: Artifacts,
     processors: u32,

@@ -64,9 +64,14 @@ impl Budget {
         system_time_100ns()
     }
 
+    /// How long it is since `start`, in 100 ns.
+    pub(crate) fn taken_since(start: u64) -> u64 {
+        system_time_100ns().saturating_sub(start)
+    }
+
     /// Ends what began at `start`.
     pub(crate) fn spend(self, routine: &str, start: u64) {
-        let took = system_time_100ns().saturating_sub(start);
+        let took = Self::taken_since(start);
         LONGEST[self as usize].fetch_max(took, Ordering::Relaxed);
         let factor = FACTOR.load(Ordering::Relaxed);
         if factor == 0 {

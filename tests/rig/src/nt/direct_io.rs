@@ -23,6 +23,7 @@ use crate::nt::file::File;
 use crate::nt::io_manager::{USER_MODE, code, completed, file_of, refused, send_noted, stack_size};
 use crate::nt::irp::{Irp, Originator, Outcome, Request};
 use crate::nt::mdl::{Access, LockedBuffer};
+use crate::nt::poison::Form;
 use crate::nt::status::{STATUS_ACCESS_DENIED, STATUS_INVALID_HANDLE, STATUS_SUCCESS, is_error};
 use crate::nt::system_buffer::SystemBuffer;
 use crate::nt::violation::check;
@@ -204,7 +205,7 @@ pub(super) fn take_output(irp: &Irp, outcome: Outcome) -> Vec<u8> {
         "A request was completed with Information {transferred}; its buffer has {length} bytes."
     );
     if is_read {
-        buffer.output(COMPLETION, transferred)
+        buffer.output(COMPLETION, Form::Data, transferred)
     } else {
         Vec::new()
     }

@@ -19,6 +19,7 @@ use crate::nt::file::File;
 use crate::nt::irp::call::send;
 use crate::nt::irp::location::Location;
 use crate::nt::irp::{Irp, Originator, Outcome, Request};
+use crate::nt::poison::Form;
 use crate::nt::status::{
     STATUS_ACCESS_DENIED, STATUS_INVALID_HANDLE, STATUS_NO_SUCH_DEVICE, STATUS_NOT_FOUND,
     STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SUCCESS, is_error, is_success,
@@ -362,7 +363,7 @@ pub(super) fn take_output(irp: &Irp, outcome: Outcome) -> Vec<u8> {
         "A control request was completed with Information {length}; its output buffer has {} bytes.",
         buffer.output_length()
     );
-    buffer.output("IofCompleteRequest", length)
+    buffer.output("IofCompleteRequest", Form::Structure, length)
 }
 
 /// Cancels an outstanding control request.

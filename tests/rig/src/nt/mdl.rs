@@ -30,9 +30,10 @@ use crate::machine::sync::IrqLock;
 use crate::nt::address;
 use crate::nt::fault;
 use crate::nt::kernel_memory::{allocate, fields};
+use crate::nt::output;
+use crate::nt::poison::{self, Form};
 use crate::nt::routine::Routine;
 use crate::nt::violation::{check, fatal};
-use crate::nt::{output, poison};
 
 /// Bytes in a page, as MDLs count.
 pub(crate) const PAGE: usize = memory::PAGE;
@@ -267,7 +268,7 @@ impl LockedBuffer {
         }
         let returned: Vec<u8> = contents.into_iter().take(information).collect();
         if self.access == Access::Write {
-            output::assert_fit(routine, &returned, self.own);
+            output::assert_fit(routine, &returned, Form::Data, self.own);
         }
         returned
     }

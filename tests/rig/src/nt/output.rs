@@ -2,13 +2,16 @@
 //! written, nothing that nobody wrote, and no address of the kernel's.
 
 use crate::machine::memory;
-use crate::nt::poison;
+use crate::nt::interrupt;
+use crate::nt::poison::{self, Form};
 use crate::nt::violation::check;
 
 /// Checks what is about to be given to a program: `bytes`, of which the first `own` held
 /// what the program had put there, and the rest was poisoned.
-pub(crate) fn assert_fit(routine: &str, bytes: &[u8], own: usize) {
-    let untouched = poison::BUFFER.untouched(bytes, own).unwrap_or_default();
+pub(crate) fn assert_fit(routine: &str, bytes: &[u8], form: Form, own: usize) {
+    let untouched = poison::BUFFER
+        .untouched(bytes, form, own)
+        .unwrap_or_default();
     check!(
         Irp14,
         routine,
@@ -26,7 +29,7 @@ pub(crate) fn assert_fit(routine: &str, bytes: &[u8], own: usize) {
         untouched.end,
         bytes.len()
     );
-    let copied = poison::POOL.copied(bytes);
+    let copied = poison::POOL.copied(bytes, form);
     check!(
         Pool05,
         routine,
@@ -59,5 +62,5 @@ fn first_address(bytes: &[u8]) -> Option<(usize, u64)> {
         })
         .enumerate()
         .step_by(4)
-        .find(|(_, value)| memory::is_kernels(*value))
+        .find(|(_, value)| memory::is_kernels(*value) || interrupt::opaque::is_object(*value))
 }

@@ -19,15 +19,25 @@ pub(crate) const BUFFER: Poison = Poison([0xa5, 0x93, 0xd7, 0xbe, 0xf1, 0x8c, 0x
 /// What pool holds that was not asked for zeroed.
 pub(crate) const POOL: Poison = Poison([0xcd, 0xb1, 0x9e, 0xf3, 0x87, 0xda, 0xac, 0xe5]);
 
-/// So many bytes of a pattern in a row, where the pattern has them, are no coincidence.
-const IN_PLACE: usize = 4;
-/// The same of a pattern that was moved, in an answer of fixed form: a hole between two
-/// fields is no larger.
-const MOVED_IN_SMALL: usize = 4;
-/// The same in what may be a large amount of anybody's data.
-const MOVED_IN_LARGE: usize = 8;
-/// Answers up to this length are of fixed form.
-const SMALL: usize = 512;
+/// What kind of output a request returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A structure that the driver has filled.
+    Structure,
+    /// Anybody's data, in any amount.
+    Data,
+}
+
+impl Form {
+    /// So many bytes of a pattern in a row are no coincidence. The hole between two fields
+    /// of a structure is that small; in data it would be found by chance now and then.
+    const fn enough(self) -> usize {
+        match self {
+            Self::Structure => 4,
+            Self::Data => 8,
+        }
+    }
+}
 
 impl Poison {
     /// The byte at this place of memory that begins with the pattern.
@@ -42,14 +52,14 @@ impl Poison {
 
     /// The first place from `from` on where `bytes` are as they were when they were
     /// poisoned, and where that ends.
-    pub(crate) fn untouched(self, bytes: &[u8], from: usize) -> Option<Range<usize>> {
+    pub(crate) fn untouched(self, bytes: &[u8], form: Form, from: usize) -> Option<Range<usize>> {
         let is_fresh = |place: usize| bytes.get(place).is_some_and(|byte| *byte == self.at(place));
         let mut start = from;
         while start < bytes.len() {
             let length = (start..bytes.len())
                 .take_while(|place| is_fresh(*place))
                 .count();
-            if length >= IN_PLACE {
+            if length >= form.enough() {
                 return Some(start..start + length);
             }
             start += length + 1;
@@ -58,12 +68,8 @@ impl Poison {
     }
 
     /// The first place where `bytes` hold some of the pattern, copied from wherever.
-    pub(crate) fn copied(self, bytes: &[u8]) -> Option<usize> {
-        let enough = if bytes.len() <= SMALL {
-            MOVED_IN_SMALL
-        } else {
-            MOVED_IN_LARGE
-        };
+    pub(crate) fn copied(self, bytes: &[u8], form: Form) -> Option<usize> {
+        let enough = form.enough();
         let mut run = 0;
         let mut expected = None;
         for (place, byte) in bytes.iter().enumerate() {

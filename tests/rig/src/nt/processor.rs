@@ -9,7 +9,6 @@ use x86_64::instructions::interrupts;
 
 use crate::machine::cpu::{self, MAX_PROCESSORS};
 use crate::machine::sync::IrqLock;
-use crate::machine::time;
 use crate::nt::budget::Budget;
 use crate::nt::{counters, thread};
 
@@ -75,13 +74,17 @@ pub(crate) struct Held {
     pub(crate) kind: LockKind,
     /// IRQL before the acquisition.
     pub(crate) old_irql: u8,
-    /// When it was acquired.
+    /// When it was acquired, by [`Budget::begin`].
     pub(crate) since: u64,
 }
 
 impl Held {
     /// Counts the time for which the lock was held, which is about to be released.
     fn spend(&self) {
+        if cpu::counts_irql_times() {
+            let is_interrupt = matches!(self.kind, LockKind::Interrupt | LockKind::InterruptByHand);
+            counters::held_for_100ns(is_interrupt, Budget::taken_since(self.since));
+        }
         let budget = match self.kind {
             // The routine that runs under it is measured.
             LockKind::Interrupt => return,
@@ -114,14 +117,11 @@ impl Raises {
 /// One processor's entry.
 struct Processor {
     held: [Option<Held>; MAX_HELD],
-    /// When each of them was acquired, while somebody wants to know.
-    since: [u64; MAX_HELD],
 }
 
 static PROCESSORS: [IrqLock<Processor>; MAX_PROCESSORS] = [const {
     IrqLock::new(Processor {
         held: [None; MAX_HELD],
-        since: [0; MAX_HELD],
     })
 }; MAX_PROCESSORS];
 
@@ -142,12 +142,8 @@ pub(crate) fn push_held(held: Held) {
     let stored = with_own(|own| {
         own.held
             .iter_mut()
-            .zip(&mut own.since)
-            .find(|(slot, _)| slot.is_none())
-            .map(|(slot, since)| {
-                *slot = Some(held);
-                *since = now_100ns();
-            })
+            .find(|slot| slot.is_none())
+            .map(|slot| *slot = Some(held))
     });
     assert!(
         stored.is_some(),
@@ -159,27 +155,13 @@ pub(crate) fn push_held(held: Held) {
 /// acquired; `None` when this processor does not hold it.
 pub(crate) fn take_held(lock: usize) -> Option<Held> {
     let held = with_own(|own| {
-        let (slot, since) = own
-            .held
+        own.held
             .iter_mut()
-            .zip(&own.since)
-            .find(|(slot, _)| slot.is_some_and(|held| held.lock == lock))?;
-        let held = slot.take()?;
-        let is_interrupt = matches!(held.kind, LockKind::Interrupt | LockKind::InterruptByHand);
-        counters::held_for_100ns(is_interrupt, now_100ns().saturating_sub(*since));
-        Some(held)
+            .find(|slot| slot.is_some_and(|held| held.lock == lock))?
+            .take()
     })?;
     held.spend();
     Some(held)
-}
-
-/// The time, while somebody wants to know how long locks are held; else always zero.
-fn now_100ns() -> u64 {
-    if cpu::counts_irql_times() {
-        time::system_time_100ns()
-    } else {
-        0
-    }
 }
 
 /// The spin locks that this processor holds.

@@ -148,6 +148,7 @@ rules! {
     Pool05 "POOL-05" "No byte that nobody wrote reaches a program.";
     Pool06 "POOL-06" "A list is whole, and what is linked into one is not given up.";
     Pool07 "POOL-07" "No pool and no mapping is executable.";
+    Stk01 "STK-01" "A thread's stack is not run over.";
     Img01 "IMG-01" "An image's code and constants are not written, and what is no code is not executed.";
     Ctl01 "CTL-01" "Controller objects are for drivers without PnP.";
     Ctl02 "CTL-02" "A controller is freed once by each who was allocated it.";

@@ -20,8 +20,9 @@ use wdk_sys::PVOID;
 use crate::machine::memory::{self, PAGE};
 use crate::machine::stop::refuse;
 use crate::machine::sync::IrqLock;
+use crate::nt::poison::{self, Form};
 use crate::nt::rule::Rule;
-use crate::nt::{address, output, poison};
+use crate::nt::{address, output};
 
 /// What the guard is filled with.
 const GUARD_BYTE: u8 = 0xfd;
@@ -118,13 +119,13 @@ impl SystemBuffer {
     }
 
     /// The first `length` bytes of output, as many as there are, for the program that
-    /// asked for them.
-    pub(crate) fn output(&self, routine: &str, length: usize) -> Vec<u8> {
+    /// asked for them; they are of this form.
+    pub(crate) fn output(&self, routine: &str, form: Form, length: usize) -> Vec<u8> {
         let bytes: Vec<u8> = self
             .contents()
             .take(length.min(self.output_length))
             .collect();
-        output::assert_fit(routine, &bytes, self.input_length);
+        output::assert_fit(routine, &bytes, form, self.input_length);
         bytes
     }
 

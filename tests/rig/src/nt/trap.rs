@@ -33,6 +33,9 @@ pub(crate) fn explain(fault: &Fault) -> Option<BrokenRule> {
 
 /// The rule that forbids an access, and what is known of the place.
 fn forbidden(access: &Access, detail: &mut Detail) -> Option<Rule> {
+    if memory::is_stack_guard(access.address) {
+        return Some(Rule::Stk01);
+    }
     if mmio::is_closed(access.address) {
         return Some(Rule::Pwr04);
     }

@@ -18,9 +18,13 @@ const SECTIONS: usize = 6;
 const OPTIONAL_HEADER_SIZE: usize = 20;
 const OPTIONAL_HEADER: usize = 24;
 /// In the optional header.
+const ENTRY_POINT: usize = 16;
 const CHECKSUM: usize = 64;
 const SUBSYSTEM: usize = 68;
 /// In a section header.
+const NAME: usize = 0;
+const ADDRESS: usize = 12;
+const FILE_OFFSET: usize = 20;
 const CHARACTERISTICS: usize = 36;
 const SECTION_HEADER: usize = 40;
 
@@ -92,6 +96,12 @@ pub(super) fn add(list: &mut List) {
         sign(image)
     });
     list.add("bad-image/that-breaks-a-rule", breaks_a_rule);
+    list.add("bad-image/that-writes-its-code", |artifacts| {
+        breaks(artifacts, "IMG-01", write_own_code)
+    });
+    list.add("bad-image/that-may-be-paged-out", |artifacts| {
+        breaks(artifacts, "IRQL-06", make_code_pageable)
+    });
     list.add("bad-image/eductl.exe", |artifacts| {
         let program = artifacts.eductl_exe();
         ensure!(program.is_file(), "{} is not there", program.display());
@@ -170,7 +180,66 @@ fn sign(image: &mut [u8]) -> anyhow::Result<()> {
     put(image, at, &checksum.to_le_bytes())
 }
 
+/// Runs an altered copy of the driver, which must break `rule` in the image's own code.
+fn breaks(
+    artifacts: &Artifacts,
+    rule: &str,
+    alter: fn(&mut [u8]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut image = fs::read(artifacts.driver()).context("cannot read the driver")?;
+    alter(&mut image)?;
+    sign(&mut image)?;
+    let folder = tempfile::tempdir().context("cannot make a folder")?;
+    let copy = folder.path().join("edu.sys");
+    fs::write(&copy, &image).context("cannot write the altered driver")?;
+    let ended = to_the_end(&Machine::new(artifacts).with_driver(&copy))?;
+    let stop = ended
+        .stop
+        .as_ref()
+        .with_context(|| format!("the rig should have stopped, but {ended}"))?;
+    ensure!(
+        stop.code == rule,
+        "the rig should have stopped with {rule}, but {stop}"
+    );
+    ensure!(
+        stop.frames
+            .first()
+            .is_some_and(|frame| frame.contains("edu.sys+")),
+        "the driver did it, but {stop}"
+    );
+    Ok(())
+}
+
+/// DriverEntry begins with an instruction that writes to the one behind it.
+fn write_own_code(image: &mut [u8]) -> anyhow::Result<()> {
+    /// `mov byte ptr [rip], 0`
+    const WRITE_BEHIND: &[u8] = &[0xc6, 0x05, 0, 0, 0, 0, 0];
+    let header = pe_header(image)?;
+    let entry = u32::from_le_bytes(take(image, header + OPTIONAL_HEADER + ENTRY_POINT)?);
+    let section = code_section(image)?;
+    let address = u32::from_le_bytes(take(image, section + ADDRESS)?);
+    let offset = u32::from_le_bytes(take(image, section + FILE_OFFSET)?);
+    let at = entry
+        .checked_sub(address)
+        .context("the entry point is not in the code")?
+        + offset;
+    put(image, usize::try_from(at)?, WRITE_BEHIND)
+}
+
+/// All code may be paged out, that of the ISR too.
+fn make_code_pageable(image: &mut [u8]) -> anyhow::Result<()> {
+    let section = code_section(image)?;
+    put(image, section + NAME, b"PAGECODE")
+}
+
 fn make_code_writable(image: &mut [u8]) -> anyhow::Result<()> {
+    let at = code_section(image)? + CHARACTERISTICS;
+    let characteristics = u32::from_le_bytes(take(image, at)?);
+    put(image, at, &(characteristics | WRITE).to_le_bytes())
+}
+
+/// Where the header of the section with the driver's code is.
+fn code_section(image: &[u8]) -> anyhow::Result<usize> {
     let header = pe_header(image)?;
     let count = usize::from(u16::from_le_bytes(take(image, header + SECTIONS)?));
     let optional = usize::from(u16::from_le_bytes(take(
@@ -178,11 +247,10 @@ fn make_code_writable(image: &mut [u8]) -> anyhow::Result<()> {
         header + OPTIONAL_HEADER_SIZE,
     )?));
     let first = header + OPTIONAL_HEADER + optional;
-    for index in 0..count {
-        let at = first + index * SECTION_HEADER + CHARACTERISTICS;
-        let characteristics = u32::from_le_bytes(take(image, at)?);
+    for at in (0..count).map(|index| first + index * SECTION_HEADER) {
+        let characteristics = u32::from_le_bytes(take(image, at + CHARACTERISTICS)?);
         if characteristics & EXECUTE != 0 {
-            return put(image, at, &(characteristics | WRITE).to_le_bytes());
+            return Ok(at);
         }
     }
     anyhow::bail!("the driver has no code")

@@ -155,8 +155,13 @@ pub(super) extern "C" fn exception(frame: &TrapFrame) -> ! {
 /// The exception as the executive is asked about it.
 fn fault_of(frame: &TrapFrame) -> handlers::Fault {
     let code = PageFaultErrorCode::from_bits_truncate(frame.error_code);
-    let access = (frame.vector == PAGE_FAULT).then(|| handlers::Access {
-        address: Cr2::read_raw(),
+    let address = Cr2::read_raw();
+    // A page fault that finds no stack to be handled on becomes a double fault, without
+    // an error code of its own.
+    let is_access = frame.vector == PAGE_FAULT
+        || frame.vector == DOUBLE_FAULT && memory::is_stack_guard(address);
+    let access = is_access.then(|| handlers::Access {
+        address,
         is_write: code.contains(PageFaultErrorCode::CAUSED_BY_WRITE),
         is_fetch: code.contains(PageFaultErrorCode::INSTRUCTION_FETCH),
         is_mapped: code.contains(PageFaultErrorCode::PROTECTION_VIOLATION),

@@ -41,7 +41,8 @@ pub(crate) use ranges::{
     unmap_driver_image,
 };
 pub(crate) use stacks::{
-    EXCEPTION_STACK, PROCESSOR_STACK, THREAD_STACK, allocate_stack, stack_above,
+    EXCEPTION_STACK, PROCESSOR_STACK, THREAD_STACK, allocate_stack, is_guard as is_stack_guard,
+    is_stack, stack_above,
 };
 pub(crate) use translation::acknowledge_translation_change;
 

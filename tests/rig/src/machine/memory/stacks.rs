@@ -62,12 +62,12 @@ pub(crate) fn stack_above(rsp: u64) -> Option<(usize, usize)> {
 }
 
 /// Whether `address` lies in a stack.
-pub(super) fn is_stack(address: u64) -> bool {
+pub(crate) fn is_stack(address: u64) -> bool {
     stack_above(address).is_some_and(|(start, _)| start == word(address))
 }
 
 /// Whether `address` lies in the unmapped part below a stack.
-pub(super) fn is_guard(address: u64) -> bool {
+pub(crate) fn is_guard(address: u64) -> bool {
     stack_above(address).is_some_and(|(start, _)| start != word(address))
 }
 

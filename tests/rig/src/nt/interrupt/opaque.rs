@@ -32,6 +32,10 @@ pub(super) fn new_address() -> usize {
 /// The rule that an access broke which faulted at this address, if it was to an interrupt
 /// object.
 pub(crate) fn explain_fault(address: u64) -> Option<Rule> {
-    let is_object = usize::try_from(address).is_ok_and(|address| (BASE..END).contains(&address));
-    is_object.then_some(Rule::Int02)
+    is_object(address).then_some(Rule::Int02)
+}
+
+/// Whether an address is an interrupt object's.
+pub(crate) fn is_object(address: u64) -> bool {
+    usize::try_from(address).is_ok_and(|address| (BASE..END).contains(&address))
 }

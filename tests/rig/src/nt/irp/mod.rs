@@ -7,11 +7,12 @@
 //! which may be after the IRP was completed on another processor.
 //!
 //! # Soundness
-//! 1. The block of memory is allocated with the handle and freed when the last
-//!    clone of the handle is dropped. The ledger keeps one clone from creation to
+//! 1. The block of memory is the handle's from its making until the last
+//!    clone of the handle is dropped ([`block`]). The ledger keeps one clone from creation to
 //!    long after completion, and everybody who touches the block holds another.
 //! 2. Stack location indices are 1 to `stack_count`, checked where they are used.
 
+mod block;
 pub(crate) mod call;
 pub(crate) mod complete;
 pub(crate) mod completion_ex;
@@ -20,11 +21,8 @@ pub(crate) mod ledger;
 pub(crate) mod location;
 pub(crate) mod progress;
 
-use alloc::alloc::{alloc_zeroed, dealloc, handle_alloc_error};
 use alloc::sync::Arc;
-use core::alloc::Layout;
 use core::fmt;
-use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use wdk_sys::{
@@ -36,6 +34,7 @@ use crate::machine::sync::IrqLock;
 use crate::machine::time::system_time_100ns;
 use crate::nt::address;
 use crate::nt::file::File;
+use crate::nt::irp::block::Block;
 use crate::nt::irp::location::Location;
 use crate::nt::irp::progress::Progress;
 use crate::nt::kernel_memory::fields;
@@ -93,8 +92,7 @@ pub(crate) struct Outcome {
 pub(crate) struct Irp(Arc<Inner>);
 
 struct Inner {
-    block: NonNull<IRP>,
-    layout: Layout,
+    block: Block,
     stack_count: usize,
     major: u8,
     minor: u8,
@@ -110,12 +108,6 @@ struct Inner {
     /// Its cancel routine was called.
     is_cancel_routine_called: AtomicBool,
 }
-
-// SAFETY: Fact 1: the block lives as long as this; access to it is by value, as
-// on Windows, where an IRP's owner may run on any processor.
-unsafe impl Send for Inner {}
-// SAFETY: As above; the rest is immutable or behind a lock.
-unsafe impl Sync for Inner {}
 
 fields!(Irp {
     _ / set_kind: CSHORT = Type;
@@ -149,14 +141,8 @@ impl Irp {
             "an IRP for a stack of {stack_count} devices"
         );
         let size = size_of::<IRP>() + stack_count * size_of::<IO_STACK_LOCATION>();
-        let layout =
-            Layout::from_size_align(size, 16).unwrap_or_else(|_| panic!("an IRP of {size} bytes"));
-        // SAFETY: The layout has room for an IRP at least.
-        let block = unsafe { alloc_zeroed(layout) };
-        let block = NonNull::new(block).unwrap_or_else(|| handle_alloc_error(layout));
         let irp = Self(Arc::new(Inner {
-            block: block.cast(),
-            layout,
+            block: Block::new(size),
             stack_count,
             major: request.major,
             minor: request.minor,
@@ -189,7 +175,7 @@ impl Irp {
 
     /// The IRP as drivers see it.
     pub(crate) fn pointer(&self) -> PIRP {
-        self.0.block.as_ptr()
+        self.0.block.pointer()
     }
 
     /// How many stack locations it has.
@@ -356,22 +342,12 @@ impl Irp {
 
     /// Fills a completed IRP, so that whoever still uses it is found.
     pub(crate) fn fill_completed(&self) {
-        // SAFETY: Fact 1; no driver may touch a completed IRP.
-        unsafe {
-            self.0
-                .block
-                .cast::<u8>()
-                .write_bytes(COMPLETED_BYTE, self.0.layout.size());
-        };
+        self.0.block.fill(COMPLETED_BYTE);
     }
 
     /// Whether a completed IRP still is as [`fill_completed`](Self::fill_completed) left it.
     pub(crate) fn is_untouched(&self) -> bool {
-        // SAFETY: Fact 1; a driver that writes here is in error and gets reported.
-        let bytes = unsafe {
-            core::slice::from_raw_parts(self.0.block.cast::<u8>().as_ptr(), self.0.layout.size())
-        };
-        bytes.iter().all(|byte| *byte == COMPLETED_BYTE)
+        self.0.block.is_filled(COMPLETED_BYTE)
     }
 }
 
@@ -383,13 +359,6 @@ impl fmt::Display for Irp {
             self.pointer(),
             Function(self.0.major, self.0.minor)
         )
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        // SAFETY: Fact 1: this is the last handle; the layout is the block's own.
-        unsafe { dealloc(self.block.cast().as_ptr(), self.layout) };
     }
 }
 

@@ -4,11 +4,13 @@ use core::hint::black_box;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use wdk_sys::_MEMORY_CACHING_TYPE::MmCached;
 use wdk_sys::{KDPC, KTIMER, LARGE_INTEGER, NTSTATUS, PVOID, ULONG};
 
 use crate::machine::cpu;
 use crate::nt::dpc::{ke_initialize_dpc, ke_insert_queue_dpc};
 use crate::nt::irql::{DISPATCH_LEVEL, ke_lower_irql, kf_raise_irql};
+use crate::nt::mdl::{Access, LockedBuffer, mm_map_locked_pages_specify_cache};
 use crate::nt::mmio::mm_map_io_space_ex;
 use crate::nt::pool::{ex_allocate_pool_with_tag, ex_allocate_pool2, ex_free_pool_with_tag};
 use crate::nt::rule::Rule;
@@ -50,6 +52,11 @@ pub(super) const FAULTS: &[Fault] = &[
         rule: Rule::Img01,
         hook: Hook::Connected,
         act: write_constant,
+    },
+    Fault {
+        rule: Rule::Stk01,
+        hook: Hook::Connected,
+        act: recurse,
     },
     Fault {
         rule: Rule::Irql06,
@@ -144,6 +151,14 @@ pub(super) const OTHERS: &[(&str, Fault)] = &[
             rule: Rule::Pool07,
             hook: Hook::Connected,
             act: allocate_executable_with_tag,
+        },
+    ),
+    (
+        "POOL-07-mapping",
+        Fault {
+            rule: Rule::Pool07,
+            hook: Hook::Connected,
+            act: map_executable,
         },
     ),
     (
@@ -262,6 +277,38 @@ fn allocate_executable(_place: Place) -> NTSTATUS {
 fn allocate_executable_with_tag(_place: Place) -> NTSTATUS {
     let block = ex_allocate_pool_with_tag(NON_PAGED_POOL, 64, TAG);
     ex_free_pool_with_tag(block, TAG);
+    STATUS_SUCCESS
+}
+
+fn map_executable(_place: Place) -> NTSTATUS {
+    const NORMAL_PAGE_PRIORITY: i32 = 16;
+    if let Some(buffer) = LockedBuffer::lock(&[], 64, Access::Write) {
+        // SAFETY: The MDL is the buffer's; that the mapping is to be executable is the fault.
+        unsafe {
+            mm_map_locked_pages_specify_cache(
+                buffer.pointer(),
+                0,
+                MmCached,
+                ptr::null_mut(),
+                0,
+                NORMAL_PAGE_PRIORITY,
+            )
+        };
+    }
+    STATUS_SUCCESS
+}
+
+/// Calls itself more often than any stack has room for.
+fn descend(depth: usize) -> usize {
+    let room = black_box([depth; 64]);
+    if depth == 0 {
+        return 0;
+    }
+    descend(depth - 1) + room.len()
+}
+
+fn recurse(_place: Place) -> NTSTATUS {
+    black_box(descend(1 << 20));
     STATUS_SUCCESS
 }
 

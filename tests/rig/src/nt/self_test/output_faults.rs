@@ -73,6 +73,14 @@ pub(super) const FAULTS: &[Fault] = &[
 /// More ways to break a rule, each with a name of its own.
 pub(super) const OTHERS: &[(&str, Fault)] = &[
     (
+        "SEC-06-irp",
+        Fault {
+            rule: Rule::Sec06,
+            hook: Hook::Control,
+            act: return_address_of_irp,
+        },
+    ),
+    (
         "SPL-06-again",
         Fault {
             rule: Rule::Spl06,
@@ -124,6 +132,11 @@ fn return_unwritten_pool(place: Place) -> NTSTATUS {
 
 fn return_own_address(place: Place) -> NTSTATUS {
     let address = place.device.expose_provenance() as u64;
+    answer(place, address.to_le_bytes())
+}
+
+fn return_address_of_irp(place: Place) -> NTSTATUS {
+    let address = place.irp.expose_provenance() as u64;
     answer(place, address.to_le_bytes())
 }
 

@@ -124,7 +124,9 @@ pub(crate) unsafe extern "C" fn ke_initialize_spin_lock(lock: *mut KSPIN_LOCK) {
         !memory::is_pageable(place as u64),
         "The spin lock at {lock:p} lies in memory that may be paged out."
     );
-    let was_used = ARE_QUEUED.with(|known| known.contains_key(&place));
+    // On a stack it may be another variable each time.
+    let was_used =
+        !memory::is_stack(place as u64) && ARE_QUEUED.with(|known| known.contains_key(&place));
     check!(
         Spl06,
         routine,
