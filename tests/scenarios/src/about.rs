@@ -68,6 +68,10 @@ const ABOUT: &[(&str, &str)] = &[
         "what the flight recorder wrote is what happened",
     ),
     (
+        "reference/",
+        "a driver in C that shares nothing with edu.sys but the job",
+    ),
+    (
         "report/",
         "what a run says of itself at its end, for the report",
     ),

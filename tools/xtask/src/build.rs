@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use crate::{
-    command,
+    c_driver, command,
     cross_cargo::CrossCargo,
     toolchain::{Target, host_cargo},
     workspace,
@@ -49,6 +49,8 @@ pub(crate) enum Product {
     EductlExe,
     /// The drivers under tests/drivers, each with its symbols
     TestDrivers,
+    /// reference.sys: the job of edu.sys as a driver in C
+    Reference,
 }
 
 /// Builds what `arguments` name.
@@ -152,6 +154,12 @@ pub(crate) fn build(
             copy(&made.join("eductl.exe"), &out.join("eductl.exe"))?;
             wine_library(workspace)
         }
+        Product::Reference => c_driver::build(
+            workspace,
+            &cargo.linker()?,
+            &workspace.root().join("tests/reference"),
+            "reference",
+        ),
         Product::TestDrivers => {
             let packages = TEST_DRIVERS.iter().map(|name| test_driver_package(name));
             let made = compile(cargo, Target::Kernel, packages)?;

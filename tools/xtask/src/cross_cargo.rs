@@ -70,14 +70,16 @@ impl CrossCargo {
                 "RUSTC_WRAPPER",
                 self_as(&wrappers, rustc_wrapper::INVOKED_AS)?,
             )
-            .env(
-                linker_variable,
-                self_as(&wrappers, link_wrapper::INVOKED_AS)?,
-            );
+            .env(linker_variable, self.linker()?);
         workspace::write_if_changed(
             &wrappers.join(rustc_wrapper::REMAPS),
             self.remaps(library)?.as_bytes(),
         )
+    }
+
+    /// What links drivers where Microsoft's linker is not.
+    pub(crate) fn linker(&self) -> anyhow::Result<PathBuf> {
+        self_as(&self.target_dir.join("wrappers"), link_wrapper::INVOKED_AS)
     }
 
     /// Paths that must not show in what is built, and what stands for them.

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod c_driver;
 mod command;
 mod cost;
 mod cross_cargo;

@@ -83,7 +83,7 @@ pub(crate) const NEEDS: &[Need] = &[
     },
     Need {
         name: "clang",
-        purpose: "compile the C that the drivers' code is compared with",
+        purpose: "compile the driver in C, and the C that the wrappers' code is compared with",
         probe: Probe::Program(&["clang"]),
         packages: &[&["clang"]],
     },

@@ -139,7 +139,8 @@ fn make_libraries(workspace: &Workspace, root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn make_import_library(definition: &Path, library: &Path) -> anyhow::Result<()> {
+/// Makes `library` of what `definition` lists, unless it was made of that before.
+pub(crate) fn make_import_library(definition: &Path, library: &Path) -> anyhow::Result<()> {
     let made_from = library.with_extension("def");
     let contents = workspace::read(definition)?;
     if library.is_file() && fs::read(&made_from).is_ok_and(|present| present == contents) {

@@ -15,6 +15,7 @@ mod affinity;
 mod at_call;
 mod budget;
 mod bus;
+mod c_runtime;
 mod callout;
 mod cancel;
 mod cancel_storm;

@@ -15,7 +15,7 @@ use crate::machine::cpu;
 use crate::nt::irql::{APC_LEVEL, DISPATCH_LEVEL, HIGH_LEVEL, PASSIVE_LEVEL};
 use crate::nt::violation::check;
 use crate::nt::{
-    affinity, at_call, cancel, cancel_storm, counters, csq, debug, device, device_queue,
+    affinity, at_call, c_runtime, cancel, cancel_storm, counters, csq, debug, device, device_queue,
     dispatcher, dma, dpc, event, interface, interrupt, io_timer, irp, irql, mdl, mmio, pool, power,
     processor, property, remove_lock, rtl, spin_lock, start_io, time, timer, work_item,
 };
@@ -24,6 +24,7 @@ use crate::nt::{
 macro_rules! exports {
     ($($name:ident $range:tt $function:path;)+) => {
         /// A routine that the executive exports.
+        #[expect(non_camel_case_types, reason = "the C run-time's names")]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Routine {
             $(#[doc = stringify!($name)] $name,)+
@@ -145,6 +146,7 @@ exports! {
     KeInitializeEvent outside event::ke_initialize_event;
     KeInitializeSpinLock outside spin_lock::ke_initialize_spin_lock;
     KeInitializeThreadedDpc outside dpc::ke_initialize_threaded_dpc;
+    KeInitializeTimer up_to_dispatch timer::ke_initialize_timer;
     KeInitializeTimerEx up_to_dispatch timer::ke_initialize_timer_ex;
     KeInsertByKeyDeviceQueue dispatch device_queue::ke_insert_by_key_device_queue;
     KeInsertDeviceQueue dispatch device_queue::ke_insert_device_queue;
@@ -185,6 +187,7 @@ exports! {
     RtlCmDecodeMemIoResource outside rtl::rtl_cm_decode_mem_io_resource;
     RtlCopyUnicodeString up_to_dispatch rtl::rtl_copy_unicode_string;
     RtlEqualUnicodeString passive rtl::rtl_equal_unicode_string;
+    RtlInitUnicodeString outside rtl::rtl_init_unicode_string;
     RtlFreeUnicodeString up_to_apc rtl::rtl_free_unicode_string;
     ZwClose passive crate::nt::registry::zw_close;
     ZwOpenKey passive crate::nt::registry::zw_open_key;
@@ -202,6 +205,12 @@ exports! {
     IoDeleteSymbolicLink passive crate::nt::legacy::names::io_delete_symbolic_link;
     IoDisconnectInterrupt passive interrupt::legacy::io_disconnect_interrupt;
     IoFreeController dispatch crate::nt::legacy::controller::io_free_controller;
+    memcmp any c_runtime::compare;
+    memcpy any c_runtime::copy;
+    memmove any c_runtime::move_memory;
+    memset any c_runtime::set;
+    strlen any c_runtime::string_length;
+    wcslen any c_runtime::wide_length;
 }
 
 /// Address of the export with this name, which the driver can call from now on.

@@ -30,6 +30,34 @@ pub(crate) unsafe extern "C" fn rtl_free_unicode_string(string: PUNICODE_STRING)
     };
 }
 
+/// RtlInitUnicodeString.
+pub(crate) unsafe extern "C" fn rtl_init_unicode_string(
+    string: PUNICODE_STRING,
+    source: *const u16,
+) {
+    /// Most bytes that the string can have with its zero behind it.
+    const LONGEST: u16 = 0xfffc;
+
+    Routine::RtlInitUnicodeString.enter();
+    let bytes = if source.is_null() {
+        None
+    } else {
+        // SAFETY: (Caller) the driver passes null or a string that ends with a zero.
+        Some(unsafe { unicode::zero_terminated_length(source) } * 2)
+    };
+    let length = bytes.map_or(0, |bytes| {
+        u16::try_from(bytes).map_or(LONGEST, |bytes| bytes.min(LONGEST))
+    });
+    // SAFETY: (Caller) the driver passes a string of its own to be set.
+    unsafe {
+        string.write(UNICODE_STRING {
+            Length: length,
+            MaximumLength: if bytes.is_some() { length + 2 } else { 0 },
+            Buffer: source.cast_mut(),
+        });
+    };
+}
+
 /// RtlEqualUnicodeString.
 pub(crate) unsafe extern "C" fn rtl_equal_unicode_string(
     this: *const UNICODE_STRING,

@@ -1,4 +1,4 @@
-//! Timers: KeInitializeTimerEx, KeSetTimerEx, KeSetCoalescableTimer, KeCancelTimer.
+//! Timers: KeInitializeTimer, KeInitializeTimerEx, KeSetTimerEx, KeSetCoalescableTimer, KeCancelTimer.
 //!
 //! # Model
 //! A set timer belongs to the processor that set it: that processor's clock
@@ -56,6 +56,13 @@ static TIMERS: IrqLock<BTreeMap<usize, State>> = IrqLock::new(BTreeMap::new());
 /// For each processor the earliest time at which one of its timers is due.
 static NEXT_DUE: [AtomicU64; MAX_PROCESSORS] = [const { AtomicU64::new(u64::MAX) }; MAX_PROCESSORS];
 
+/// KeInitializeTimer: a notification timer.
+pub(crate) unsafe extern "C" fn ke_initialize_timer(timer: PKTIMER) {
+    Routine::KeInitializeTimer.enter();
+    // SAFETY: (Caller) the driver's contract is that of `initialise`.
+    unsafe { initialise(timer, ObjectType::NotificationTimer) };
+}
+
 /// KeInitializeTimerEx.
 pub(crate) unsafe extern "C" fn ke_initialize_timer_ex(timer: PKTIMER, kind: TIMER_TYPE) {
     Routine::KeInitializeTimerEx.enter();
@@ -64,7 +71,16 @@ pub(crate) unsafe extern "C" fn ke_initialize_timer_ex(timer: PKTIMER, kind: TIM
     } else {
         ObjectType::SynchronizationTimer
     };
-    // SAFETY: The driver passes memory for a timer that is not set.
+    // SAFETY: (Caller) the driver's contract is that of `initialise`.
+    unsafe { initialise(timer, kind) };
+}
+
+/// Makes a timer of this kind.
+///
+/// # Safety
+/// `timer` is memory for a timer that is not set.
+unsafe fn initialise(timer: PKTIMER, kind: ObjectType) {
+    // SAFETY: By the contract.
     unsafe { initialise_header(timer.cast(), kind, 0) };
     TIMERS.with(|timers| timers.insert(address::of(timer), State::default()));
 }

@@ -32,17 +32,26 @@ pub(crate) unsafe fn to_string(string: *const UNICODE_STRING) -> String {
 /// # Safety
 /// `string` points to units of which one is zero.
 pub(crate) unsafe fn zero_terminated(string: *const u16) -> String {
-    let mut units = Vec::new();
-    let mut next = string;
+    // SAFETY: By the contract.
+    let length = unsafe { zero_terminated_length(string) };
+    // SAFETY: By the contract: so many units come before the zero.
+    String::from_utf16_lossy(unsafe { core::slice::from_raw_parts(string, length) })
+}
+
+/// How many units a string has before the zero that ends it.
+///
+/// # Safety
+/// `string` points to units of which one is zero.
+pub(crate) unsafe fn zero_terminated_length(string: *const u16) -> usize {
+    let mut length = 0;
     loop {
         // SAFETY: By the contract: no unit before this one was zero.
-        let unit = unsafe { next.read() };
-        if unit == 0 {
-            return String::from_utf16_lossy(&units);
+        let unit = unsafe { string.add(length) };
+        // SAFETY: As above.
+        if unsafe { unit.read() } == 0 {
+            return length;
         }
-        units.push(unit);
-        // SAFETY: By the contract: this unit is not the last.
-        next = unsafe { next.add(1) };
+        length += 1;
     }
 }
 

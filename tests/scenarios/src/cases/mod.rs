@@ -21,6 +21,7 @@ mod pnp;
 mod power;
 mod program;
 mod recorder;
+mod reference;
 mod report;
 mod security;
 pub(crate) mod self_tests;
@@ -148,6 +149,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     power::add(&mut alone);
     stress::add(&mut alone);
     recorder::add(&mut alone);
+    reference::add(&mut alone);
     trace::add(&mut alone);
     let mut surface = List::new(false);
     surface::add(&mut surface);

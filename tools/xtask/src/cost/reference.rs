@@ -6,10 +6,7 @@ use std::{ffi::OsString, path::Path, process::Command};
 use anyhow::{Context as _, ensure};
 
 use super::code::Code;
-use crate::{command, toolchain::Target, wdk_stand_in, workspace, workspace::Workspace};
-
-/// What the WDK's project files and `wdk-build` define for x64.
-const DEFINITIONS: [&str; 4] = ["_WIN64", "_AMD64_", "AMD64", "_KERNEL_MODE"];
+use crate::{c_driver, command, wdk_stand_in, workspace, workspace::Workspace};
 
 /// Compiles and links the reference.
 pub(super) fn build(workspace: &Workspace) -> anyhow::Result<Code> {
@@ -18,7 +15,7 @@ pub(super) fn build(workspace: &Workspace) -> anyhow::Result<Code> {
     workspace::create_folder(&folder)?;
     let wdk = wdk_stand_in::content_root(workspace)?;
     let (object, image) = (folder.join("reference.obj"), folder.join("reference.dll"));
-    compile(&wdk, &source, &object)?;
+    c_driver::compile(workspace, &source, &object)?;
     link(&wdk, &object, &image)?;
     Code::read(&image, &image.with_extension("pdb"))
 }
@@ -36,32 +33,8 @@ pub(super) fn check_guide(workspace: &Workspace) -> anyhow::Result<String> {
     let source = workspace.target().join("cost/guide.c");
     let code = blocks.join("\n") + "\n";
     workspace::write_if_changed(&source, code.as_bytes())?;
-    let wdk = wdk_stand_in::content_root(workspace)?;
-    compile(&wdk, &source, &source.with_extension("obj"))?;
+    c_driver::compile(workspace, &source, &source.with_extension("obj"))?;
     Ok(format!("{} lines", code.lines().count()))
-}
-
-fn compile(wdk: &Path, source: &Path, object: &Path) -> anyhow::Result<()> {
-    let mut clang = Command::new("clang");
-    clang.arg(format!("--target={}", Target::Kernel.triple()));
-    // As the release profile of the drivers.
-    clang.args([
-        "-O2",
-        "-g",
-        "-gcodeview",
-        "-ffreestanding",
-        "-Wall",
-        "-Wextra",
-        "-Werror",
-        // An unused argument of a callback has no name in newer C only.
-        "-Wno-unused-parameter",
-    ]);
-    clang.args(DEFINITIONS.map(|name| format!("-D{name}")));
-    for folder in wdk_stand_in::include_folders(wdk)? {
-        // Warnings are about the reference, not about the headers.
-        clang.arg("-isystem").arg(folder);
-    }
-    command::run(clang.arg("-c").arg(source).arg("-o").arg(object))
 }
 
 fn link(wdk: &Path, object: &Path, image: &Path) -> anyhow::Result<()> {
