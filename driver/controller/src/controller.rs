@@ -377,10 +377,15 @@ impl<R: Registers, T, D> Controller<R, T, D> {
     /// What these causes say about this operation; `None` if they are not its own.
     fn outcome(&mut self, operation: Operation, causes: u32) -> Option<Outcome> {
         match operation {
-            Operation::Factorial { n } => (causes & CAUSE_FACTORIAL != 0).then(|| {
+            Operation::Factorial { n } => {
+                if causes & CAUSE_FACTORIAL == 0 {
+                    return None;
+                }
                 let value = self.registers.read(Register::Factorial);
-                Outcome::Factorial { n, value }
-            }),
+                // All ones is no factorial, for those but 0! and 1! are even: the device is
+                // gone, and the operation has its deadline.
+                (value != ABSENT).then_some(Outcome::Factorial { n, value })
+            }
             // The device sets all bits of the mask in one step.
             Operation::Raise { mask } => {
                 (causes & mask == mask).then_some(Outcome::Raised { causes })

@@ -162,6 +162,19 @@ fn a_factorial_takes_four_register_accesses() {
 }
 
 #[test]
+fn a_device_that_goes_before_its_factorial_is_read_has_computed_none() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_factorial(7, 13, 1), Ok(()));
+    controller.device().end_factorial();
+    controller.device().factorial = u32::MAX;
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::NONE));
+    assert_eq!(controller.drain().next(), None);
+    // It passes its deadline.
+    assert_eq!((0..3).find_map(|_| controller.tick()), Some(7));
+}
+
+#[test]
 fn a_raise_takes_three_register_accesses() {
     let mut device = Device::default();
     let mut controller = started(&mut device);

@@ -129,6 +129,13 @@ pub enum Request {
         /// What happens.
         event: Event,
     },
+    /// Has the first device stop answering: reads give all ones, writes go nowhere, and it
+    /// does not interrupt any more. Answered by [`Reply::Completed`].
+    Absence {
+        /// Register accesses that it still answers; none has it answer again, which may
+        /// be asked for while it is not started only.
+        after: Option<u32>,
+    },
 }
 
 /// Which calls of a driver's are counted, of those that may fail.
@@ -312,6 +319,10 @@ pub struct Report {
     pub messages_merged: u64,
     /// Calls of the ISR by processor; entries past the last processor are zero.
     pub isr_calls_by_processor: [u64; 8],
+    /// Reads of device registers that the driver made.
+    pub register_reads: u64,
+    /// Writes of device registers that the driver made.
+    pub register_writes: u64,
     /// Rules checked: how many times a check was made.
     pub checks: u64,
     /// Violations found. The first one ends the run, so a report that arrives says zero.

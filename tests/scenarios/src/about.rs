@@ -55,6 +55,10 @@ const ABOUT: &[(&str, &str)] = &[
         "each form of an interrupt, any processor, a neighbour that storms, merged and spurious messages",
     ),
     (
+        "mmio/",
+        "register accesses counted, and a device that stops answering",
+    ),
+    (
         "pnp/",
         "stop, start, removal and surprise removal with requests under way",
     ),

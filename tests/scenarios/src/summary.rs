@@ -26,6 +26,8 @@ impl fmt::Display for Summary<'_> {
             ("DPC calls", report.dpcs),
             ("DPCs that were already queued", report.dpcs_already_queued),
             ("timer DPCs", report.timer_dpcs),
+            ("reads of device registers", report.register_reads),
+            ("writes of device registers", report.register_writes),
             ("checks of the kernel's rules", report.checks),
         ] {
             writeln!(formatter, "  {what:<44}{count:>10}")?;

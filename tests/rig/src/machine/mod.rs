@@ -6,6 +6,7 @@
 pub(crate) mod acpi;
 pub(crate) mod boot;
 pub(crate) mod command_port;
+pub(crate) mod configuration_space;
 pub(crate) mod cpu;
 pub(crate) mod fw_cfg;
 pub(crate) mod hold;

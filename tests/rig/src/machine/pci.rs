@@ -9,6 +9,7 @@ use pci_types::{
 };
 use x86_64::instructions::port::{Port, PortWriteOnly};
 
+use crate::machine::configuration_space::{BARS, CAPABILITY, COMMANDS, changing};
 use crate::machine::interrupts::MessageAddress;
 use crate::machine::sync::IrqLock;
 use crate::machine::word::low_16;
@@ -34,7 +35,7 @@ const ASSIGNED: [u8; 8] = [0x10, 0x14, 0x18, 0x1c, 0x20, 0x24, 0x3c, 0x04];
 static PORTS: IrqLock<()> = IrqLock::new(());
 
 /// A function of a PCI device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PciFunction {
     /// Bus number.
     pub(crate) bus: u8,
@@ -217,7 +218,8 @@ impl PciFunction {
         self.set_memory_space(false);
         // SAFETY: The function answers no memory access now, and the caller has chosen an
         // address that nobody else has.
-        unsafe { endpoint.write_bar(index, Ports, address) }.is_ok()
+        let write = || unsafe { endpoint.write_bar(index, Ports, address) };
+        changing(self, BARS, write).is_ok()
     }
 
     /// Whether the function is on the bus still.
@@ -235,12 +237,32 @@ impl PciFunction {
         self.set_command(CommandRegister::BUS_MASTER_ENABLE, enabled);
     }
 
+    /// Keeps the function from interrupting and from the bus, or not. It still answers
+    /// what is asked of its configuration space.
+    pub(crate) fn set_mute(self, on: bool) {
+        self.set_command(CommandRegister::INTERRUPT_DISABLE, on);
+        self.set_bus_master(!on);
+        self.set_memory_space(!on);
+    }
+
     /// Changes bits of the command register.
     fn set_command(self, bits: CommandRegister, on: bool) {
-        self.header().update_command(Ports, |mut command| {
-            command.set(bits, on);
-            command
+        changing(self, COMMANDS, || {
+            self.header().update_command(Ports, |mut command| {
+                command.set(bits, on);
+                command
+            });
         });
+    }
+
+    /// Writes 32 bits of configuration space, past the executive's book-keeping: as a
+    /// driver could, and may not.
+    ///
+    /// # Safety
+    /// What is written changes nothing of how the function works.
+    pub(crate) unsafe fn write_unknown(self, offset: u8, value: u32) {
+        // SAFETY: By this function's contract.
+        unsafe { Ports.write(self.address(), u16::from(offset), value) };
     }
 
     /// The capability to send messages.
@@ -264,23 +286,27 @@ impl PciFunction {
         let Some(capability) = self.message_capability() else {
             return false;
         };
-        capability.set_message_info(message.address, message.data, Ports);
-        capability.set_multiple_message_enable(MultipleMessageSupport::Int1, Ports);
-        capability.set_enabled(true, Ports);
+        changing(self, CAPABILITY, || {
+            capability.set_message_info(message.address, message.data, Ports);
+            capability.set_multiple_message_enable(MultipleMessageSupport::Int1, Ports);
+            capability.set_enabled(true, Ports);
+        });
         capability.is_enabled(Ports)
     }
 
     /// Has a function that sends messages send this one from now on. Any IRQL.
     pub(crate) fn retarget_msi(self, message: &MessageAddress) {
         if let Some(capability) = self.message_capability() {
-            capability.set_message_info(message.address, message.data, Ports);
+            changing(self, CAPABILITY, || {
+                capability.set_message_info(message.address, message.data, Ports);
+            });
         }
     }
 
     /// Makes the function use its line again.
     pub(crate) fn disable_msi(self) {
         if let Some(capability) = self.message_capability() {
-            capability.set_enabled(false, Ports);
+            changing(self, CAPABILITY, || capability.set_enabled(false, Ports));
         }
     }
 

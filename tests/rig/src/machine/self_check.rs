@@ -3,7 +3,7 @@
 
 use core::fmt;
 
-use crate::machine::interrupts::{clocks, dispatches};
+use crate::machine::interrupts::{clocks, differing_instruction, dispatches};
 use crate::machine::log::log;
 use crate::machine::{cpu, memory, stop, time};
 
@@ -28,6 +28,7 @@ pub(crate) fn run() {
     };
     check_the_check();
     check_unmapping();
+    check_instructions();
     if !cpu::is_pageable_memory_watched() {
         log!(
             "The processor has no SMAP and SMEP: accesses to pageable memory at raised IRQL are not noticed."
@@ -63,6 +64,15 @@ fn check_the_check() {
     if !noticed {
         fail(format_args!(
             "code that was mapped writable was not noticed"
+        ));
+    }
+}
+
+/// An access to a device register has the effect that the processor's own would have.
+fn check_instructions() {
+    if let Some(instruction) = differing_instruction() {
+        fail(format_args!(
+            "the processor does something else for '{instruction}'"
         ));
     }
 }

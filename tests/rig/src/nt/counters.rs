@@ -57,6 +57,8 @@ pub(crate) static DPCS_ALREADY_QUEUED: Counter = Counter::new();
 pub(crate) static STORM_CANCELLATIONS: Counter = Counter::new();
 /// Messages for which there was no interrupt of their own.
 pub(crate) static MESSAGES_MERGED: Counter = Counter::new();
+pub(crate) static REGISTER_READS: Counter = Counter::new();
+pub(crate) static REGISTER_WRITES: Counter = Counter::new();
 pub(crate) static TIMER_DPCS: Counter = Counter::new();
 
 /// How often each rule was checked, for each processor by itself.
@@ -186,6 +188,8 @@ pub(crate) fn report() -> Report {
         timer_dpcs: TIMER_DPCS.total(),
         messages_merged: MESSAGES_MERGED.total(),
         isr_calls_by_processor: core::array::from_fn(|processor| ISR_CALLS.of(processor)),
+        register_reads: REGISTER_READS.total(),
+        register_writes: REGISTER_WRITES.total(),
         checks: Rule::ALL.iter().copied().map(checks_of).sum(),
         // The first violation ends the run, so nobody is left to report it here.
         violations: 0,

@@ -11,12 +11,12 @@
 //!    written when the device loses its power, and those of a device that is the rig's own.
 
 use crate::machine::memory;
-use crate::machine::time::stall;
+use crate::machine::time::{SpinLimit, stall};
 use crate::nt::node::Node;
 use crate::nt::violation::check;
 
 /// Bytes of the range that hold the registers that are read here.
-const LENGTH: usize = 0x98;
+const LENGTH: usize = 0xa0;
 const LIVENESS: usize = 0x04;
 /// Bit 7: interrupt when a factorial is ready.
 const STATUS: usize = 0x20;
@@ -28,9 +28,14 @@ const INTERRUPT_ACKNOWLEDGE: usize = 0x64;
 /// Source, destination and count of a DMA transfer, which a running one ignores.
 const DMA_ADDRESSES: [usize; 3] = [0x80, 0x88, 0x90];
 
+/// Bit 0: a transfer is under way.
+const DMA_COMMAND: usize = 0x98;
+const DMA_RUNNING: u32 = 0x01;
+
 /// What stands in a register whose contents are lost.
 const FORGOTTEN: u32 = 0x6c6f_7374;
 const STATUS_INTERRUPT: u32 = 0x80;
+const STATUS_COMPUTING: u32 = 0x01;
 /// The one cause that can come a moment after its enable bit was cleared: the device
 /// looks at the bit before it raises the cause.
 const CAUSE_FACTORIAL: u32 = 0x01;
@@ -66,6 +71,23 @@ impl Registers {
         for register in DMA_ADDRESSES {
             self.write(register, FORGOTTEN);
         }
+    }
+
+    /// Waits until the device has done what it still does, and has it forget that and
+    /// what it was told.
+    pub(crate) fn come_to_rest(self) {
+        let mut limit = SpinLimit::new("the end of what a device still does");
+        while self.is_busy() {
+            limit.spin();
+        }
+        self.lose_context();
+    }
+
+    /// Whether the device is there and does something.
+    fn is_busy(self) -> bool {
+        let status = self.read(STATUS);
+        status != ABSENT
+            && (status & STATUS_COMPUTING != 0 || self.read(DMA_COMMAND) & DMA_RUNNING != 0)
     }
 
     /// Keeps the device from interrupting when a factorial is ready, and waits until one

@@ -1,12 +1,20 @@
 //! Device memory: MmMapIoSpaceEx and MmUnmapIoSpace.
+//!
+//! A driver gets addresses where nothing is mapped. Each of its accesses faults, and
+//! [`register_access`](crate::nt::register_access) makes it through a mapping of the
+//! executive's own. Addresses are given out once, so a late access is known as one.
+//!
+//! # Soundness
+//! 1. A mapping of the executive's own is never taken down.
 
 use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
 
 use wdk_sys::{PHYSICAL_ADDRESS, PVOID, SIZE_T, ULONG};
 
 use crate::machine::memory;
 use crate::machine::sync::IrqLock;
+use crate::machine::word::word;
+use crate::nt::node::NodeRef;
 use crate::nt::routine::Routine;
 use crate::nt::violation::check;
 use crate::nt::{address, fault, node, pnp};
@@ -16,18 +24,36 @@ const PAGE_READWRITE: ULONG = 0x04;
 const PAGE_NOCACHE: ULONG = 0x200;
 const PAGE_WRITECOMBINE: ULONG = 0x400;
 
-/// A mapping.
-#[derive(Clone, Copy)]
+/// What a driver has mapped.
+#[derive(Clone)]
 struct Mapping {
+    node: NodeRef,
     physical: u64,
     length: usize,
+    /// Where the executive has mapped the same.
+    own: usize,
+}
+
+/// A byte of device memory that a driver has mapped.
+pub(crate) struct Place {
+    /// The device.
+    pub(crate) node: NodeRef,
+    /// Bytes from the beginning of its memory range.
+    pub(crate) offset: u64,
+    /// Bytes from there to the end of the mapping; none behind it or before it.
+    pub(crate) left: usize,
+    /// Where the executive has mapped it.
+    pub(crate) own: usize,
 }
 
 /// Mappings by the address that the driver has.
 static MAPPINGS: IrqLock<BTreeMap<usize, Mapping>> = IrqLock::new(BTreeMap::new());
 
-/// Those that are closed, with their lengths.
-static CLOSED: IrqLock<BTreeMap<usize, usize>> = IrqLock::new(BTreeMap::new());
+/// Those that drivers had, with their lengths.
+static FORMER: IrqLock<BTreeMap<usize, usize>> = IrqLock::new(BTreeMap::new());
+
+/// The executive's own mappings, by physical address and length.
+static OWN: IrqLock<BTreeMap<(u64, usize), usize>> = IrqLock::new(BTreeMap::new());
 
 /// Whether a protection is one access, optionally with one kind of caching.
 fn is_valid(protect: ULONG) -> bool {
@@ -52,26 +78,46 @@ pub(crate) extern "C" fn mm_map_io_space_ex(
         is_valid(protect),
         "The protection {protect:#x} is not one access that is never executable, with one kind of caching."
     );
+    let owner = node::owner_of_memory(physical, length);
     check!(
         Mmio01,
         routine,
-        length != 0 && node::owns_memory(physical, length),
+        length != 0 && owner.is_some(),
         "The range {physical:#x}, {length} bytes, lies in no memory resource of a started device."
     );
-    if let Some(node) = node::of_memory(physical) {
-        pnp::assert_may_use_hardware(routine, &node);
-    }
-    let Ok(length) = usize::try_from(length) else {
+    let (Some(node), Ok(length)) = (owner, usize::try_from(length)) else {
         return core::ptr::null_mut();
     };
+    pnp::assert_may_use_hardware(routine, &node);
     if fault::strikes_with_null(routine) {
         return core::ptr::null_mut();
     }
-    let Some(mapped) = memory::map_device(physical, length) else {
+    let (Some(own), Some(mapped)) = (
+        own_mapping(physical, length),
+        memory::reserve_device(physical, length),
+    ) else {
         return core::ptr::null_mut();
     };
-    MAPPINGS.with(|mappings| mappings.insert(address::of(mapped), Mapping { physical, length }));
+    let mapping = Mapping {
+        node,
+        physical,
+        length,
+        own,
+    };
+    MAPPINGS.with(|mappings| mappings.insert(address::of(mapped), mapping));
     mapped.cast()
+}
+
+/// The executive's own mapping of a range.
+fn own_mapping(physical: u64, length: usize) -> Option<usize> {
+    OWN.with(|own| {
+        if let Some(known) = own.get(&(physical, length)) {
+            return Some(*known);
+        }
+        let mapped = address::of(memory::map_device(physical, length)?);
+        own.insert((physical, length), mapped);
+        Some(mapped)
+    })
 }
 
 /// MmUnmapIoSpace.
@@ -79,57 +125,63 @@ pub(crate) extern "C" fn mm_unmap_io_space(base: PVOID, length: SIZE_T) {
     let routine = Routine::MmUnmapIoSpace;
     routine.enter();
     let mapping = MAPPINGS.with(|mappings| mappings.remove(&address::of(base)));
+    let mapped = mapping.as_ref().map_or(0, |mapping| mapping.length);
     check!(
         Mmio01,
         routine,
-        mapping.is_some_and(|mapping| u64::try_from(mapping.length) == Ok(length)),
-        "The address {base:p}, {length} bytes, is no mapping that MmMapIoSpaceEx made ({} bytes).",
-        mapping.map_or(0, |mapping| mapping.length)
+        mapping.is_some() && u64::try_from(mapped) == Ok(length),
+        "The address {base:p}, {length} bytes, is no mapping that MmMapIoSpaceEx made ({mapped} bytes)."
     );
-    if let Some(mapping) = mapping {
-        CLOSED.with(|closed| closed.remove(&address::of(base)));
-        memory::unmap_device(base.cast(), mapping.length);
-    }
+    FORMER.with(|former| former.insert(address::of(base), mapped));
 }
 
-/// Closes every mapping of this physical range: its device is not in D0, and an access
-/// ends the run.
-pub(crate) fn close(physical: u64, length: u64) {
-    for (address, mapping) in of_range(physical, length) {
-        CLOSED.with(|closed| closed.insert(address, mapping.length));
-        memory::close_device(address::to_pointer(address), mapping.length);
-    }
+/// Whether an address lies in the pages of a mapping that begins at `start`.
+fn is_in_pages(start: usize, length: usize, address: usize) -> bool {
+    let page = |address: usize| address / memory::PAGE;
+    (page(start)..=page(start + length - 1)).contains(&page(address))
 }
 
-/// Opens every mapping of this physical range again.
-pub(crate) fn open(physical: u64, length: u64) {
-    for (address, mapping) in of_range(physical, length) {
-        if CLOSED.with(|closed| closed.remove(&address)).is_some() {
-            memory::open_device(address::to_pointer(address), mapping.length);
-        }
-    }
-}
-
-/// Whether an address is in a mapping that is closed.
-pub(crate) fn is_closed(address: u64) -> bool {
-    let Ok(address) = usize::try_from(address) else {
+/// Whether an address is one that a driver has for a device register. Any IRQL.
+pub(crate) fn is_register(address: u64) -> bool {
+    if !memory::is_device(address) {
         return false;
-    };
-    CLOSED.with(|closed| {
-        let below = closed.range(..=address).next_back();
-        below.is_some_and(|(start, length)| address - start < *length)
-    })
-}
-
-/// The mappings of a physical range.
-fn of_range(physical: u64, length: u64) -> Vec<(usize, Mapping)> {
+    }
+    let address = word(address);
     MAPPINGS.with(|mappings| {
         mappings
             .iter()
-            .filter(|(_, mapping)| (physical..physical + length).contains(&mapping.physical))
-            .map(|(address, mapping)| (*address, *mapping))
-            .collect()
+            .any(|(start, mapping)| is_in_pages(*start, mapping.length, address))
     })
+}
+
+/// What a driver has mapped at this address. Any IRQL.
+pub(crate) fn find(address: u64) -> Option<Place> {
+    let address = word(address);
+    MAPPINGS.with(|mappings| {
+        let (start, mapping) = mappings
+            .iter()
+            .find(|(start, mapping)| is_in_pages(**start, mapping.length, address))?;
+        let at = address.wrapping_sub(*start);
+        let (base, _) = mapping.node.memory();
+        Some(Place {
+            node: mapping.node.clone(),
+            offset: (mapping.physical - base).wrapping_add(at as u64),
+            left: mapping.length.saturating_sub(at),
+            own: mapping.own.wrapping_add(at),
+        })
+    })
+}
+
+/// Whether an address is one that a driver had for a device register. Any IRQL.
+pub(crate) fn was_register(address: u64) -> bool {
+    let address = word(address);
+    FORMER
+        .with_unless_held(|former| {
+            former
+                .iter()
+                .any(|(start, length)| is_in_pages(*start, *length, address))
+        })
+        .unwrap_or(false)
 }
 
 /// A mapping of device memory in this physical range: its address, and what is there.

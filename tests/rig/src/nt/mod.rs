@@ -67,6 +67,7 @@ mod processor;
 mod property;
 mod questions;
 mod rebalance;
+mod register_access;
 mod registry;
 mod remove_lock;
 mod resources;
@@ -95,11 +96,11 @@ mod work_item;
 
 use rig_protocol::IrqKind;
 
-use crate::machine::cpu;
 use crate::machine::interrupts::{Handlers, allocate_vector};
 use crate::machine::log::{self, log};
 use crate::machine::pci::{self, PciFunction};
 use crate::machine::stop::refuse;
+use crate::machine::{configuration_space, cpu};
 use crate::nt::driver::Driver;
 use crate::nt::node::{InterruptResource, MAX_MESSAGES, NodeRef};
 use crate::nt::status::is_success;
@@ -122,6 +123,8 @@ pub(crate) const fn handlers() -> Handlers {
         command_port: server::input_arrived,
         account: statistics::write,
         explain_fault: trap::explain,
+        is_register: mmio::is_register,
+        access_register: register_access::access,
     }
 }
 
@@ -207,6 +210,7 @@ fn enumerate(bus_driver: Driver, index: usize, function: PciFunction) -> NodeRef
     let interrupt = assign_interrupt(index, function);
     let pdo = bus::create_pdo(bus_driver);
     let number = u32::try_from(index).unwrap_or(u32::MAX);
+    configuration_space::watch(function);
     let node = node::add(number, function, pdo, memory, interrupt);
     log!(
         "Device {index} at {}: memory {:#x}, vector {:#x} (IRQL {}) on processor {}.",

@@ -159,17 +159,9 @@ pub(crate) fn of_stack(device: Device) -> Option<NodeRef> {
     })
 }
 
-/// The device whose memory holds this physical address.
-pub(crate) fn of_memory(physical: u64) -> Option<NodeRef> {
+/// The device in whose memory a physical range lies, if it has its resources.
+pub(crate) fn owner_of_memory(physical: u64, length: u64) -> Option<NodeRef> {
     all().into_iter().find(|node| {
-        let (base, size) = node.memory();
-        (base..base + size as u64).contains(&physical)
-    })
-}
-
-/// Whether a physical range lies in the memory of a device that has its resources.
-pub(crate) fn owns_memory(physical: u64, length: u64) -> bool {
-    all().iter().any(|node| {
         let (base, size) = node.memory();
         let end = base + size as u64;
         (node.state().has_resources() || legacy::hardware::is_claimed(node.index))

@@ -16,6 +16,7 @@ use crate::nt::interrupt::{merge, neighbour, spurious, target};
 use crate::nt::load;
 use crate::nt::mishap;
 use crate::nt::node::MAX_MESSAGES;
+use crate::nt::register_access::absence;
 use crate::nt::registry;
 use crate::nt::statistics;
 
@@ -74,6 +75,8 @@ pub(crate) struct Options {
     pub(crate) messages: usize,
     /// Threaded DPCs run in threads; otherwise as ordinary DPCs.
     pub(crate) threaded_dpcs: bool,
+    /// A device that is started may access memory and send messages.
+    pub(crate) bus_master: bool,
     /// Map registers that a DMA adapter grants at most.
     pub(crate) dma_map_registers: usize,
     /// The bus driver pends what it can, and completes it late.
@@ -92,6 +95,7 @@ static OPTIONS: IrqLock<Options> = IrqLock::new(Options {
     fail_power_request: 0,
     messages: 1,
     threaded_dpcs: true,
+    bus_master: true,
     dma_map_registers: 16,
     is_bus_late: false,
     has_filter: false,
@@ -176,6 +180,15 @@ pub(crate) fn read() -> Option<String> {
                     ))
                 });
             }
+            Some(("bus-master", "on")) => options.bus_master = true,
+            Some(("bus-master", "off")) => options.bus_master = false,
+            Some(("reads", "normal")) => absence::begin_after(None),
+            Some(("reads", how)) => match how.strip_prefix("ones-after:").map(str::parse) {
+                Some(Ok(accesses)) => absence::begin_after(Some(accesses)),
+                _ => refuse(format_args!(
+                    "The option '{word}' must be reads=normal, or reads=ones-after: with the number of register accesses that the device answers."
+                )),
+            },
             Some(("dma-map-registers", count)) => match count.parse() {
                 Ok(count) if (1..=64).contains(&count) => options.dma_map_registers = count,
                 _ => refuse(format_args!(
@@ -190,7 +203,7 @@ pub(crate) fn read() -> Option<String> {
             Some(("debugger", "on")) => load::wait_for_debugger(),
             Some(("self-test", rule)) => self_test = Some(rule.to_string()),
             _ => refuse(format_args!(
-                "The option '{word}' is unknown. Known are: irq=msi|intx|passive, connect=any|fully-specified, early-isr=on|off, threaded-dpcs=on|off, messages=N, irq-target=fixed|rotate|SEED, neighbour=SEED, spurious=SEED, merge-messages=N, seed=N, mishaps=dpc-inside-insert,late-dpc,dpc-elsewhere,timer-before-cancel|all, cancel-storm=SEED, delays=SEED, model=wdm|legacy, patience=SECONDS, budgets=FACTOR, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, dma-map-registers=N, bus=prompt|late, filter=on|off, statistics=on, debugger=on, self-test=RULE-ID|list."
+                "The option '{word}' is unknown. Known are: irq=msi|intx|passive, connect=any|fully-specified, early-isr=on|off, threaded-dpcs=on|off, messages=N, irq-target=fixed|rotate|SEED, neighbour=SEED, spurious=SEED, merge-messages=N, seed=N, mishaps=dpc-inside-insert,late-dpc,dpc-elsewhere,timer-before-cancel|all, cancel-storm=SEED, delays=SEED, model=wdm|legacy, patience=SECONDS, budgets=FACTOR, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, dma-map-registers=N, bus-master=on|off, reads=normal|ones-after:N, bus=prompt|late, filter=on|off, statistics=on, debugger=on, self-test=RULE-ID|list."
             )),
         }
     }

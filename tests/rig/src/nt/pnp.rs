@@ -28,8 +28,8 @@ use core::sync::atomic::{AtomicU8, Ordering};
 use rig_protocol::{Action, Resources};
 use wdk_sys::{IRP_MJ_PNP, NTSTATUS};
 
-use crate::machine::hot_plug;
 use crate::machine::log::log;
+use crate::machine::{configuration_space, hot_plug};
 use crate::nt::callout::{Callback, call_out};
 use crate::nt::device;
 use crate::nt::driver::Driver;
@@ -38,6 +38,7 @@ use crate::nt::irp::location::Location;
 use crate::nt::irp::{Function, Originator, Outcome, Request};
 use crate::nt::node::{Node, NodeRef};
 use crate::nt::power::{self, D0, D3};
+use crate::nt::register_access::absence;
 use crate::nt::resources::{Form, ResourceList};
 use crate::nt::status::{
     STATUS_DEVICE_BUSY, STATUS_NOT_FOUND, STATUS_NOT_SUPPORTED, STATUS_SUCCESS, is_success,
@@ -89,8 +90,26 @@ pub(super) fn send(node: &Node, code: u8, prepare: impl FnOnce(Location<'_>)) ->
         );
         below::end();
         CURRENT.store(NONE, Ordering::Release);
+        assert_configuration_untouched(node, code);
         outcome
     })
+}
+
+/// Checks that the driver has written nothing that is the bus driver's, up to the end of
+/// this IRP.
+fn assert_configuration_untouched(node: &Node, code: u8) {
+    let change = configuration_space::changed(node.function());
+    let (offset, wanted, found) = change.map_or((0, 0, 0), |change| {
+        (change.offset, change.wanted, change.found)
+    });
+    check!(
+        Mmio03,
+        Callback::Dispatch,
+        change.is_none(),
+        "After {}, {found:#010x} stands at {offset:#x} in the configuration space of device {}, in place of {wanted:#010x}.",
+        Function(major(), code),
+        node.index()
+    );
 }
 
 /// IRP_MJ_PNP as a stack location has it.
@@ -149,8 +168,11 @@ fn start_with(node: &NodeRef, resources: Option<Resources>) -> NTSTATUS {
         rebalance::relocate(node);
     }
     let function = node.function();
-    function.set_memory_space(resources != Some(Resources::Unanswered));
-    function.set_bus_master(true);
+    if !absence::is_absent(node) {
+        function.set_mute(false);
+        function.set_memory_space(resources != Some(Resources::Unanswered));
+        function.set_bus_master(options::get().bus_master);
+    }
     let mut raw = ResourceList::of(node, Form::Raw, resources);
     let mut translated = ResourceList::of(node, Form::Translated, resources);
     node.set_state(State::Starting);
@@ -438,6 +460,5 @@ fn assert_released(node: &NodeRef, event: &str) {
 
 /// Keeps a device off the bus, as the PCI driver does with one that is not started.
 fn silence(node: &Node) {
-    node.function().set_bus_master(false);
-    node.function().set_memory_space(false);
+    node.function().set_mute(true);
 }

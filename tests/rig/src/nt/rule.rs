@@ -37,6 +37,7 @@ rules! {
     Irql06 "IRQL-06" "At DISPATCH_LEVEL or above neither pageable data nor pageable code is touched.";
     Irql07 "IRQL-07" "A routine of the driver's returns with interrupts enabled as they were when it was called.";
     Irql08 "IRQL-08" "At DISPATCH_LEVEL or above a driver raises no exception.";
+    Int01 "INT-01" "An interrupt is connected only while its device is started.";
     Int02 "INT-02" "A driver acts on the Version that IoConnectInterruptEx wrote back: it says what the connection context points to, or that only the fully specified form is left.";
     Int03 "INT-03" "Everything that the ISR needs is ready before the interrupt is connected.";
     Int04 "INT-04" "A device may interrupt only while its interrupt is connected and active.";
@@ -52,6 +53,8 @@ rules! {
     Int14 "INT-14" "An ISR returns within 25 microseconds.";
     Syn01 "SYN-01" "KeSynchronizeExecution is called at or below the interrupt's SynchronizeIrql.";
     Syn02 "SYN-02" "An interrupt's spin lock is not taken twice by one processor.";
+    Syn03 "SYN-03" "Registers that the ISR uses are touched in the ISR or with the interrupt's lock held.";
+    Syn04 "SYN-04" "Of several messages, the lock that is held is that of the message whose ISR uses the registers.";
     Syn05 "SYN-05" "With an interrupt's spin lock held, for a short time, only the routines are called that are made for it.";
     Syn06 "SYN-06" "An interrupt's spin lock is released by whoever acquired it, to the IRQL from before.";
     Dma01 "DMA-01" "A DMA adapter is asked for with a description that was zeroed and has a version and an address width.";
@@ -110,6 +113,7 @@ rules! {
     Irp15 "IRP-15" "A request with an empty buffer survives, and transfers nothing.";
     Irp17 "IRP-17" "The status of IoSetCompletionRoutineEx is checked, and with success the IRP is sent.";
     Pnp01 "PNP-01" "AddDevice attaches a device object and clears DO_DEVICE_INITIALIZING.";
+    Pnp02 "PNP-02" "A device is not touched before its START_DEVICE, nor after it was stopped or removed.";
     Pnp03 "PNP-03" "START_DEVICE and the CANCEL requests are the lower drivers' first: before they are done, the hardware is not used and the IRP not completed.";
     Pnp04 "PNP-04" "A PnP IRP that goes down with success is given STATUS_SUCCESS first.";
     Pnp05 "PNP-05" "A PnP IRP that may not fail does not fail.";
@@ -122,6 +126,7 @@ rules! {
     Pnp12 "PNP-12" "REMOVE_DEVICE detaches and deletes the device object, once.";
     Pnp13 "PNP-13" "A device interface is enabled after START_DEVICE and disabled on removal, once.";
     Pnp14 "PNP-14" "A cancellation that takes nothing back succeeds and changes nothing.";
+    Pnp15 "PNP-15" "A device whose reads are all ones neither hangs its driver nor confuses it.";
     Pnp16 "PNP-16" "A driver that unloads leaves nothing behind.";
     Pwr01 "PWR-01" "A power IRP that succeeds has reached the bus driver.";
     Pwr02 "PWR-02" "A driver does not wait for a power IRP that it handles.";
@@ -135,6 +140,8 @@ rules! {
     Rml02 "RML-02" "IoReleaseRemoveLockAndWait is called once, for REMOVE_DEVICE.";
     Rml03 "RML-03" "A remove lock is initialised once, before its use.";
     Mmio01 "MMIO-01" "Only the device's own memory ranges are mapped, and unmapped as they were mapped.";
+    Mmio02 "MMIO-02" "A register is read or written by itself, in its own width, as it is there for.";
+    Mmio03 "MMIO-03" "The PCI header and the capabilities are the bus driver's to write.";
     Spl01 "SPL-01" "A spin lock is released by the routine that goes with its acquisition.";
     Spl02 "SPL-02" "A spin lock is not taken twice by one processor, and released by its owner.";
     Spl03 "SPL-03" "Spin locks are acquired in one order everywhere.";

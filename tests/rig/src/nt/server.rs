@@ -9,6 +9,7 @@ use crate::machine::log::log;
 use crate::machine::sync::IrqLock;
 use crate::machine::{command_port, cpu};
 use crate::nt::io_manager::{self, completed, refused};
+use crate::nt::register_access::absence;
 use crate::nt::status::STATUS_SUCCESS;
 use crate::nt::work::{self, PnpWork, Work};
 use crate::nt::{
@@ -147,6 +148,10 @@ fn answer(number: u32, request: Request) -> Option<Reply> {
             information: 0,
             output: at_call::set(call, event).as_bytes().to_vec(),
         }),
+        Request::Absence { after } => {
+            absence::begin_after(after.map(u64::from));
+            Some(completed(STATUS_SUCCESS))
+        }
         Request::Probe {
             handle,
             codes,

@@ -36,8 +36,8 @@ fn forbidden(access: &Access, detail: &mut Detail) -> Option<Rule> {
     if memory::is_stack_guard(access.address) {
         return Some(Rule::Stk01);
     }
-    if mmio::is_closed(access.address) {
-        return Some(Rule::Pwr04);
+    if mmio::was_register(access.address) {
+        return Some(Rule::Pnp02);
     }
     let elsewhere = interrupt::opaque::explain_fault(access.address)
         .or_else(|| system_buffer::explain_fault(access.address))

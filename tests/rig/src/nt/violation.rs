@@ -5,7 +5,8 @@
 
 use core::fmt;
 
-use crate::machine::stop::{capture_context, stop};
+use crate::machine::image;
+use crate::machine::stop::{Context, capture_context, stop};
 use crate::nt::rule::Rule;
 
 /// Counts one check of a rule and ends the run when the condition does not hold.
@@ -23,6 +24,22 @@ macro_rules! check {
 }
 pub(crate) use check;
 
+/// As [`check`], of an access to a device register: the code that makes it is where the
+/// rule is broken.
+macro_rules! check_access {
+    ($rule:ident, $access:expr, $condition:expr, $($text:tt)+) => {{
+        $crate::nt::counters::checked($crate::nt::rule::Rule::$rule);
+        if !$condition {
+            $crate::nt::violation::violation_at(
+                $crate::nt::rule::Rule::$rule,
+                $access.context,
+                ::core::format_args!($($text)+),
+            )
+        }
+    }};
+}
+pub(crate) use check_access;
+
 /// Ends the run: `rule` was broken in `routine`. Any IRQL, any processor.
 #[cold]
 #[inline(never)]
@@ -33,6 +50,18 @@ pub(crate) fn violation(rule: Rule, routine: &str, text: fmt::Arguments<'_>) -> 
         routine,
         format_args!("{text} The rule: {}", rule.sentence()),
         &context,
+    )
+}
+
+/// Ends the run: `rule` was broken by the code there. Any IRQL, any processor.
+#[cold]
+#[inline(never)]
+pub(crate) fn violation_at(rule: Rule, context: &Context, text: fmt::Arguments<'_>) -> ! {
+    stop(
+        rule.id(),
+        image::name_of(context.rip),
+        format_args!("{text} The rule: {}", rule.sentence()),
+        context,
     )
 }
 

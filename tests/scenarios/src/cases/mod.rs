@@ -16,6 +16,7 @@ mod faults;
 mod hung;
 mod interrupt;
 mod load;
+mod mmio;
 mod pending;
 mod pnp;
 mod power;
@@ -142,6 +143,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     start_failures::add(&mut alone);
     faults::add(&mut alone);
     hung::add(&mut alone);
+    mmio::add(&mut alone);
     unplug::add(&mut alone);
     cancel::add(&mut alone);
     dma::add(&mut alone);

@@ -2,7 +2,7 @@
 //!
 //! Interrupts save what the Microsoft x64 calling convention lets a function
 //! destroy, and call [`super::handlers::interrupt`]; exceptions save every
-//! register and never return. The unwind data (`.seh_*`) lets a stack that is
+//! register, which their handler may change before it goes on. The unwind data (`.seh_*`) lets a stack that is
 //! shown from inside a handler go on into the code that was interrupted.
 
 use core::arch::global_asm;
@@ -132,10 +132,46 @@ global_asm!(
     "push rax",
     "cld",
     "mov rcx, rsp",
+    // The frame is found again by a register that the handler preserves.
+    "mov rbp, rsp",
     "and rsp, -16",
-    "sub rsp, 32",
+    "sub rsp, 144",
+    "movaps [rsp + 32], xmm0",
+    "movaps [rsp + 48], xmm1",
+    "movaps [rsp + 64], xmm2",
+    "movaps [rsp + 80], xmm3",
+    "movaps [rsp + 96], xmm4",
+    "movaps [rsp + 112], xmm5",
+    "stmxcsr [rsp + 128]",
+    "mov dword ptr [rsp + 132], 0x1f80",
+    "ldmxcsr [rsp + 132]",
     "call {exception}",
-    "ud2",
+    "ldmxcsr [rsp + 128]",
+    "movaps xmm5, [rsp + 112]",
+    "movaps xmm4, [rsp + 96]",
+    "movaps xmm3, [rsp + 80]",
+    "movaps xmm2, [rsp + 64]",
+    "movaps xmm1, [rsp + 48]",
+    "movaps xmm0, [rsp + 32]",
+    "mov rsp, rbp",
+    "pop rax",
+    "pop rcx",
+    "pop rdx",
+    "pop rbx",
+    "pop rbp",
+    "pop rsi",
+    "pop rdi",
+    "pop r8",
+    "pop r9",
+    "pop r10",
+    "pop r11",
+    "pop r12",
+    "pop r13",
+    "pop r14",
+    "pop r15",
+    // The vector and the error code.
+    "add rsp, 16",
+    "iretq",
     interrupt = sym interrupt,
     exception = sym exception,
 );

@@ -1,40 +1,41 @@
-//! Exceptions: each ends the run with what happened, where, and to which address.
+//! Exceptions: each ends the run with what happened, where, and to which address, but for
+//! a page fault that is the access to a device's register, which the executive makes.
 
 use core::fmt;
 
 use x86_64::registers::control::Cr2;
 use x86_64::structures::idt::PageFaultErrorCode;
 
-use super::handlers;
+use super::{handlers, register_access};
 use crate::machine::word::word;
 use crate::machine::{cpu, image, memory, stop};
 
 /// Every register, as `rig_exception_common` pushes them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub(super) struct TrapFrame {
-    rax: u64,
-    rcx: u64,
-    rdx: u64,
-    rbx: u64,
-    rbp: u64,
-    rsi: u64,
-    rdi: u64,
-    r8: u64,
-    r9: u64,
-    r10: u64,
-    r11: u64,
-    r12: u64,
-    r13: u64,
-    r14: u64,
-    r15: u64,
-    vector: u64,
-    error_code: u64,
-    rip: u64,
-    cs: u64,
-    rflags: u64,
-    rsp: u64,
-    ss: u64,
+    pub(super) rax: u64,
+    pub(super) rcx: u64,
+    pub(super) rdx: u64,
+    pub(super) rbx: u64,
+    pub(super) rbp: u64,
+    pub(super) rsi: u64,
+    pub(super) rdi: u64,
+    pub(super) r8: u64,
+    pub(super) r9: u64,
+    pub(super) r10: u64,
+    pub(super) r11: u64,
+    pub(super) r12: u64,
+    pub(super) r13: u64,
+    pub(super) r14: u64,
+    pub(super) r15: u64,
+    pub(super) vector: u64,
+    pub(super) error_code: u64,
+    pub(super) rip: u64,
+    pub(super) cs: u64,
+    pub(super) rflags: u64,
+    pub(super) rsp: u64,
+    pub(super) ss: u64,
 }
 
 /// The stop codes, by vector.
@@ -116,24 +117,43 @@ const DOUBLE_FAULT: u64 = 8;
 /// Vector of the page fault.
 const PAGE_FAULT: u64 = 14;
 
-/// Rust's side of every exception; the entry code calls it, and it ends the run.
-pub(super) extern "C" fn exception(frame: &TrapFrame) -> ! {
+impl TrapFrame {
+    /// Where the interrupted code was, for an unwinder.
+    pub(super) const fn context(&self) -> stop::Context {
+        stop::Context {
+            rip: self.rip,
+            rsp: self.rsp,
+            rbp: self.rbp,
+            rbx: self.rbx,
+            rsi: self.rsi,
+            rdi: self.rdi,
+            r12: self.r12,
+            r13: self.r13,
+            r14: self.r14,
+            r15: self.r15,
+        }
+    }
+}
+
+/// Rust's side of every exception; the entry code calls it. It ends the run, or the
+/// interrupted code goes on with the registers that the frame has then.
+pub(super) extern "C" fn exception(frame: &mut TrapFrame) {
     if frame.vector == NON_MASKABLE && stop::is_stopping() {
         stop::halt_as_asked();
     }
-    let (rip, rsp) = caller_of_nothing(frame).unwrap_or((frame.rip, frame.rsp));
-    let context = stop::Context {
-        rip,
-        rsp,
-        rbp: frame.rbp,
-        rbx: frame.rbx,
-        rsi: frame.rsi,
-        rdi: frame.rdi,
-        r12: frame.r12,
-        r13: frame.r13,
-        r14: frame.r14,
-        r15: frame.r15,
-    };
+    if frame.vector == PAGE_FAULT && register_access::emulate(frame, Cr2::read_raw()) {
+        return;
+    }
+    end_run(frame)
+}
+
+/// Ends the run with what an exception says.
+fn end_run(frame: &TrapFrame) -> ! {
+    let mut context = frame.context();
+    if let Some((rip, rsp)) = caller_of_nothing(frame) {
+        context.rip = rip;
+        context.rsp = rsp;
+    }
     let vector = word(frame.vector) % CODES.len();
     let (code, detail, rule) = match handlers::explain_fault(&fault_of(frame)) {
         Some(broken) => (broken.id, broken.detail, broken.sentence),

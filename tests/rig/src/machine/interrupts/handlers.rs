@@ -4,6 +4,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use x86_64::instructions::interrupts;
 
+use super::register_access::RegisterAccess;
 use super::{
     CLOCK_VECTOR, COMMAND_PORT_VECTOR, DEVICE_VECTORS, DISPATCH_VECTOR, TRANSLATION_VECTOR,
     WAKE_VECTOR, local_apic,
@@ -31,6 +32,11 @@ pub(crate) struct Handlers {
     /// The rule that was broken by what faulted. Called when nothing else runs any more
     /// on this processor.
     pub(crate) explain_fault: fn(&Fault) -> Option<BrokenRule>,
+    /// Whether an address that faulted is a device register's.
+    pub(crate) is_register: fn(address: u64) -> bool,
+    /// Makes an access to a device register, in place of the code that faulted there;
+    /// what was read. Interrupts are disabled.
+    pub(crate) access_register: fn(access: &RegisterAccess<'_>) -> u64,
 }
 
 /// An exception, for the executive to say which rule it broke.
@@ -107,6 +113,11 @@ pub(super) fn explain_fault(fault: &Fault) -> Option<BrokenRule> {
     HANDLERS
         .get()
         .and_then(|handlers| (handlers.explain_fault)(fault))
+}
+
+/// The handlers, once they are set.
+pub(super) fn get() -> Option<&'static Handlers> {
+    HANDLERS.get()
 }
 
 /// Rust's side of every interrupt; the entry code calls it with interrupts

@@ -17,6 +17,7 @@ mod exceptions;
 mod handlers;
 mod io_apic;
 mod local_apic;
+mod register_access;
 mod table;
 
 pub(crate) use allocation::allocate_vector;
@@ -28,6 +29,7 @@ pub(crate) use local_apic::{
     ApicId, MessageAddress, halt_others, message_for, request_dispatch_interrupt, send_init,
     send_interrupt, send_startup,
 };
+pub(crate) use register_access::{Operation, RegisterAccess, differing_instruction};
 
 use crate::machine::acpi::InterruptControllers;
 

@@ -36,9 +36,8 @@ pub(crate) use low_page::{install_low_page, remove_low_page};
 pub(crate) use objects::{OBJECT_ALIGNMENT, allocate_object_memory};
 pub(crate) use paging::{Protection, is_pageable, page_table_root, physical_address};
 pub(crate) use ranges::{
-    Place, allocate_guarded, allocate_low, close_device, free_guarded, is_device, is_kernels,
-    map_device, map_driver_image, open_device, protect_driver_image, unmap_device,
-    unmap_driver_image,
+    Place, allocate_guarded, allocate_low, free_guarded, is_device, is_kernels, map_device,
+    map_driver_image, protect_driver_image, reserve_device, unmap_device, unmap_driver_image,
 };
 pub(crate) use stacks::{
     EXCEPTION_STACK, PROCESSOR_STACK, THREAD_STACK, allocate_stack, is_guard as is_stack_guard,

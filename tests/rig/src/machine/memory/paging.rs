@@ -37,8 +37,6 @@ pub(crate) enum Protection {
     PageableReadExecute,
     /// Device registers: read and written, never cached.
     Device,
-    /// Nothing: the page is there, and every access faults.
-    Closed,
 }
 
 impl Protection {
@@ -67,7 +65,6 @@ impl Protection {
             Self::ReadOnly => present | PageTableFlags::NO_EXECUTE,
             Self::ReadWrite => present | PageTableFlags::WRITABLE | PageTableFlags::NO_EXECUTE,
             Self::ReadExecute => present,
-            Self::Closed => PageTableFlags::empty(),
             // Both cache bits select "uncached" in the page attribute table as
             // it is after reset (Intel SDM volume 3A, table 12-12).
             Self::Device => {

@@ -111,29 +111,12 @@ pub(crate) fn unmap_device(address: *mut u8, length: usize) {
     unsafe { paging::unmap(start - start % PAGE as u64, pages, |_| {}) };
 }
 
-/// Has every access to a device mapping fault until [`open_device`]. IRQL <= 2.
-///
-/// # Panics
-/// When it is no device mapping.
-pub(crate) fn close_device(address: *mut u8, length: usize) {
-    protect_device(address, length, Protection::Closed);
-}
-
-/// Ends what [`close_device`] began. IRQL <= 2.
-///
-/// # Panics
-/// When it is no device mapping.
-pub(crate) fn open_device(address: *mut u8, length: usize) {
-    protect_device(address, length, Protection::Device);
-}
-
-fn protect_device(address: *mut u8, length: usize, protection: Protection) {
-    let start = address.addr() as u64;
-    let pages = pages_of(start, length);
-    DEVICES.assert_holds(start, length);
-    // SAFETY: Device registers are reached through raw pointers only, and are no code.
-    let changed = unsafe { paging::protect(start - start % PAGE as u64, pages, protection) };
-    assert!(changed, "a device mapping has no pages");
+/// Addresses for device registers where nothing is mapped, ever: each access faults.
+/// `None` when there are none left. Any IRQL.
+pub(crate) fn reserve_device(physical: u64, length: usize) -> Option<*mut u8> {
+    let base = DEVICES.take(pages_of(physical, length))?;
+    let address = base + physical % PAGE as u64;
+    Some(core::ptr::with_exposed_provenance_mut(word(address)))
 }
 
 /// Memory of its own pages, between unmapped ones. It is not cleared. Any IRQL.

@@ -2,7 +2,8 @@
 //!
 //! It returns FALSE and does nothing else. That it queues no DPC then is looked at around
 //! every call. That it does not claim what is not its own shows on a line alone: a message
-//! is no other device's.
+//! is no other device's. Nor is it the device's own when all that it reads as is ones: then it
+//! is gone, and holds no line.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -11,6 +12,7 @@ use rig_protocol::IrqKind;
 use crate::machine::cpu::{self, MAX_PROCESSORS};
 use crate::nt::callout::Callback;
 use crate::nt::interrupt::{Connection, Occasion};
+use crate::nt::register_access::absence;
 use crate::nt::violation::check;
 
 /// How often in a row an ISR must claim the interrupt of a device that has no cause. Once may
@@ -52,6 +54,8 @@ impl Connection {
         if occasion == Occasion::Connecting {
             return call();
         }
+        let is_line = self.node.interrupt().kind == IrqKind::Intx;
+        let was_absent = absence::is_absent(&self.node);
         let (claimed, requests) = if self.is_passive() {
             // A thread, which a processor may leave for another.
             (call(), 0)
@@ -65,7 +69,14 @@ impl Connection {
             "The ISR of device {} returned FALSE and queued a DPC.",
             self.node.index()
         );
-        if self.node.interrupt().kind == IrqKind::Intx {
+        if is_line {
+            check!(
+                Pnp15,
+                Callback::Isr,
+                !(claimed && was_absent),
+                "The ISR claimed an interrupt of device {}, whose registers read as all ones.",
+                self.node.index()
+            );
             let is_unfounded = claimed
                 && causes == Some(0)
                 && (1..CLAIMS).all(|_| self.node.causes() == Some(0) && call());

@@ -13,6 +13,7 @@
 pub(crate) mod activity;
 pub(crate) mod connect;
 pub(crate) mod disconnect;
+pub(crate) mod exclusion;
 pub(crate) mod foreign;
 pub(crate) mod leftover;
 pub(crate) mod legacy;
@@ -44,11 +45,12 @@ use crate::nt::dispatcher::wait_until;
 use crate::nt::irql::raised;
 use crate::nt::node::NodeRef;
 use crate::nt::processor::LockKind;
+use crate::nt::register_access::sharing;
 use crate::nt::routine::Routine;
 use crate::nt::rule::Rule;
 use crate::nt::spin_lock::LockWord;
 use crate::nt::violation::{check, violation};
-use crate::nt::{address, counters};
+use crate::nt::{address, counters, legacy as legacy_model};
 
 /// An interrupt that nobody claims so often in a row is a storm.
 const STORM: u32 = 10_000;
@@ -102,6 +104,8 @@ struct Connection {
     version: ULONG,
     /// Whether interrupts find the ISR; IoReportInterruptInactive takes it out of sight.
     is_active: AtomicBool,
+    /// What its ISR does while it runs.
+    isr: exclusion::IsrCall,
     /// ISR calls being made.
     in_service: AtomicU32,
     /// ISR calls that have ended; it wraps.
@@ -178,14 +182,20 @@ impl Connection {
     fn call(&self, message: ULONG) -> bool {
         let context = address::to_pointer(self.context);
         counters::ISR_CALLS.add();
-        let claimed = match self.service {
+        let (claimed, writes) = self.isr.during(|| match self.service {
             // SAFETY: (Caller) the driver gave the routine to IoConnectInterruptEx
             // to be called so, with this context, at this IRQL, under this lock;
             // it is connected (fact 2).
             Service::Line(routine) => unsafe { routine(self.pointer(), context) },
             // SAFETY: As above.
             Service::Message(routine) => unsafe { routine(self.pointer(), context, message) },
-        };
+        });
+        check!(
+            Int08,
+            Callback::Isr,
+            claimed != 0 || writes == 0,
+            "The ISR has written {writes} of its device's registers and then did not claim the interrupt."
+        );
         if claimed != 0 {
             counters::ISR_CLAIMED.add();
         }
@@ -335,6 +345,14 @@ fn begin_service(vector: u8, index: usize) -> Option<Arc<Connection>> {
 
 /// Puts a connection into its vector's chain and lets the interrupt through.
 fn attach(plan: Plan) -> Arc<Connection> {
+    check!(
+        Int01,
+        Routine::IoConnectInterruptEx,
+        plan.node.state().has_resources() || legacy_model::hardware::is_claimed(plan.node.index()),
+        "The interrupt of device {} is connected while the device is {:?}.",
+        plan.node.index(),
+        plan.node.state()
+    );
     assert_not_enabled_yet(Routine::IoConnectInterruptEx.name(), &plan.node);
     let connection = Arc::new(Connection {
         name: opaque::new_address(),
@@ -349,6 +367,7 @@ fn attach(plan: Plan) -> Arc<Connection> {
         synchronize_irql: plan.synchronize_irql,
         version: plan.version,
         is_active: AtomicBool::new(true),
+        isr: exclusion::IsrCall::new(),
         in_service: AtomicU32::new(0),
         served: AtomicU32::new(0),
         message_table: AtomicUsize::new(0),
@@ -393,6 +412,7 @@ fn detach(connection: &Arc<Connection>) -> bool {
     if !was_connected {
         return false;
     }
+    sharing::forget(&connection.node);
     match interrupt.line {
         Some(line) if is_last => mask_line(line),
         Some(_) => {}

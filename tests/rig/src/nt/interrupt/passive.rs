@@ -52,6 +52,11 @@ impl Event {
         }
     }
 
+    /// Whether this thread has it.
+    pub(super) fn is_mine(&self) -> bool {
+        self.holder.load(Ordering::Acquire) == thread::current().key()
+    }
+
     /// Runs `work` while this thread has the event. PASSIVE_LEVEL.
     pub(super) fn with<R>(&self, routine: impl AsRef<str>, work: impl FnOnce() -> R) -> R {
         let own = thread::current().key();

@@ -14,7 +14,7 @@ use crate::nt::node::{self, NodeRef};
 use crate::nt::power::queue::{Item, push};
 use crate::nt::power::{D0, Target, minor, rules};
 use crate::nt::status::{STATUS_PENDING, STATUS_SUCCESS};
-use crate::nt::{address, dpc, mmio};
+use crate::nt::{address, dpc};
 
 /// The bus driver's name in the log.
 const NAME: &str = "pci.sys";
@@ -79,17 +79,13 @@ fn finish(irp: &Irp) {
 /// Puts the device into a state. A device that leaves D0 forgets what was written to
 /// it, and does not answer until it is back.
 fn set(node: &NodeRef, state: DEVICE_POWER_STATE) {
-    let (base, length) = node.memory();
     let was_on = node.power().hardware() == D0;
-    if was_on && state != D0 {
-        mmio::close(base, length as u64);
-        if let Some(registers) = node.registers() {
-            registers.lose_context();
-        }
-    }
     node.power().set_hardware(state);
-    if !was_on && state == D0 {
-        mmio::open(base, length as u64);
+    if was_on
+        && state != D0
+        && let Some(registers) = node.registers()
+    {
+        registers.lose_context();
     }
 }
 

@@ -2,11 +2,13 @@
 
 use core::ptr;
 
-use wdk_sys::{LARGE_INTEGER, NTSTATUS, PDEVICE_OBJECT};
+use wdk_sys::{BOOLEAN, LARGE_INTEGER, NTSTATUS, PDEVICE_OBJECT, PVOID};
 
 use crate::nt::dpc::ke_insert_queue_dpc;
 use crate::nt::interrupt::send_foreign;
+use crate::nt::interrupt::synchronize::ke_synchronize_execution;
 use crate::nt::node;
+use crate::nt::register_access::absence;
 use crate::nt::rule::Rule;
 use crate::nt::self_test::driver::{
     INTERRUPT_ACKNOWLEDGE, INTERRUPT_RAISE, INTERRUPT_STATUS, read_register, write_register,
@@ -51,9 +53,20 @@ pub(super) fn provoke(device: PDEVICE_OBJECT) {
                 send_foreign(&node);
             }
         }
-        Some(Rule::Int09) => write_register(device, INTERRUPT_RAISE, 0b1),
-        // Three events before the message is taken, as if theirs had been merged.
-        Some(Rule::Int10) => write_register(device, INTERRUPT_RAISE, 0b111),
+        // Another device's interrupt, after this one has gone.
+        Some(Rule::Pnp15) => {
+            absence::begin_after(Some(0));
+            if let Some(node) = node::of_pdo(own(device).pdo()) {
+                send_foreign(&node);
+            }
+        }
+        // For INT-10 three events before the message is taken, as if theirs had been merged.
+        Some(Rule::Int09 | Rule::Int10) => {
+            // SAFETY: The driver's own interrupt, which is connected now.
+            unsafe {
+                ke_synchronize_execution(own(device).interrupt(), Some(raise), device.cast())
+            };
+        }
         _ => return,
     }
     let mut interval = LARGE_INTEGER {
@@ -61,6 +74,12 @@ pub(super) fn provoke(device: PDEVICE_OBJECT) {
     };
     // SAFETY: The interval is this function's own.
     unsafe { ke_delay_execution_thread(0, 0, &raw mut interval) };
+}
+
+/// Raises three interrupts.
+unsafe extern "C" fn raise(device: PVOID) -> BOOLEAN {
+    write_register(device.cast(), INTERRUPT_RAISE, 0b111);
+    1
 }
 
 /// Every interrupt is the device's, whatever the device says.

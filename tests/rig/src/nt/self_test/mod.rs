@@ -27,6 +27,7 @@ mod power_driver;
 mod power_faults;
 mod queue;
 mod queue_faults;
+mod register_faults;
 mod registry_faults;
 mod security_faults;
 mod work_item_faults;
@@ -76,6 +77,7 @@ fn all() -> impl Iterator<Item = &'static Fault> {
         pnp_faults::FAULTS,
         queue_faults::FAULTS,
         work_item_faults::FAULTS,
+        register_faults::FAULTS,
         registry_faults::FAULTS,
         security_faults::FAULTS,
         controller_faults::FAULTS,
@@ -94,6 +96,7 @@ fn named() -> impl Iterator<Item = (&'static str, &'static Fault)> {
         isr_faults::OTHERS,
         memory_faults::OTHERS,
         output_faults::OTHERS,
+        register_faults::OTHERS,
     ]
     .into_iter()
     .flatten();
@@ -160,6 +163,7 @@ fn prepare(name: &str, fault: &'static Fault) {
             options.connect = options::ConnectForms::FullySpecifiedOnly;
         }
         Rule::Int03 | Rule::Int11 => options.early_isr = true,
+        Rule::Syn04 => options.messages = 2,
         Rule::Int14 => {
             options.early_isr = true;
             budget::enforce(output_faults::LENIENCE);
@@ -175,7 +179,7 @@ fn prepare(name: &str, fault: &'static Fault) {
         Rule::Dpc05 => have_bad_luck(Mishap::DpcElsewhere),
         Rule::Tmr04 => have_bad_luck(Mishap::TimerBeforeCancel),
         // Only a line can be given in place of a message, be another device's, or storm.
-        Rule::Int02 | Rule::Int08 | Rule::Int09 => options.irq = IrqKind::Intx,
+        Rule::Int02 | Rule::Int08 | Rule::Int09 | Rule::Pnp15 => options.irq = IrqKind::Intx,
         _ => {}
     }
     options::set(options);
