@@ -20,5 +20,5 @@ mod messages;
 pub use framing::{Deframer, FrameError, MAX_FRAME, encode};
 pub use messages::{
     Action, Calls, Event, Frame, IrqKind, MAX_OUTSTANDING, MAX_TRANSFER, Open, PROTOCOL_VERSION,
-    Reply, Report, Request, Resources,
+    Reply, Report, Request, Resources, TracedEvent, TracedItem,
 };

@@ -5,7 +5,7 @@ use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 /// Version of the messages here; [`Reply::Hello`] carries it.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// Requests that may be outstanding at one time; the rig answers more with
 /// [`Reply::Refused`].
@@ -136,6 +136,9 @@ pub enum Request {
         /// be asked for while it is not started only.
         after: Option<u32>,
     },
+    /// Takes the oldest event that a driver has traced (ETW) and nobody has taken yet.
+    /// Answered by [`Reply::Traced`].
+    TakeTraced,
 }
 
 /// Which calls of a driver's are counted, of those that may fail.
@@ -290,6 +293,55 @@ pub enum Reply {
     /// A frame came that does not decode; its number is not known, so the
     /// reply's number is zero.
     Malformed,
+    /// To [`Request::TakeTraced`].
+    Traced {
+        /// The event, if there is one.
+        event: Option<TracedEvent>,
+        /// How many events were lost so far, because nobody took them in time.
+        lost: u64,
+    },
+}
+
+/// An event that a driver wrote with `EtwWrite` or one of its kin.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TracedEvent {
+    /// The provider's GUID as its bytes lie in memory.
+    pub provider: [u8; 16],
+    /// `EVENT_DESCRIPTOR.Id`, as what follows.
+    pub id: u16,
+    /// `Version`.
+    pub version: u8,
+    /// `Channel`.
+    pub channel: u8,
+    /// `Level`.
+    pub level: u8,
+    /// `Opcode`.
+    pub opcode: u8,
+    /// `Task`.
+    pub task: u16,
+    /// `Keyword`.
+    pub keyword: u64,
+    /// System time, in 100 ns.
+    pub time_100ns: u64,
+    /// The processor on which it was written.
+    pub processor: u32,
+    /// The IRQL at which it was written.
+    pub irql: u8,
+    /// `ActivityId`, if it was given.
+    pub activity: Option<[u8; 16]>,
+    /// `RelatedActivityId`, if it was given.
+    pub related: Option<[u8; 16]>,
+    /// The data, a descriptor each, up to [`MAX_TRANSFER`] bytes together.
+    pub items: Vec<TracedItem>,
+}
+
+/// What one `EVENT_DATA_DESCRIPTOR` says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TracedItem {
+    /// `Type`: 0 for data, 1 and 2 for the metadata of the event and the provider.
+    pub kind: u8,
+    /// The bytes.
+    pub bytes: Vec<u8>,
 }
 
 /// What the rig has counted since the driver was loaded.

@@ -35,6 +35,7 @@ pub(crate) enum Callback {
     ControllerControl,
     AdapterControl,
     AdapterListControl,
+    TraceEnable,
 }
 
 impl AsRef<str> for Callback {
@@ -56,6 +57,7 @@ impl AsRef<str> for Callback {
             Self::ControllerControl => "ControllerControl",
             Self::AdapterControl => "AdapterControl",
             Self::AdapterListControl => "AdapterListControl",
+            Self::TraceEnable => "EnableCallback",
         }
     }
 }

@@ -34,6 +34,7 @@ mod dispatcher;
 mod dma;
 mod dpc;
 mod driver;
+mod etw;
 mod event;
 mod fault;
 mod file;

@@ -11,6 +11,7 @@ use crate::nt::budget;
 use crate::nt::cancel_storm;
 use crate::nt::chance;
 use crate::nt::delay;
+use crate::nt::etw::session;
 use crate::nt::hang;
 use crate::nt::interrupt::{merge, neighbour, spurious, target};
 use crate::nt::load;
@@ -199,11 +200,12 @@ pub(crate) fn read() -> Option<String> {
             Some(("bus", "prompt")) => options.is_bus_late = false,
             Some(("filter", "on")) => options.has_filter = true,
             Some(("filter", "off")) => options.has_filter = false,
+            Some(("tracing", word)) if session::choose(word) => {}
             Some(("statistics", "on")) => statistics::enable(),
             Some(("debugger", "on")) => load::wait_for_debugger(),
             Some(("self-test", rule)) => self_test = Some(rule.to_string()),
             _ => refuse(format_args!(
-                "The option '{word}' is unknown. Known are: irq=msi|intx|passive, connect=any|fully-specified, early-isr=on|off, threaded-dpcs=on|off, messages=N, irq-target=fixed|rotate|SEED, neighbour=SEED, spurious=SEED, merge-messages=N, seed=N, mishaps=dpc-inside-insert,late-dpc,dpc-elsewhere,timer-before-cancel|all, cancel-storm=SEED, delays=SEED, model=wdm|legacy, patience=SECONDS, budgets=FACTOR, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, dma-map-registers=N, bus-master=on|off, reads=normal|ones-after:N, bus=prompt|late, filter=on|off, statistics=on, debugger=on, self-test=RULE-ID|list."
+                "The option '{word}' is unknown. Known are: irq=msi|intx|passive, connect=any|fully-specified, early-isr=on|off, threaded-dpcs=on|off, messages=N, irq-target=fixed|rotate|SEED, neighbour=SEED, spurious=SEED, merge-messages=N, seed=N, mishaps=dpc-inside-insert,late-dpc,dpc-elsewhere,timer-before-cancel|all, cancel-storm=SEED, delays=SEED, model=wdm|legacy, patience=SECONDS, budgets=FACTOR, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, dma-map-registers=N, bus-master=on|off, reads=normal|ones-after:N, bus=prompt|late, filter=on|off, tracing=on|off, statistics=on, debugger=on, self-test=RULE-ID|list."
             )),
         }
     }

@@ -16,8 +16,8 @@ use crate::nt::irql::{APC_LEVEL, DISPATCH_LEVEL, HIGH_LEVEL, PASSIVE_LEVEL};
 use crate::nt::violation::check;
 use crate::nt::{
     affinity, at_call, c_runtime, cancel, cancel_storm, counters, csq, debug, device, device_queue,
-    dispatcher, dma, dpc, event, interface, interrupt, io_timer, irp, irql, mdl, mmio, pool, power,
-    processor, property, remove_lock, rtl, spin_lock, start_io, time, timer, work_item,
+    dispatcher, dma, dpc, etw, event, interface, interrupt, io_timer, irp, irql, mdl, mmio, pool,
+    power, processor, property, remove_lock, rtl, spin_lock, start_io, time, timer, work_item,
 };
 
 /// Defines [`Routine`] and the look-up by name from one line for each export.
@@ -74,6 +74,16 @@ macro_rules! exports {
 exports! {
     DbgPrint any debug::dbg_print;
     DbgPrintEx any debug::dbg_print_ex;
+    EtwActivityIdControl any etw::activity::etw_activity_id_control;
+    EtwEventEnabled any etw::provider::etw_event_enabled;
+    EtwProviderEnabled any etw::provider::etw_provider_enabled;
+    EtwRegister passive etw::provider::etw_register;
+    EtwSetInformation passive etw::provider::etw_set_information;
+    EtwUnregister passive etw::provider::etw_unregister;
+    EtwWrite any etw::write::etw_write;
+    EtwWriteEx any etw::write::etw_write_ex;
+    EtwWriteString any etw::write::etw_write_string;
+    EtwWriteTransfer any etw::write::etw_write_transfer;
     ExAllocatePool2 up_to_dispatch pool::ex_allocate_pool2;
     ExAllocatePoolWithTag up_to_dispatch pool::ex_allocate_pool_with_tag;
     ExFreePool up_to_dispatch pool::ex_free_pool;

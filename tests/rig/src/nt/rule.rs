@@ -163,6 +163,8 @@ rules! {
     Ctl04 "CTL-04" "A controller object is deleted while nobody has it or waits for it.";
     Hnd01 "HND-01" "A driver opens a key for itself with OBJ_KERNEL_HANDLE.";
     Hnd02 "HND-02" "A handle is closed once.";
+    Etw01 "ETW-01" "An event provider's handle is used from EtwRegister to EtwUnregister.";
+    Etw02 "ETW-02" "What an event is made of lies in system memory.";
     Wki01 "WKI-01" "A work item is queued on DelayedWorkQueue, once before its routine is called.";
     Wki02 "WKI-02" "A work item is ended once, by the routine that goes with its making, while it is not queued.";
     Sec01 "SEC-01" "A function device object has no name, and FILE_DEVICE_SECURE_OPEN is set.";

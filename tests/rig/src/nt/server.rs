@@ -13,7 +13,8 @@ use crate::nt::register_access::absence;
 use crate::nt::status::STATUS_SUCCESS;
 use crate::nt::work::{self, PnpWork, Work};
 use crate::nt::{
-    at_call, counters, direct_io, fault, interrupt, node, options, pnp, probe, script, shutdown,
+    at_call, counters, direct_io, etw, fault, interrupt, node, options, pnp, probe, script,
+    shutdown,
 };
 
 /// Bytes that are taken from the port at once.
@@ -157,10 +158,17 @@ fn answer(number: u32, request: Request) -> Option<Reply> {
             codes,
             majors,
         } => Some(probe::run(handle, &codes, &majors)),
+        Request::TakeTraced => Some(take_traced()),
         Request::Report => Some(Reply::Report(counters::report())),
         // `sort` gave these to the PnP manager.
         Request::Close { .. } | Request::Pnp { .. } | Request::Shutdown => None,
     }
+}
+
+/// The oldest event that a driver traced.
+fn take_traced() -> Reply {
+    let (event, lost) = etw::session::take();
+    Reply::Traced { event, lost }
 }
 
 /// Sends a message of a device.

@@ -10,7 +10,8 @@ use crate::nt::irp::ledger;
 use crate::nt::violation::check;
 use crate::nt::work::PnpWork;
 use crate::nt::{
-    budget, cancel, counters, io_manager, legacy, load, node, pnp, pool, registry, server, work,
+    budget, cancel, counters, etw, io_manager, legacy, load, node, pnp, pool, registry, server,
+    work,
 };
 
 /// Ends the run. PASSIVE_LEVEL, as the PnP manager's last action.
@@ -35,6 +36,7 @@ pub(crate) fn run(number: u32) -> ! {
     load::unload();
     assert_nothing_left();
     budget::describe();
+    etw::session::describe();
     server::reply(number, Reply::Report(counters::report()));
     finish()
 }
@@ -77,5 +79,6 @@ pub(crate) fn assert_nothing_left() {
     );
     legacy::assert_nothing_left();
     registry::assert_nothing_left();
+    etw::provider::assert_nothing_left();
     pool::assert_nothing_left();
 }

@@ -35,10 +35,12 @@ fn at(address: usize, length: usize) -> PVOID {
     }
 }
 
+/// Whether an address is one of user mode's.
+pub(crate) fn contains(address: usize) -> bool {
+    (BASE..BASE + LENGTH).contains(&address)
+}
+
 /// What is wrong with an access that faulted at this address, if it is one of user mode's.
 pub(crate) fn explain_fault(address: u64) -> Option<Rule> {
-    let address = usize::try_from(address).ok()?;
-    (BASE..BASE + LENGTH)
-        .contains(&address)
-        .then_some(Rule::Sec04)
+    contains(usize::try_from(address).ok()?).then_some(Rule::Sec04)
 }

@@ -28,7 +28,21 @@ pub(super) fn add(list: &mut List) {
         "channel/half-a-request-of-an-earlier-program",
         half_a_request,
     );
+    list.add("channel/nothing-was-traced", nothing_traced);
     list.add("channel/256-requests-at-once", many_at_once);
+}
+
+/// A driver without an event provider has traced nothing, and that is what the rig says.
+fn nothing_traced(artifacts: &Artifacts) -> anyhow::Result<()> {
+    in_rig(&Machine::new(artifacts), |rig| {
+        let (event, lost) = rig.take_traced()?;
+        ensure!(
+            event.is_none() && lost == 0,
+            "{event:?} was traced, {lost} lost"
+        );
+        Ok(())
+    })?;
+    Ok(())
 }
 
 /// Bytes that are no frame are answered as such, and the channel goes on.

@@ -173,13 +173,13 @@ fn round(rig: &Rig, after: u32, way: Way) -> anyhow::Result<()> {
             rig.pnp(0, Action::Stop)?;
             absent(rig, None)?;
             rig.pnp(0, Action::Start)?;
-            goes_on(handle, transfer, last)
+            goes_on(&handle, transfer, last)
         }
         Way::Sleep => {
             rig.pnp(0, Action::DeviceSleep)?;
             absent(rig, None)?;
             rig.pnp(0, Action::DeviceWake)?;
-            goes_on(handle, transfer, last)
+            goes_on(&handle, transfer, last)
         }
     }
 }
@@ -199,7 +199,7 @@ fn right_or_late(pending: PendingControl) -> anyhow::Result<()> {
 /// What was under way is done when the device answers again, unless the driver has seen
 /// that it was gone. It works again.
 fn goes_on(
-    handle: RigHandle,
+    handle: &RigHandle,
     transfer: PendingControl,
     last: PendingControl,
 ) -> anyhow::Result<()> {
@@ -208,7 +208,7 @@ fn goes_on(
         Err(error) => fails_with("a write", Err::<(), _>(error), &GONE)?,
     }
     expect_factorial(last, 5)?;
-    works(&handle)
+    works(handle)
 }
 
 /// The device works.

@@ -48,6 +48,8 @@ pub(crate) const RULES: &[&str] = &[
     "DPC-06",
     "DPC-07",
     "DPC-08",
+    "ETW-01",
+    "ETW-02",
     "HND-01",
     "HND-02",
     "IMG-01",
@@ -210,6 +212,10 @@ const OTHER_WAYS: &[(&str, &str)] = &[
     ("DPC-06-long", "DPC-06"),
     ("SYN-05-long", "SYN-05"),
     ("IMG-01-execute", "IMG-01"),
+    ("ETW-01-twice", "ETW-01"),
+    ("PNP-16-provider", "PNP-16"),
+    ("IRQL-01-provider", "IRQL-01"),
+    ("IRQL-06-event", "IRQL-06"),
 ];
 
 /// Faults that the rig can run into on purpose, and what it must stop with.

@@ -11,7 +11,7 @@ mod request;
 
 use std::{os::unix::net::UnixStream, path::Path, sync::Arc, time::Duration};
 
-use rig_protocol::{Action, IrqKind, PROTOCOL_VERSION, Reply, Report, Request};
+use rig_protocol::{Action, IrqKind, PROTOCOL_VERSION, Reply, Report, Request, TracedEvent};
 
 use crate::{
     status::{Failure, NtStatus},
@@ -113,6 +113,22 @@ impl Rig {
             Request::Report,
             ANSWER_LIMIT,
         )
+    }
+
+    /// Takes the oldest event that a driver has traced and nobody has taken yet, if there is
+    /// one, and how many were lost so far.
+    ///
+    /// # Errors
+    /// [`TransportError::Lost`] when it does not answer.
+    pub fn take_traced(&self) -> Result<(Option<TracedEvent>, u64), TransportError> {
+        let operation = Operation::Rig("taking what was traced");
+        let answer = self
+            .connection
+            .request(operation, Request::TakeTraced, ANSWER_LIMIT)?;
+        match answer {
+            Reply::Traced { event, lost } => Ok((event, lost)),
+            other => Err(unexpected(operation, &other)),
+        }
     }
 
     /// Removes the devices, unloads the driver and powers off. The report is

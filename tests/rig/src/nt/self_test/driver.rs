@@ -40,7 +40,7 @@ use crate::nt::rule::Rule;
 use crate::nt::self_test::dma_faults;
 use crate::nt::self_test::extension::{Extension, own};
 use crate::nt::self_test::faults::{Hook, armed_rule, happen};
-use crate::nt::self_test::{held, isr_faults, packets, power_driver, queue};
+use crate::nt::self_test::{held, isr_faults, packets, power_driver, queue, traced};
 use crate::nt::start_io::io_set_start_io_attributes;
 use crate::nt::status::{STATUS_DELETE_PENDING, STATUS_SUCCESS, is_success};
 use crate::nt::timer::{ke_cancel_timer, ke_initialize_timer_ex, ke_set_timer_ex};
@@ -78,11 +78,15 @@ pub(super) unsafe extern "C" fn driver_entry(
     }
     // SAFETY: Fact 1: the I/O manager made the extension with the object.
     unsafe { (*object.DriverExtension).AddDevice = Some(add_device) };
+    traced::begin();
     STATUS_SUCCESS
 }
 
 /// Unload.
 unsafe extern "C" fn unload(_driver: PDRIVER_OBJECT) {
+    if happen(Hook::Untrace, ptr::null_mut(), ptr::null_mut()).is_none() {
+        traced::end();
+    }
     let _status = happen(Hook::Unload, ptr::null_mut(), ptr::null_mut());
 }
 

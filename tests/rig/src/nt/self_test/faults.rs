@@ -80,6 +80,8 @@ pub(super) enum Hook {
     Asleep,
     /// REMOVE_DEVICE, in place of detaching and deleting.
     Remove,
+    /// Unload, in place of unregistering the event provider.
+    Untrace,
     /// Unload.
     Unload,
 }

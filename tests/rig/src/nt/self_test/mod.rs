@@ -30,6 +30,8 @@ mod queue_faults;
 mod register_faults;
 mod registry_faults;
 mod security_faults;
+mod trace_faults;
+mod traced;
 mod work_item_faults;
 
 use alloc::string::String;
@@ -83,6 +85,7 @@ fn all() -> impl Iterator<Item = &'static Fault> {
         controller_faults::FAULTS,
         power_faults::FAULTS,
         dma_faults::FAULTS,
+        trace_faults::FAULTS,
     ]
     .into_iter()
     .flatten()
@@ -97,6 +100,7 @@ fn named() -> impl Iterator<Item = (&'static str, &'static Fault)> {
         memory_faults::OTHERS,
         output_faults::OTHERS,
         register_faults::OTHERS,
+        trace_faults::OTHERS,
     ]
     .into_iter()
     .flatten();

@@ -18,7 +18,7 @@ use crate::nt::self_test::driver::{
 };
 use crate::nt::self_test::extension::own;
 use crate::nt::self_test::faults::{Hook, happen};
-use crate::nt::self_test::{held, queue};
+use crate::nt::self_test::{held, queue, traced};
 use crate::nt::start_io::{entry_of, io_start_next_packet, io_start_packet};
 use crate::nt::status::{
     STATUS_CANCELLED, STATUS_INVALID_DEVICE_REQUEST, STATUS_PENDING, STATUS_SUCCESS,
@@ -105,6 +105,7 @@ pub(super) unsafe extern "C" fn start_io(device: PDEVICE_OBJECT, irp: PIRP) {
         complete(irp, STATUS_CANCELLED);
         return;
     }
+    traced::note();
     // SAFETY: Facts 1 and 2.
     unsafe {
         ke_synchronize_execution(
@@ -119,6 +120,7 @@ pub(super) unsafe extern "C" fn start_io(device: PDEVICE_OBJECT, irp: PIRP) {
 
 /// The critical section: looks at the device.
 unsafe extern "C" fn critical_section(device: PVOID) -> BOOLEAN {
+    traced::note();
     let _status = happen(Hook::Critical, device.cast(), ptr::null_mut());
     read_register(device.cast(), INTERRUPT_STATUS);
     1
