@@ -73,7 +73,7 @@ impl<T> Iterator for Results<T> {
 /// The device's registers and all that the ISR shares.
 ///
 /// `T` is what an operation belongs to, `D` what a transfer belongs to.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Controller<R, T, D = T> {
     pub(crate) registers: R,
     /// Written by StartIo (`arm`), the ISR (`service`), the watchdog (`tick`),
@@ -323,6 +323,9 @@ impl<R: Registers, T, D> Controller<R, T, D> {
             quiet.saturating_add(1)
         };
         if *quiet > QUIET_TICKS {
+            // Were the interrupt late and not lost, it would be taken for the end of what is
+            // programmed next.
+            self.registers.write(Register::Acknowledge, CAUSE_FACTORIAL);
             // Whatever lost the interrupt may have lost this too.
             self.registers.write(Register::Status, STATUS_INTERRUPT);
             self.proceed();

@@ -4,7 +4,7 @@
 ///
 /// Written in the ISR and in SynchCritSection routines, read as a copy that one
 /// critical section takes, so the figures are of one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Counters {
     /// Interrupts that the ISR claimed.
     pub interrupts_claimed: u64,

@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// The engine, and what is known about its interrupts.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Dma<D> {
     stage: Stage<D>,
     /// A cause may come that is not the end of the transfer that runs.
@@ -40,7 +40,7 @@ pub(crate) struct Dma<D> {
 }
 
 /// Where the engine stands.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Stage<D> {
     /// Nothing is under way.
     Idle,
@@ -51,7 +51,7 @@ enum Stage<D> {
 }
 
 /// A transfer in the device.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Running<D> {
     owner: D,
     transfer: Transfer,

@@ -1,7 +1,7 @@
 //! Operations and where the engine stands with them.
 
 /// What the device is asked to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// Compute `n!` modulo 2^32.
     Factorial {
@@ -19,7 +19,7 @@ pub enum Operation {
 ///
 /// Ticks rather than a clock: the watchdog timer counts them down in its critical
 /// section, so nothing under the lock has to ask for the time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Deadline(u32);
 
 impl Deadline {
@@ -39,7 +39,7 @@ impl Deadline {
 }
 
 /// How an operation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// The factorial of `n`.
     Factorial {
@@ -56,7 +56,7 @@ pub enum Outcome {
 }
 
 /// An operation's end, with what the operation belonged to.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ended<T> {
     /// What moved in with the operation.
     pub owner: T,
@@ -74,7 +74,7 @@ pub enum Refused<T> {
 }
 
 /// An operation in the engine.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Armed<T> {
     pub(crate) owner: T,
     pub(crate) operation: Operation,
@@ -82,7 +82,7 @@ pub(crate) struct Armed<T> {
 }
 
 /// Where the engine stands; the crate's page draws it.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Engine<T> {
     /// The device is not to be touched.
     Silent,

@@ -10,6 +10,8 @@
 //! ([`Events::expect`]) or when the room becomes scarce. So interrupts that nobody asked for
 //! and nobody waits for cost no DPC, and none of them is lost for one who asks later.
 
+use core::hash::{Hash, Hasher};
+
 /// Interrupts that can be on their way. More than one or two are there only when DPCs are held
 /// up: each engine of the device has one operation under way, and the next one is programmed
 /// by the DPC that takes the end of the one before.
@@ -19,7 +21,7 @@ pub const EVENTS: usize = 32;
 const SCARCE: usize = EVENTS / 2;
 
 /// An interrupt that the ISR claimed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Event {
     /// The time stamp that the ISR was given.
     pub stamp: u64,
@@ -39,7 +41,7 @@ pub trait EventSink {
 }
 
 /// Events between the ISR and whoever takes them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Events {
     // Apart, because together each would be padded to 16 bytes.
     stamps: [u64; EVENTS],
@@ -52,7 +54,28 @@ pub(crate) struct Events {
     expected: bool,
 }
 
+impl PartialEq for Events {
+    fn eq(&self, other: &Self) -> bool {
+        self.significant().eq(other.significant())
+            && (self.lost, self.expected) == (other.lost, other.expected)
+    }
+}
+
+impl Eq for Events {}
+
+impl Hash for Events {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.significant().for_each(|event| event.hash(state));
+        (self.length, self.lost, self.expected).hash(state);
+    }
+}
+
 impl Events {
+    /// Those that are there: what was drained is left in its place, and says nothing.
+    fn significant(&self) -> impl Iterator<Item = (&u64, &u32)> {
+        self.stamps.iter().zip(&self.causes).take(self.length)
+    }
+
     pub(crate) const fn new() -> Self {
         Self {
             stamps: [0; EVENTS],
@@ -91,8 +114,7 @@ impl Events {
 
     /// Takes all of them out.
     pub(crate) fn drain(&mut self, sink: &mut impl EventSink) {
-        let saved = self.stamps.iter().zip(&self.causes);
-        for (&stamp, &causes) in saved.take(self.length) {
+        for (&stamp, &causes) in self.significant() {
             sink.event(Event { stamp, causes });
         }
         if self.length > 0 {

@@ -4,7 +4,7 @@
 //! width: below 0x80 the device answers any other width with nonsense.
 
 /// Offset of a register in BAR 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(usize)]
 pub enum Register {
     /// Read only: [`Identification`].

@@ -5,7 +5,7 @@
 //! see [`Ring::has_room`], so a result always finds a place.
 
 /// Results in the order in which they came, at most `N`.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Ring<V, const N: usize> {
     slots: [Option<V>; N],
     /// Index of the oldest result.

@@ -10,7 +10,7 @@ use crate::{
 /// What is left of a controller while its device has no power.
 ///
 /// There are no registers in it, so whoever has it cannot touch any.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Saved {
     /// What the liveness register was last given.
     liveness: u32,

@@ -14,7 +14,7 @@ const BUFFER: u32 = 0x4_0000;
 const END_OF_MEMORY: u64 = 1 << ADDRESS_BITS;
 
 /// Which way the data of a transfer goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// From memory to the device's buffer: a write.
     ToDevice,
@@ -26,7 +26,7 @@ pub enum Direction {
 ///
 /// There is none whose range is not inside both: [`new`](Self::new) makes none. So whatever
 /// was asked for, the device is never told to leave its buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Transfer {
     memory: u32,
     position: u32,
@@ -99,7 +99,7 @@ impl Transfer {
 }
 
 /// How a transfer ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TransferOutcome {
     /// All bytes were moved.
     Done,
@@ -112,7 +112,7 @@ pub enum TransferOutcome {
 }
 
 /// A transfer's end, with what the transfer belonged to.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EndedTransfer<D> {
     /// What moved in with the transfer.
     pub owner: D,

@@ -1,0 +1,173 @@
+//! Every interleaving of the driver's critical sections, up to a bound.
+//!
+//! The transitions are those of [`edu_controller`], the code that `edu.sys` ships: each of its
+//! methods is one critical section, so one step here. Around it, [`system`] has what the driver
+//! does between two of them: StartIo, the ISR on whatever processor, DpcForIsr and its
+//! completions, the CustomDpc and AdapterControl of the DMA engine, the watchdog, cancellation,
+//! stop and start, sleep, removal; and [`device`] the device with both engines, that goes on by
+//! itself.
+//!
+//! All that can happen uses something up (a request that is sent, a factorial that was
+//! programmed, one of the [`Limits`]) or changes nothing, so no path is endless. A state that
+//! nothing leads out of is an end, and there every request must have ended: nothing pends for
+//! ever, and no interrupt is lost.
+
+#![forbid(unsafe_code)]
+
+pub mod cases;
+pub mod device;
+pub mod system;
+mod wire;
+
+use std::time::{Duration, Instant};
+
+use stateright::{Checker, HasDiscoveries, Model, Property};
+
+pub use device::Signal;
+pub use system::{ALWAYS, Action, Kind, Limits, Mistake, Rule, System};
+
+/// How many properties there are.
+pub const PROPERTIES: usize = 7;
+
+/// One choice of requests and of what may happen to them.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// What it is about.
+    pub name: &'static str,
+    /// How the device interrupts.
+    pub signal: Signal,
+    /// The requests, in the order in which they are sent.
+    pub kinds: Vec<Kind>,
+    /// What may happen to them.
+    pub limits: Limits,
+    /// What is wrong on purpose.
+    pub mistake: Mistake,
+}
+
+/// What an exploration found.
+#[derive(Clone, Debug)]
+pub struct Explored {
+    /// Different states.
+    pub states: usize,
+    /// Steps of the longest shortest way to one.
+    pub depth: usize,
+    /// How long it took.
+    pub time: Duration,
+    /// The properties that do not hold, each with the steps that show it.
+    pub broken: Vec<(&'static str, String)>,
+}
+
+impl Case {
+    /// Whether each request has to end as it should: nothing happens that might keep it
+    /// from that.
+    const fn is_undisturbed(&self) -> bool {
+        let limits = &self.limits;
+        limits.ticks == 0
+            && limits.long_times == 0
+            && limits.cancels == 0
+            && limits.sleeps == 0
+            && limits.removals == 0
+            && limits.surprises == 0
+    }
+
+    /// Visits every state that can be reached.
+    #[must_use]
+    pub fn explore(&self) -> Explored {
+        let begun = Instant::now();
+        let checker = self
+            .clone()
+            .checker()
+            .threads(1)
+            .finish_when(HasDiscoveries::All)
+            .spawn_bfs()
+            .join();
+        let mut broken: Vec<_> = checker
+            .discoveries()
+            .into_iter()
+            .map(|(name, path)| {
+                let why = path
+                    .last_state()
+                    .wrong
+                    .values()
+                    .cloned()
+                    .collect::<Vec<_>>();
+                let steps = path.into_actions();
+                (name, format!("{}\n  after {steps:?}", why.join("; ")))
+            })
+            .collect();
+        broken.sort();
+        Explored {
+            states: checker.unique_state_count(),
+            depth: checker.max_depth(),
+            time: begun.elapsed(),
+            broken,
+        }
+    }
+}
+
+/// Whether a property is about this rule alone.
+fn keeps(system: &System, rule: Rule) -> bool {
+    !system.wrong.contains_key(&rule)
+}
+
+impl Model for Case {
+    type State = System;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<System> {
+        vec![System::new(
+            self.signal,
+            &self.kinds,
+            self.limits,
+            self.mistake,
+        )]
+    }
+
+    fn actions(&self, system: &System, actions: &mut Vec<Action>) {
+        // What is wrong is known: nothing behind it says more.
+        if system.wrong.is_empty() {
+            actions.extend(system.actions());
+        }
+    }
+
+    fn next_state(&self, system: &System, action: Action) -> Option<System> {
+        let next = system.after(action);
+        (next != *system).then_some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always("each request completes once", |_, system| {
+                keeps(system, Rule::Once)
+            }),
+            Property::always("with its own result", |_, system| {
+                keeps(system, Rule::Result)
+            }),
+            Property::always(
+                "no register of a stopped or sleeping device",
+                |_, system| keeps(system, Rule::Registers),
+            ),
+            Property::always("the device's memory is the device's", |_, system| {
+                keeps(system, Rule::Memory)
+            }),
+            Property::always("nothing is refused, overwritten or dropped", |_, system| {
+                keeps(system, Rule::NothingLost)
+            }),
+            Property::always("nothing pends for ever", |_, system| {
+                !is_end(system) || system.all_ended()
+            }),
+            Property::always("no interrupt is lost", |case: &Case, system| {
+                !case.is_undisturbed() || !is_end(system) || system.all_succeeded()
+            }),
+        ]
+    }
+}
+
+/// Whether nothing leads on from here.
+fn is_end(system: &System) -> bool {
+    system.wrong.is_empty()
+        && system
+            .actions()
+            .into_iter()
+            .all(|action| system.after(action) == *system)
+}
