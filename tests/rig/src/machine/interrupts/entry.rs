@@ -2,8 +2,9 @@
 //!
 //! Interrupts save what the Microsoft x64 calling convention lets a function
 //! destroy, and call [`super::handlers::interrupt`]; exceptions save every
-//! register, which their handler may change before it goes on. The unwind data (`.seh_*`) lets a stack that is
-//! shown from inside a handler go on into the code that was interrupted.
+//! register, which their handler may change before it goes on. The unwind data
+//! (`.seh_*`) lets a stack that is shown from inside a handler go on into the
+//! code that was interrupted.
 
 use core::arch::global_asm;
 
