@@ -33,6 +33,7 @@ pub(crate) fn begin(device: &Device<Edu>, irql: &mut Dispatch, request: PendingI
         Ok(()) => true,
         Err(Refused { request, error }) => {
             request.complete(irql, Err(error));
+            let _has_the_turn = transfers::leave_channel(device, irql);
             false
         }
     }
@@ -56,14 +57,18 @@ impl AdapterControl for Channel {
         let bytes = u32::try_from(registers.remaining()).unwrap_or(u32::MAX);
         if !step(device, irql, Section::AdapterControl, registers) {
             transfers::give_turn_back(device, irql);
-            // The next one is begun by the DPC: in here the channel is this request's. A DPC
-            // that is stopped has nobody to begin.
-            let _queued = device.transfers.ended.queue();
         }
         device
             .recorder
             .end(irql, RecordKind::AdapterControl, begun, bytes);
         action
+    }
+
+    fn has_returned(device: &Device<Edu>, irql: &mut Dispatch) {
+        if !transfers::leave_channel(device, irql) {
+            // The DPC begins the next one. One that is stopped has nobody to begin.
+            let _queued = device.transfers.ended.queue();
+        }
     }
 }
 

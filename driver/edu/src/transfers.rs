@@ -12,8 +12,9 @@
 //! ```
 //!
 //! One request has the turn from when it leaves the queue until it is completed. Whoever has
-//! the request has the turn, and gives both up. A device that is stopped or falls asleep is
-//! done with that request first; those that wait stay where they are until it works again.
+//! the request has the turn, and gives both up; the next one takes it when AdapterControl has
+//! returned, too. A device that is stopped or falls asleep is done with that request first;
+//! those that wait stay where they are until it works again.
 //!
 //! | what is wrong | status |
 //! |---|---|
@@ -85,6 +86,11 @@ struct Taken {
     file: Option<FileObject>,
     /// It is not to be gone on with, and fails with this.
     given_up: Option<NtError>,
+    /// From before its map registers are asked for until AdapterControl has returned: no other
+    /// request's can be asked for, whatever has become of this one on another processor.
+    has_channel: bool,
+    /// It is completed.
+    is_over: bool,
 }
 
 impl Transfers {
@@ -167,17 +173,34 @@ fn take_turn(device: &Device<Edu>, irql: &mut Dispatch) -> Option<PendingIrp> {
         turn.taken = Some(Taken {
             file: request.file(),
             given_up: None,
+            has_channel: true,
+            is_over: false,
         });
         Some(request)
     })
 }
 
-/// The request that had the turn is completed.
+/// The request that had the turn is completed. The turn is nobody's as soon as
+/// [`leave_channel`] was called, too.
 pub(crate) fn give_turn_back<I: AtMostDispatch>(device: &Device<Edu>, irql: &mut I) {
-    device
-        .transfers
-        .turn
-        .with(irql, |_, turn| turn.taken = None);
+    device.transfers.turn.with(irql, |_, turn| {
+        turn.taken = turn.taken.filter(|taken| taken.has_channel);
+        if let Some(taken) = &mut turn.taken {
+            taken.is_over = true;
+        }
+    });
+}
+
+/// Another request's map registers can be asked for; false if the one that had the turn is
+/// completed already, so that the turn is nobody's now.
+pub(crate) fn leave_channel(device: &Device<Edu>, irql: &mut Dispatch) -> bool {
+    device.transfers.turn.with(irql, |_, turn| {
+        turn.taken = turn.taken.filter(|taken| !taken.is_over);
+        if let Some(taken) = &mut turn.taken {
+            taken.has_channel = false;
+        }
+        turn.taken.is_some()
+    })
 }
 
 /// Whether the request that has the turn is to be gone on with.

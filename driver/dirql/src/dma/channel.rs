@@ -37,6 +37,17 @@ pub trait AdapterControl: 'static {
         irql: &mut Dispatch,
         grant: Grant<Self::Request>,
     ) -> Action;
+
+    /// [`adapter_control`](Self::adapter_control) has returned, and the device object can wait
+    /// for map registers again: until now [`DmaAdapter::allocate_channel`] has said
+    /// STATUS_DEVICE_BUSY, also on another processor and where the request of before was
+    /// completed already. A driver whose next request is not to meet that begins it when both
+    /// its last one has ended and this was called. It may not do so in here: each call inside
+    /// the other would take more of the stack.
+    ///
+    /// # IRQL
+    /// DISPATCH_LEVEL.
+    fn has_returned(_device: &Device<Self::Extension>, _irql: &mut Dispatch) {}
 }
 
 /// Map registers in an AdapterControl routine, which says what is to become of them.
@@ -179,5 +190,6 @@ unsafe extern "C" fn adapter_control<R: AdapterControl>(
     // Whatever has become of the request meanwhile: while this processor is in here at
     // DISPATCH_LEVEL, `close` waits for it, and REMOVE for `close`.
     device.header().end_channel_request();
+    R::has_returned(device, &mut irql);
     action.action
 }
