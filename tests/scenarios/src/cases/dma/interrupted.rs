@@ -34,7 +34,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// Long enough for an answer that must not come.
 const A_WHILE: Duration = Duration::from_millis(500);
 /// How often something is tried that has to come at the right moment.
-const ATTEMPTS: u32 = 30;
+const ATTEMPTS: u32 = 300;
 /// What a device that is gone or going answers.
 const GONE: NtStatus = NtStatus::DELETE_PENDING;
 
