@@ -326,7 +326,7 @@ fn close(handle: u32) {
 
 /// Sends one control request.
 fn send(handle: u32, number: u32, code: u32) {
-    let refused = io_manager::device_control(number, handle, code, &[1; 8], 8);
+    let refused = io_manager::device_control(number, handle, code, &[1; 2], 8);
     if let Some(refused) = refused {
         refuse(format_args!(
             "A self-test request was refused: {refused:?}."

@@ -1,12 +1,18 @@
 //! Faults with what reaches a program, with lists, with spin locks in the wrong memory
 //! or in the wrong company, and with time.
 
+use alloc::boxed::Box;
 use core::mem::MaybeUninit;
+use core::ptr;
 
-use wdk_sys::{KEVENT, LIST_ENTRY, NTSTATUS, ULONG};
+use wdk_sys::{
+    KDEVICE_QUEUE, KDEVICE_QUEUE_ENTRY, KEVENT, LIST_ENTRY, NTSTATUS, PIRP, PLIST_ENTRY, ULONG,
+};
 
+use crate::nt::device_queue::{ke_initialize_device_queue, ke_insert_device_queue};
 use crate::nt::event::ke_initialize_event;
 use crate::nt::irp::complete::iof_complete_request;
+use crate::nt::irql::{DISPATCH_LEVEL, ke_lower_irql, kf_raise_irql};
 use crate::nt::pool::{ex_allocate_pool2, ex_free_pool_with_tag};
 use crate::nt::rule::Rule;
 use crate::nt::self_test::driver::{complete, handle};
@@ -73,6 +79,30 @@ pub(super) const FAULTS: &[Fault] = &[
 /// More ways to break a rule, each with a name of its own.
 pub(super) const OTHERS: &[(&str, Fault)] = &[
     (
+        "POOL-05-hole",
+        Fault {
+            rule: Rule::Pool05,
+            hook: Hook::Control,
+            act: leave_hole,
+        },
+    ),
+    (
+        "POOL-06-freed",
+        Fault {
+            rule: Rule::Pool06,
+            hook: Hook::Connected,
+            act: free_queued_entry,
+        },
+    ),
+    (
+        "POOL-06-broken",
+        Fault {
+            rule: Rule::Pool06,
+            hook: Hook::Queued,
+            act: break_list,
+        },
+    ),
+    (
         "SEC-06-irp",
         Fault {
             rule: Rule::Sec06,
@@ -108,12 +138,20 @@ pub(super) const OTHERS: &[(&str, Fault)] = &[
 
 /// Completes a request with output.
 fn answer(place: Place, output: [u8; OUTPUT]) -> NTSTATUS {
+    answer_in_part(place, output.map(Some))
+}
+
+/// Completes a request with output of which not all bytes are written.
+fn answer_in_part(place: Place, output: [Option<u8>; OUTPUT]) -> NTSTATUS {
     let packet = handle(place.irp);
     if let Some(buffer) = packet.buffer() {
-        let buffer = buffer.pointer().cast::<[u8; OUTPUT]>();
-        // SAFETY: The request has room for so many bytes of output; until it is completed
-        // they are the driver's.
-        unsafe { buffer.write_unaligned(output) };
+        let buffer = buffer.pointer().cast::<u8>();
+        for (index, byte) in output.into_iter().enumerate() {
+            let Some(byte) = byte else { continue };
+            // SAFETY: The request has room for so many bytes of output; until it is
+            // completed they are the driver's.
+            unsafe { buffer.wrapping_add(index).write(byte) };
+        }
     }
     packet.set_status(STATUS_SUCCESS);
     packet.set_information(OUTPUT as u64);
@@ -140,9 +178,50 @@ fn return_address_of_irp(place: Place) -> NTSTATUS {
     answer(place, address.to_le_bytes())
 }
 
-fn complete_linked(place: Place) -> NTSTATUS {
+/// As where a structure is filled field by field, and its fields are not aligned alike.
+fn leave_hole(place: Place) -> NTSTATUS {
+    let hole = None;
+    let field = Some(0);
+    answer_in_part(place, [field, field, hole, hole, hole, hole, field, field])
+}
+
+fn free_queued_entry(_place: Place) -> NTSTATUS {
+    let queue = ex_allocate_pool2(NON_PAGED, size_of::<KDEVICE_QUEUE>() as u64, TAG).cast();
+    let entries = ex_allocate_pool2(NON_PAGED, 2 * size_of::<KDEVICE_QUEUE_ENTRY>() as u64, TAG)
+        .cast::<KDEVICE_QUEUE_ENTRY>();
+    ke_initialize_device_queue(queue);
+    let old = kf_raise_irql(DISPATCH_LEVEL);
+    // The first is not queued: with it the queue is busy.
+    ke_insert_device_queue(queue, entries);
+    ke_insert_device_queue(queue, entries.wrapping_add(1));
+    ke_lower_irql(old);
+    ex_free_pool_with_tag(entries.cast(), TAG);
+    STATUS_SUCCESS
+}
+
+/// An IRP's list entry.
+fn entry_of(irp: PIRP) -> PLIST_ENTRY {
     // SAFETY: The IRP is the driver's, and so is its list entry.
-    let entry = unsafe { &raw mut (*place.irp).Tail.Overlay.__bindgen_anon_2.ListEntry };
+    unsafe { &raw mut (*irp).Tail.Overlay.__bindgen_anon_2.ListEntry }
+}
+
+/// The queue's IRP is between neighbours that do not know of it.
+fn break_list(place: Place) -> NTSTATUS {
+    let alone = Box::leak(Box::new(LIST_ENTRY {
+        Flink: ptr::null_mut(),
+        Blink: ptr::null_mut(),
+    }));
+    let links = LIST_ENTRY {
+        Flink: alone,
+        Blink: alone,
+    };
+    // SAFETY: While it is queued the entry of the IRP is the driver's.
+    unsafe { entry_of(place.irp).write_volatile(links) };
+    STATUS_SUCCESS
+}
+
+fn complete_linked(place: Place) -> NTSTATUS {
+    let entry = entry_of(place.irp);
     let mut head = MaybeUninit::<LIST_ENTRY>::uninit();
     let head = head.as_mut_ptr();
     let only = |neighbour| LIST_ENTRY {
