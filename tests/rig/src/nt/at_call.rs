@@ -74,6 +74,12 @@ pub(crate) fn pass(routine: Routine) {
                 .is_ok();
         may_happen.then(|| {
             PLAN.with(|plan| {
+                // Whoever hears that it has happened may ask for what is to come after it.
+                if let Event::SurpriseRemoval { device } = plan.event
+                    && let Some(node) = node::by_index(device)
+                {
+                    work::push(Work::Pnp(PnpWork::SurpriseRemoval(node)));
+                }
                 plan.happened_in = routine.name();
                 plan.event
             })
@@ -96,7 +102,6 @@ fn happen(routine: Routine, event: Event) {
         }
         Event::SurpriseRemoval { device } => {
             if let Some(node) = node::by_index(device) {
-                work::push(Work::Pnp(PnpWork::SurpriseRemoval(node.clone())));
                 let_it_go(&node);
             }
         }

@@ -6,7 +6,7 @@
 //! counted and the number of a call means the same each time. Or all calls are counted,
 //! wherever the driver makes them.
 
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use rig_protocol::Calls;
 
@@ -40,14 +40,19 @@ static FAULT: IrqLock<Fault> = IrqLock::new(Fault {
 /// The thread that adds or starts a device, by its key; zero for none.
 static THREAD: AtomicUsize = AtomicUsize::new(0);
 
-/// A call that returns a pointer has returned none.
+/// The call that failed last, of those that were to, has returned a null pointer.
 static HAS_RETURNED_NULL: AtomicBool = AtomicBool::new(false);
-/// A call of PoRequestPowerIrp has failed.
-static HAS_REFUSED_POWER: AtomicBool = AtomicBool::new(false);
+/// Calls of PoRequestPowerIrp that have failed.
+static POWER_REFUSALS: AtomicU32 = AtomicU32::new(0);
 
 /// Has the call with this number fail, from 1, or none; returns the routine whose call
 /// has failed since this was called last, or nothing.
 pub(crate) fn set(call: u32, calls: Calls) -> &'static str {
+    if call != 0 {
+        // What is null from now on is so because of another call. With none to fail the
+        // driver may still have the pointer of the last one.
+        HAS_RETURNED_NULL.store(false, Ordering::Relaxed);
+    }
     FAULT.with(|fault| {
         fault.remaining = call;
         fault.calls = calls;
@@ -104,14 +109,15 @@ pub(crate) fn strikes_with_null(routine: impl Into<&'static str>) -> bool {
 pub(crate) fn strikes_power_request(routine: impl Into<&'static str>) -> bool {
     let strikes = strikes(routine);
     if strikes {
-        HAS_REFUSED_POWER.store(true, Ordering::Relaxed);
+        POWER_REFUSALS.fetch_add(1, Ordering::Relaxed);
     }
     strikes
 }
 
-/// Whether a driver has been refused a power IRP, which excuses how it ends another.
-pub(crate) fn has_refused_power() -> bool {
-    HAS_REFUSED_POWER.load(Ordering::Relaxed)
+/// How often a driver has been refused a power IRP, which excuses how it ends the one that
+/// it was refused it for.
+pub(crate) fn power_refusals() -> u32 {
+    POWER_REFUSALS.load(Ordering::Relaxed)
 }
 
 /// The rule that an access to this address broke, if it was through the null pointer that

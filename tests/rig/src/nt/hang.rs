@@ -38,8 +38,14 @@ pub(crate) fn hang(routine: &str, text: fmt::Arguments<'_>) -> ! {
     work_item::describe();
     thread::describe();
     let mishaps = mishap::describe();
-    if let Some(rule) = mishap::suspect() {
-        violation(rule, routine, format_args!("{text}{mishaps}"));
+    if let Some((victim, mishap)) = dpc::victim::find() {
+        violation(
+            mishap.rule(),
+            routine,
+            format_args!(
+                "{text} {mishap} has happened to the DPC at {victim:#x}, which was not queued since: what its ISR had to say then may be what is missing.{mishaps}"
+            ),
+        );
     }
     fatal("HANG", routine, format_args!("{text}{mishaps}"))
 }

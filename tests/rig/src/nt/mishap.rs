@@ -2,11 +2,11 @@
 //!
 //! None of it is the driver's to forbid: each is an order of events that Windows' rules
 //! allow, and that a quiet machine hardly ever shows. A driver that is in error loses
-//! something then, and its request never ends. A run that hangs is therefore named by the
-//! rule behind the mishap, if only one kind has happened; if several have, none can be
-//! told from the others, and the stop lists them.
+//! something then, and its request never ends. A run that hangs is named by the rule behind
+//! a mishap if a DPC was its victim and was not queued since
+//! ([`victim`](super::dpc::victim)); it lists what has happened in any case.
 
-use core::fmt::Write as _;
+use core::fmt::{self, Write as _};
 use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use alloc::string::String;
@@ -44,7 +44,7 @@ macro_rules! mishaps {
             }
 
             /// The rule that a driver breaks which is hurt by it.
-            const fn rule(self) -> Rule {
+            pub(crate) const fn rule(self) -> Rule {
                 match self { $(Self::$name => Rule::$rule,)+ }
             }
         }
@@ -69,6 +69,12 @@ static ALLOWED: AtomicU8 = AtomicU8::new(0);
 static CERTAIN: AtomicU8 = AtomicU8::new(0);
 /// How often each has happened.
 static HAPPENED: [AtomicU32; Mishap::ALL.len()] = [const { AtomicU32::new(0) }; Mishap::ALL.len()];
+
+impl fmt::Display for Mishap {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.word())
+    }
+}
 
 impl Mishap {
     const fn bit(self) -> u8 {
@@ -118,13 +124,6 @@ pub(crate) fn is_certain(mishap: Mishap) -> bool {
 pub(crate) fn note(mishap: Mishap) {
     HAPPENED[mishap as usize].fetch_add(1, Ordering::Relaxed);
     counters::checked(mishap.rule());
-}
-
-/// The rule behind the mishaps of this run, if only one kind has happened.
-pub(crate) fn suspect() -> Option<Rule> {
-    let mut happened = Mishap::ALL.iter().filter(|mishap| mishap.happened() != 0);
-    let first = happened.next()?;
-    happened.next().is_none().then(|| first.rule())
 }
 
 /// What has happened, in words.

@@ -59,6 +59,7 @@ mod node;
 mod object_type;
 mod options;
 mod output;
+mod patience;
 mod pnp;
 mod poison;
 mod pool;

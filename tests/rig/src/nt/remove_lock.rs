@@ -11,17 +11,17 @@ use core::ops::Range;
 use wdk_sys::{NTSTATUS, PCSTR, PIO_REMOVE_LOCK, PVOID, ULONG};
 
 use crate::machine::sync::IrqLock;
-use crate::machine::time::{TICKS_PER_SECOND, system_time_100ns};
 use crate::nt::address;
 use crate::nt::dispatcher::{wait_until, wake_waiters};
 use crate::nt::irp::ledger;
+use crate::nt::patience::Patience;
 use crate::nt::routine::Routine;
 use crate::nt::status::{STATUS_DELETE_PENDING, STATUS_SUCCESS};
 use crate::nt::violation::check;
 use crate::nt::{load, pnp};
 
-/// How long a remove lock may be held for an IRP that has ended: five seconds.
-const PATIENCE: u64 = 5 * TICKS_PER_SECOND;
+/// How long a remove lock may be held for an IRP that has ended, in milliseconds.
+const PATIENCE: u64 = 5_000;
 
 /// What is known of a remove lock.
 #[derive(Default)]
@@ -154,11 +154,12 @@ pub(crate) unsafe extern "C" fn io_release_remove_lock_and_wait_ex(
         })
     };
     let is_free = || held().is_empty();
-    if !wait_until(
-        routine.name(),
-        Some(system_time_100ns() + PATIENCE),
-        is_free,
-    ) {
+    let patience = Patience::begin();
+    // Without a deadline the wait ends in one way only.
+    let _over: bool = wait_until(routine.name(), None, || {
+        is_free() || patience.has_lasted(PATIENCE)
+    });
+    if !is_free() {
         // Who has completed an IRP gives its lock back in the next moment.
         let lost = held().into_iter().find(|tag| ledger::has_ended(*tag));
         check!(
@@ -168,7 +169,7 @@ pub(crate) unsafe extern "C" fn io_release_remove_lock_and_wait_ex(
             "The remove lock at {lock:p} is still held for the IRP at {:#x}, which was completed.",
             lost.unwrap_or_default()
         );
-        // Without a deadline the wait ends in one way only.
+        // As above.
         let _free: bool = wait_until(routine.name(), None, is_free);
     }
 }

@@ -181,12 +181,13 @@ fn expire_now(timer: usize) {
             && state.dpc != 0
         {
             mishap::note(Mishap::TimerBeforeCancel);
-            expire(
-                timer,
-                state,
-                system_time_100ns(),
-                dpc::Source::CancelledTimer,
-            );
+            // A periodic one is set again then, and its cancel says so.
+            let source = if state.period == 0 {
+                dpc::Source::CancelledTimer
+            } else {
+                dpc::Source::Timer
+            };
+            expire(timer, state, system_time_100ns(), source);
         }
     });
 }

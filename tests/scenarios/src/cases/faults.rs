@@ -7,7 +7,7 @@ mod life;
 
 pub(super) use at_call::at_call;
 pub(super) use each_call::fail_call;
-pub(super) use life::is_well;
+pub(super) use life::{if_possible, is_well};
 
 use std::time::Duration;
 

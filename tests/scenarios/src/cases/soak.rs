@@ -13,12 +13,12 @@ use std::{
 };
 
 use anyhow::Context as _;
-use eductl::{NtStatus, Open, Transport as _, TransportError, rig::Rig};
+use eductl::{NtStatus, Open, Transport as _, rig::Rig};
 use fastrand::Rng;
 use rig_protocol::{Action, Calls, Event};
 
 use super::{
-    faults::{at_call, fail_call, is_well},
+    faults::{at_call, fail_call, if_possible, is_well},
     load::Load,
     pending::LONG_MS,
     support::fails_with,
@@ -199,9 +199,8 @@ fn event(rig: &Rig, load: &Load<'_>, random: &mut Rng, event: Event) -> anyhow::
 
 /// One action, if it is possible now; it may fail as a request may.
 fn act(rig: &Rig, action: Action) -> anyhow::Result<()> {
-    match rig.pnp(0, action) {
+    match if_possible(rig, action) {
         Ok(()) => Ok(()),
-        Err(TransportError::Lost { reason, .. }) if reason.contains("not possible") => Ok(()),
         Err(error) => fails_with::<(), _>(&format!("{action:?}"), Err(error), &MAY_FAIL),
     }
 }

@@ -8,14 +8,18 @@
 use super::Source;
 use super::object::{Object, importance};
 use super::queue::{self, Number};
+use super::victim;
 use crate::machine::cpu;
 use crate::machine::time::{stall, system_time_100ns};
 use crate::nt::chance::{self, Choice};
+use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::mishap::{self, Mishap};
 
 /// A DPC is late by 1 ms, and by at most 2 ms more.
 const LATE_100NS: u64 = 10_000;
 const LATER_100NS: u64 = 20_000;
+/// How late a DPC is when this is what a test is about: 500 ms.
+const LATE_FOR_CERTAIN_100NS: u64 = 5_000_000;
 /// How late the DPC of a timer is that expired before it was cancelled: 20 ms.
 const CANCELLED_100NS: u64 = 200_000;
 /// How long KeInsertQueueDpc waits for a DPC on another processor to begin, at most, in
@@ -25,6 +29,8 @@ const BEGIN_MICROSECONDS: u64 = 2_000;
 const BEGIN_FOR_CERTAIN_MICROSECONDS: u64 = 2_000_000;
 /// How long it waits for it to end then: it may need a lock that the caller holds.
 const END_MICROSECONDS: u64 = 200;
+/// The same, when this is what a test is about.
+const END_FOR_CERTAIN_MICROSECONDS: u64 = 1_000_000;
 /// Between two looks.
 const LOOK_MICROSECONDS: u64 = 2;
 
@@ -74,10 +80,13 @@ impl Luck {
             return at_once(Mishap::DpcElsewhere, other);
         }
         if mishap::happens(Mishap::LateDpc) {
+            let late = if mishap::is_certain(Mishap::LateDpc) {
+                LATE_FOR_CERTAIN_100NS
+            } else {
+                LATE_100NS + chance::number(Choice::Place) % LATER_100NS
+            };
             return Self {
-                not_before: system_time_100ns()
-                    + LATE_100NS
-                    + chance::number(Choice::Place) % LATER_100NS,
+                not_before: system_time_100ns() + late,
                 mishap: Some(Mishap::LateDpc),
                 ..plain
             };
@@ -114,17 +123,21 @@ fn other_processor(object: Object) -> Option<Number> {
 
 /// Waits until a DPC that was put into another processor's queue has run, or begun to run
 /// and come to no end, or that processor does not get round to it.
-pub(super) fn let_run(number: Number, sequence: u64) {
+pub(super) fn let_run(object: Object, number: Number, sequence: u64) {
     if number.processor() == cpu::current_processor() {
         return;
     }
-    let begin = if mishap::is_certain(Mishap::DpcInsideInsert) {
-        BEGIN_FOR_CERTAIN_MICROSECONDS
+    let (begin, end) = if mishap::is_certain(Mishap::DpcInsideInsert) {
+        (BEGIN_FOR_CERTAIN_MICROSECONDS, END_FOR_CERTAIN_MICROSECONDS)
     } else {
-        BEGIN_MICROSECONDS
+        (BEGIN_MICROSECONDS, END_MICROSECONDS)
     };
     wait(begin, || queue::has_begun(number, sequence));
-    wait(END_MICROSECONDS, || queue::has_passed(number, sequence));
+    wait(end, || queue::has_passed(number, sequence));
+    // One that has ended by now did not need the lock that the caller holds.
+    if cpu::irql() > DISPATCH_LEVEL && queue::has_passed(number, sequence) {
+        victim::note(object.pointer(), Mishap::DpcInsideInsert);
+    }
 }
 
 /// Waits until something is so, for so many microseconds at most.

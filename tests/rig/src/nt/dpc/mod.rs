@@ -14,6 +14,7 @@
 //! | [`object`] | the KDPC itself, and who uses it |
 //! | [`queue`] | the queues |
 //! | [`luck`] | what bad luck does to a DPC |
+//! | [`victim`] | the DPCs that bad luck may have cost something |
 //! | [`threaded`] | the threads of the threaded DPCs |
 //! | [`placement`] | importance and target processor |
 
@@ -22,6 +23,7 @@ mod object;
 pub(crate) mod placement;
 mod queue;
 pub(crate) mod threaded;
+pub(crate) mod victim;
 
 use core::ops::Range;
 
@@ -32,6 +34,7 @@ use crate::nt::callout::{Callback, call_out};
 use crate::nt::counters;
 use crate::nt::dispatcher::{wait_until, wake_waiters};
 use crate::nt::interrupt::foreign;
+use crate::nt::mishap::Mishap;
 use crate::nt::routine::Routine;
 use crate::nt::timer;
 use crate::nt::violation::fatal;
@@ -140,15 +143,21 @@ pub(crate) unsafe extern "C" fn ke_insert_queue_dpc(
     let routine = Routine::KeInsertQueueDpc;
     routine.enter();
     foreign::note_dpc();
-    let inserted = insert(routine.name(), dpc, argument1, argument2, Source::Driver);
-    if !inserted {
-        object::assert_same_arguments(routine, dpc, argument1, argument2);
+    let object = Object::expect(routine.name(), dpc);
+    object.give_to_driver(routine.name());
+    victim::forget(dpc);
+    let inserted = queue::insert(object, argument1, argument2, Source::Driver);
+    if let Err(queued) = &inserted {
+        object::assert_same_arguments(routine, dpc, queued.arguments, argument1, argument2);
         counters::DPCS_ALREADY_QUEUED.add();
+        if queued.is_late {
+            victim::note(dpc, Mishap::LateDpc);
+        }
     }
-    BOOLEAN::from(inserted)
+    BOOLEAN::from(inserted.is_ok())
 }
 
-/// Puts a DPC into a queue; `false` when it is in one already.
+/// Puts a DPC that no driver queues itself into a queue; `false` when it is in one already.
 pub(crate) fn insert(
     routine: &str,
     dpc: PRKDPC,
@@ -157,10 +166,7 @@ pub(crate) fn insert(
     source: Source,
 ) -> bool {
     let object = Object::expect(routine, dpc);
-    if source == Source::Driver {
-        object.give_to_driver(routine);
-    }
-    queue::insert(object, argument1, argument2, source)
+    queue::insert(object, argument1, argument2, source).is_ok()
 }
 
 /// Notes that a timer is set with this DPC.
@@ -223,6 +229,7 @@ pub(crate) fn clock() {
 pub(crate) fn assert_none_within(routine: &str, memory: &Range<usize>) {
     queue::assert_none_within(routine, memory);
     object::forget_within(memory);
+    victim::forget_within(memory);
 }
 
 /// Whether this processor runs a DPC that ran elsewhere at the same time.

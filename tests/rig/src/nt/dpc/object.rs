@@ -207,22 +207,21 @@ impl Object {
     }
 }
 
-/// An ISR queues a DPC that is queued already, whose arguments stay as they are.
+/// An ISR queues a DPC that is queued already, whose arguments stay as they are: `queued`.
 pub(super) fn assert_same_arguments(
     routine: Routine,
     dpc: PRKDPC,
+    queued: (PVOID, PVOID),
     argument1: PVOID,
     argument2: PVOID,
 ) {
     if cpu::irql() <= DISPATCH_LEVEL {
         return;
     }
-    let object = Object(dpc);
-    let queued = (object.argument1(), object.argument2());
     check!(
         Dpc03,
         routine,
-        !object.is_queued() || queued == (argument1, argument2),
+        queued == (argument1, argument2),
         "The DPC at {dpc:p} is queued with the arguments {:p} and {:p}, which it has not been called with yet; those of another interrupt, {argument1:p} and {argument2:p}, are lost.",
         queued.0,
         queued.1

@@ -86,11 +86,24 @@ impl Number {
     }
 }
 
-/// Puts a DPC into the queue that it belongs to; `false` when it is in one already.
-pub(super) fn insert(object: Object, argument1: PVOID, argument2: PVOID, source: Source) -> bool {
+/// A DPC that was to be queued, and was in a queue already.
+pub(super) struct Queued {
+    /// What it was queued with.
+    pub(super) arguments: (PVOID, PVOID),
+    /// It waits there for longer than it would without bad luck.
+    pub(super) is_late: bool,
+}
+
+/// Puts a DPC into the queue that it belongs to, if it is in none.
+pub(super) fn insert(
+    object: Object,
+    argument1: PVOID,
+    argument2: PVOID,
+    source: Source,
+) -> Result<(), Queued> {
     let is_threaded = object.is_threaded();
     // Nothing moves this thread between choosing the processor and asking it.
-    let (inserted, awaited) = interrupts::without_interrupts(|| {
+    let awaited = interrupts::without_interrupts(|| {
         let number = if is_threaded && threaded::are_enabled() {
             let processor = object.target().unwrap_or_else(cpu::current_processor);
             Number::threaded(processor)
@@ -99,12 +112,7 @@ pub(super) fn insert(object: Object, argument1: PVOID, argument2: PVOID, source:
         };
         let luck = Luck::of(object, number, source);
         let number = luck.number;
-        let depth = number.with(|queue| {
-            // The object is alive, fact 1 of `object`.
-            object
-                .queue()
-                .compare_exchange(0, number.0 + 1, Ordering::AcqRel, Ordering::Relaxed)
-                .ok()?;
+        let (depth, sequence) = claim(object, number, |queue| {
             object.set_arguments(argument1, argument2);
             queue.inserted += 1;
             let entry = Entry {
@@ -120,25 +128,54 @@ pub(super) fn insert(object: Object, argument1: PVOID, argument2: PVOID, source:
             } else {
                 queue.waiting.push_back(entry);
             }
-            Some((queue.waiting.len(), queue.inserted))
-        });
-        if let Some((depth, _)) = depth {
-            luck.note();
-            begin(
-                number,
-                luck.importance.unwrap_or_else(|| object.importance()),
-                depth,
-            );
-        }
-        let awaited = depth
-            .filter(|_| luck.is_inside_insert())
-            .map(|(_, sequence)| (number, sequence));
-        (depth.is_some(), awaited)
-    });
+            (queue.waiting.len(), queue.inserted)
+        })?;
+        luck.note();
+        begin(
+            number,
+            luck.importance.unwrap_or_else(|| object.importance()),
+            depth,
+        );
+        Ok(luck.is_inside_insert().then_some((number, sequence)))
+    })?;
     if let Some((number, sequence)) = awaited {
-        luck::let_run(number, sequence);
+        luck::let_run(object, number, sequence);
     }
-    inserted
+    Ok(())
+}
+
+/// Has `push` put a DPC that is in no queue into this one, whose lock is held then.
+fn claim<R>(object: Object, number: Number, push: impl Fn(&mut Queue) -> R) -> Result<R, Queued> {
+    // The object is alive, fact 1 of `object`.
+    loop {
+        let claimed = number.with(|queue| {
+            object.queue().compare_exchange(
+                0,
+                number.0 + 1,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            )?;
+            Ok(push(queue))
+        });
+        let other = match claimed {
+            Ok(pushed) => return Ok(pushed),
+            Err(other) => other,
+        };
+        // It is in this queue for as long as the lock of that is held, with the arguments
+        // that it will be called with; or it has left, and may be queued again.
+        let queued = Number(other - 1).with(|queue| {
+            (object.queue().load(Ordering::Acquire) == other).then(|| Queued {
+                arguments: (object.contents().argument1, object.contents().argument2),
+                is_late: queue
+                    .waiting
+                    .iter()
+                    .any(|entry| entry.dpc == object.address() && entry.not_before != 0),
+            })
+        });
+        if let Some(queued) = queued {
+            return Err(queued);
+        }
+    }
 }
 
 /// Has a queue run, if it is to be at once; else the processor's next clock interrupt

@@ -10,22 +10,23 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use rig_protocol::IrqKind;
 
 use crate::machine::sync::IrqLock;
-use crate::machine::time::{TICKS_PER_SECOND, system_time_100ns};
 use crate::nt::callout::Callback;
 use crate::nt::interrupt::Connection;
 use crate::nt::node;
+use crate::nt::patience::Patience;
 use crate::nt::violation::check;
 
-/// How long the driver has for it otherwise, say in its DPC, when no interrupt comes.
-const LIMIT_100NS: u64 = 2 * TICKS_PER_SECOND;
+/// How long the driver has for it otherwise, say in its DPC, when no interrupt comes, in
+/// milliseconds.
+const LIMIT: u64 = 2_000;
 /// Clock interrupts of processor 0 between two looks.
 const INTERVAL: u32 = 256;
 
-/// Causes that were there before an ISR and after it, and when it returned.
+/// Causes that were there before an ISR and after it, and what began when it returned.
 #[derive(Clone, Copy)]
 struct Left {
     causes: u32,
-    since: u64,
+    since: Patience,
 }
 
 /// What was left, by the device's number.
@@ -42,7 +43,7 @@ pub(super) fn look(connection: &Connection, before: Option<u32>) {
         if causes == 0 {
             left.remove(&node.index());
         } else {
-            let since = system_time_100ns();
+            let since = Patience::begin();
             left.insert(node.index(), Left { causes, since });
         }
     });
@@ -68,7 +69,7 @@ pub(super) fn clock() {
         check!(
             Int10,
             Callback::Isr,
-            system_time_100ns().saturating_sub(left.since) < LIMIT_100NS,
+            !left.since.has_lasted(LIMIT),
             "The ISR of device {index} left the causes {causes:#x}, which it had when its message came, and no message has come since."
         );
     }

@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use wdk_sys::{DEVICE_POWER_STATE, NTSTATUS};
 
+use crate::nt::fault;
 use crate::nt::irp::Irp;
 use crate::nt::node::{self, NodeRef};
 use crate::nt::power::queue::{send, work_until};
@@ -70,10 +71,11 @@ fn wake_stack(node: &NodeRef) {
 fn ask_system(node: &NodeRef, code: u8, target: Target) -> NTSTATUS {
     let irp = make(PowerAsk::new(node, code, target));
     let asked = node.power().requested();
+    let refused = fault::power_refusals();
     send(node.pdo(), &irp);
     let status = wait(&irp);
     if code == minor::SET_POWER {
-        rules::assert_system_set(&irp, node, target, status, asked);
+        rules::assert_system_set(&irp, node, target, status, asked, refused);
     }
     status
 }

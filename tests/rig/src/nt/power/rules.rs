@@ -75,16 +75,18 @@ pub(super) fn assert_changed(irp: &Irp, node: &Node, state: DEVICE_POWER_STATE, 
     );
 }
 
-/// A system set-power IRP came out at the top of its stack.
+/// A system set-power IRP came out at the top of its stack. So many power IRPs had been asked
+/// for, and refused, when it was sent.
 pub(super) fn assert_system_set(
     irp: &Irp,
     node: &Node,
     target: Target,
     status: NTSTATUS,
     asked: u64,
+    refused: u32,
 ) {
     let is_injected = status == STATUS_INSUFFICIENT_RESOURCES
-        && (options::get().fail_power_request != 0 || fault::has_refused_power());
+        && (options::get().fail_power_request != 0 || fault::power_refusals() != refused);
     check!(
         Pwr03,
         Callback::Dispatch,

@@ -120,11 +120,9 @@ fn take_one_event_for_two(place: Place) -> NTSTATUS {
         }
     }
     pend(place, deferred);
-    // So that they come before the DPC however slow the machine is.
-    let old = kf_raise_irql(DISPATCH_LEVEL);
+    // On a quiet machine the DPC runs between them, and nothing is wrong.
     interrupt(place.device, section);
     interrupt(place.device, section);
-    ke_lower_irql(old);
     STATUS_PENDING
 }
 

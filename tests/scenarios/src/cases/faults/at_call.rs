@@ -9,9 +9,9 @@ use eductl::{
     rig::{PendingControl, Rig, RigHandle},
     verify,
 };
-use rig_protocol::{Event, Reply, Request};
+use rig_protocol::{Action, Event, Reply, Request};
 
-use super::life::is_well;
+use super::life::{if_possible, is_well};
 use crate::{
     cases::{
         pending::{start_factorial, start_raise},
@@ -60,7 +60,8 @@ pub(super) fn cancelled(machine: &Machine) -> anyhow::Result<()> {
         // A read and a write go the same way.
         for (kind, start) in KINDS.into_iter().take(3) {
             let mut ended = (0, 0);
-            for call in 1..MANY {
+            for call in 1.. {
+                ensure!(call < MANY, "a {kind} makes {MANY} calls, or more");
                 let routine = cancel_at(rig, &handle, start, call, &mut ended)
                     .with_context(|| format!("a {kind}, cancelled at call {call}"))?;
                 if routine.is_empty() {
@@ -118,7 +119,8 @@ pub(super) fn removed(machine: &Machine) -> anyhow::Result<()> {
     };
     in_rig(machine, |rig| {
         let mut routines = Vec::new();
-        for call in (1..MANY).step_by(stride.get()) {
+        for call in (1..).step_by(stride.get()) {
+            ensure!(call < MANY, "the requests make {MANY} calls, or more");
             let routine =
                 remove_at(rig, call).with_context(|| format!("the device goes at call {call}"))?;
             if routine.is_empty() {
@@ -153,7 +155,12 @@ fn remove_at(rig: &Rig, call: u32) -> anyhow::Result<String> {
     }
     may_be_gone("STATISTICS", Device::new(&handle).statistics().map(drop))?;
     Box::new(handle).close()?;
-    at_call(rig, 0, Event::Nothing)
+    let routine = at_call(rig, 0, Event::Nothing)?;
+    if !routine.is_empty() {
+        // The removal may still be to come: what the PnP manager is asked for comes after it.
+        if_possible(rig, Action::Start)?;
+    }
+    Ok(routine)
 }
 
 fn may_be_gone<E: Into<DeviceError>>(what: &str, answer: Result<(), E>) -> anyhow::Result<()> {

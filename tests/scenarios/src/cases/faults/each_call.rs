@@ -45,7 +45,11 @@ pub(in crate::cases) fn fail_call(rig: &Rig, call: u32, calls: Calls) -> anyhow:
 pub(super) fn fails(machine: &Machine) -> anyhow::Result<()> {
     in_rig(machine, |rig| {
         let mut failed = BTreeMap::<String, u32>::new();
-        for call in 1..MANY {
+        for call in 1.. {
+            ensure!(
+                call < MANY,
+                "a life makes {MANY} calls that may fail, or more"
+            );
             match live_with(rig, call)? {
                 Some(routine) => *failed.entry(routine).or_default() += 1,
                 None => break,

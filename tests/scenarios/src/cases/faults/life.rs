@@ -51,13 +51,7 @@ impl Life<'_> {
 
     /// One action, if it is possible now.
     fn act(&self, action: Action) -> anyhow::Result<()> {
-        let done = self.rig.pnp(0, action);
-        if let Err(TransportError::Lost { reason, .. }) = &done
-            && reason.contains("not possible")
-        {
-            return Ok(());
-        }
-        self.tolerate(&format!("{action:?}"), done)
+        self.tolerate(&format!("{action:?}"), if_possible(self.rig, action))
     }
 
     /// One request of each kind, and two at the same time.
@@ -103,6 +97,15 @@ fn move_bytes(handle: &RigHandle, number: u32) -> anyhow::Result<()> {
     let found = read(handle, 0, LENGTH)?;
     ensure!(found == bytes, "what was read is not what was written");
     Ok(())
+}
+
+/// Has the device go through an action, if that is possible in the state that it is in when
+/// its turn comes.
+pub(in crate::cases) fn if_possible(rig: &Rig, action: Action) -> Result<(), TransportError> {
+    match rig.pnp(0, action) {
+        Err(TransportError::Lost { reason, .. }) if reason.contains("not possible") => Ok(()),
+        done => done,
+    }
 }
 
 /// The device does what it is asked; one that is gone is started again first.
