@@ -40,15 +40,22 @@ const ALL: [(Budget, &str, u64); 4] = [
 /// The longest of each, in 100 ns.
 static LONGEST: [AtomicU64; ALL.len()] = [const { AtomicU64::new(0) }; ALL.len()];
 
-/// By how much a budget may be exceeded, as a factor; zero when it may by anything.
-static FACTOR: AtomicU64 = AtomicU64::new(0);
+/// By how much each may be exceeded, as a factor; zero when it may by anything.
+static FACTORS: [AtomicU64; ALL.len()] = [const { AtomicU64::new(0) }; ALL.len()];
 
-/// Has what takes longer than its budget times `factor` end the run; none with 0.
+/// Has whatever takes longer than its budget times `factor` end the run; none with 0.
 pub(crate) fn enforce(factor: u64) {
-    FACTOR.store(factor, Ordering::Relaxed);
+    for (budget, ..) in ALL {
+        budget.enforce(factor);
+    }
 }
 
 impl Budget {
+    /// Has what takes longer than this budget times `factor` end the run.
+    pub(crate) fn enforce(self, factor: u64) {
+        FACTORS[self as usize].store(factor, Ordering::Relaxed);
+    }
+
     /// What a call of this kind of routine is allowed.
     pub(crate) const fn of(callback: Callback) -> Option<Self> {
         match callback {
@@ -73,7 +80,7 @@ impl Budget {
     pub(crate) fn spend(self, routine: &str, start: u64) {
         let took = Self::taken_since(start);
         LONGEST[self as usize].fetch_max(took, Ordering::Relaxed);
-        let factor = FACTOR.load(Ordering::Relaxed);
+        let factor = FACTORS[self as usize].load(Ordering::Relaxed);
         if factor == 0 {
             return;
         }

@@ -4,9 +4,8 @@
 //!
 //! # Soundness
 //! 1. A neighbour's address is what a driver stored, so it is looked at only where
-//!    ordinary memory is mapped, and by value. Memory that is mapped stays so: what is
-//!    unmapped is what a driver frees, and who frees a neighbour of an entry that is still
-//!    linked breaks the rule that this looks for, and faults here.
+//!    ordinary memory is mapped and in reach at this IRQL, by value, and while the page
+//!    tables are kept from changing: another processor may free what is there.
 
 use wdk_sys::LIST_ENTRY;
 
@@ -50,17 +49,14 @@ impl Links {
 
 /// The links of an entry at this address, if there can be one.
 fn neighbour(place: usize) -> Option<Links> {
-    let is_memory = |place: usize| {
-        !memory::is_device(place as u64)
-            && memory::physical_address(address::to_pointer::<u8>(place)).is_some()
-    };
     let last = place.checked_add(size_of::<LIST_ENTRY>() - 1)?;
-    let is_entry =
-        place.is_multiple_of(align_of::<LIST_ENTRY>()) && is_memory(place) && is_memory(last);
-    if !is_entry {
+    let is_device = memory::is_device(place as u64) || memory::is_device(last as u64);
+    if is_device || !place.is_multiple_of(align_of::<LIST_ENTRY>()) {
         return None;
     }
-    let entry: *const LIST_ENTRY = address::to_pointer(place);
-    // SAFETY: Fact 1; aligned, and every bit pattern is two addresses.
-    Some(Links::of(unsafe { entry.read_volatile() }))
+    memory::while_in_reach(place as u64, last as u64, || {
+        let entry: *const LIST_ENTRY = address::to_pointer(place);
+        // SAFETY: Fact 1; aligned, and every bit pattern is two addresses.
+        Links::of(unsafe { entry.read_volatile() })
+    })
 }

@@ -124,7 +124,12 @@ fn own_mapping(physical: u64, length: usize) -> Option<usize> {
 pub(crate) extern "C" fn mm_unmap_io_space(base: PVOID, length: SIZE_T) {
     let routine = Routine::MmUnmapIoSpace;
     routine.enter();
-    let mapping = MAPPINGS.with(|mappings| mappings.remove(&address::of(base)));
+    let at = address::of(base);
+    // Another processor that touches it meanwhile finds one or the other.
+    if let Some(length) = MAPPINGS.with(|mappings| Some(mappings.get(&at)?.length)) {
+        FORMER.with(|former| former.insert(at, length));
+    }
+    let mapping = MAPPINGS.with(|mappings| mappings.remove(&at));
     let mapped = mapping.as_ref().map_or(0, |mapping| mapping.length);
     check!(
         Mmio01,
@@ -132,7 +137,6 @@ pub(crate) extern "C" fn mm_unmap_io_space(base: PVOID, length: SIZE_T) {
         mapping.is_some() && u64::try_from(mapped) == Ok(length),
         "The address {base:p}, {length} bytes, is no mapping that MmMapIoSpaceEx made ({mapped} bytes)."
     );
-    FORMER.with(|former| former.insert(address::of(base), mapped));
 }
 
 /// Whether an address lies in the pages of a mapping that begins at `start`.

@@ -21,18 +21,21 @@ use wdk_sys::{POOL_FLAGS, POOL_TYPE, PVOID, SIZE_T, ULONG};
 use crate::machine::cpu;
 use crate::machine::sync::IrqLock;
 use crate::nt::irql::{APC_LEVEL, DISPATCH_LEVEL};
-use crate::nt::pool::block::{Block, Contents};
+use crate::nt::pool::block::{ALIGNMENT, Block, CACHE_LINE, Contents};
 use crate::nt::pool::quarantine::Freed;
 use crate::nt::routine::Routine;
 use crate::nt::violation::check;
 use crate::nt::{address, device_queue, dpc, fault, spin_lock, start_ledger, timer, work_item};
 
 const POOL_FLAG_UNINITIALIZED: POOL_FLAGS = 0x2;
+const POOL_FLAG_CACHE_ALIGNED: POOL_FLAGS = 0x8;
 const POOL_FLAG_NON_PAGED: POOL_FLAGS = 0x40;
 const POOL_FLAG_NON_PAGED_EXECUTE: POOL_FLAGS = 0x80;
 const POOL_FLAG_PAGED: POOL_FLAGS = 0x100;
 /// The bit of a `POOL_TYPE` that says paged.
 const PAGED_POOL_MASK: POOL_TYPE = 1;
+/// The bit of a `POOL_TYPE` that says aligned to the cache.
+const CACHE_ALIGNED_POOL_MASK: POOL_TYPE = 4;
 /// The bits of a `POOL_TYPE` that are neither a quota's nor a session's nor say what
 /// happens when there is no memory.
 const BASE_POOL_MASK: POOL_TYPE = 0x201;
@@ -115,7 +118,8 @@ extern "C" fn allocate_pool2(flags: POOL_FLAGS, size: SIZE_T, tag: ULONG, caller
     } else {
         Contents::Zero
     };
-    allocate_checked(routine, kind, size, tag, contents, caller)
+    let alignment = alignment(flags & POOL_FLAG_CACHE_ALIGNED != 0);
+    allocate_checked(routine, kind, (size, alignment), tag, contents, caller)
 }
 
 /// ExAllocatePoolWithTag, with the address to which the call returns.
@@ -141,7 +145,15 @@ extern "C" fn allocate_pool_with_tag(
     } else {
         Kind::NonPaged
     };
-    allocate_checked(routine, kind, size, tag, Contents::Poison, caller)
+    let alignment = alignment(pool_type & CACHE_ALIGNED_POOL_MASK != 0);
+    allocate_checked(
+        routine,
+        kind,
+        (size, alignment),
+        tag,
+        Contents::Poison,
+        caller,
+    )
 }
 
 /// ExFreePool, with the address to which the call returns.
@@ -156,11 +168,16 @@ extern "C" fn free_pool_with_tag(block: PVOID, tag: ULONG, caller: u64) {
     free(Routine::ExFreePoolWithTag, block, Some(tag), caller);
 }
 
-/// Allocates for the driver.
+/// What a block is aligned to.
+const fn alignment(to_cache: bool) -> usize {
+    if to_cache { CACHE_LINE } else { ALIGNMENT }
+}
+
+/// Allocates for the driver so many bytes with an alignment.
 fn allocate_checked(
     routine: Routine,
     kind: Kind,
-    size: SIZE_T,
+    (size, alignment): (SIZE_T, usize),
     tag: ULONG,
     contents: Contents,
     caller: u64,
@@ -180,7 +197,7 @@ fn allocate_checked(
     );
     usize::try_from(size)
         .ok()
-        .and_then(|size| Block::map(kind, size, tag, contents, caller))
+        .and_then(|size| Block::map(kind, size, alignment, tag, contents, caller))
         .map(enter)
         .inspect(|start| start_ledger::allocated(*start))
         .map_or(ptr::null_mut(), address::to_pointer)
@@ -188,7 +205,7 @@ fn allocate_checked(
 
 /// Allocates a zeroed block that the driver is to free; its address.
 pub(crate) fn allocate(kind: Kind, size: usize, tag: ULONG) -> Option<usize> {
-    Block::map(kind, size, tag, Contents::Zero, 0).map(enter)
+    Block::map(kind, size, ALIGNMENT, tag, Contents::Zero, 0).map(enter)
 }
 
 /// Puts a new block into the ledger; its address.

@@ -19,6 +19,11 @@ pub(crate) fn irql() -> u8 {
     low_8(low_32(value)) & 0xf
 }
 
+/// Whether what was paged out could be brought back at the current IRQL.
+pub(crate) fn may_page() -> bool {
+    irql() < DISPATCH_LEVEL
+}
+
 /// Sets the IRQL without any check. Lowering it lets pending interrupts in at once.
 pub(crate) fn set_irql(new: u8) {
     irql_time::leave(irql());

@@ -17,6 +17,7 @@ use core::arch::x86_64::{__cpuid, __cpuid_count};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use x86_64::registers::control::{Cr4, Cr4Flags};
+use x86_64::registers::rflags::RFlags;
 
 /// The leaf of CPUID with the extended features, in EBX.
 const EXTENDED_FEATURES: u32 = 7;
@@ -86,6 +87,27 @@ pub(super) fn forbid() {
     if IS_CODE_WATCHED.load(Ordering::Relaxed) {
         set_execution_prevention(true);
     }
+}
+
+/// Permits what faulted below `DISPATCH_LEVEL`, to code that goes on with `flags`, if it was
+/// forbidden; whether it was. Drivers that were built with old headers change the IRQL by
+/// writing to CR8, and then neither flag goes with it.
+pub(crate) fn permit_late_pageable_access(flags: &mut u64, is_fetch: bool) -> bool {
+    if !is_watched() {
+        return false;
+    }
+    let access_check = RFlags::ALIGNMENT_CHECK.bits();
+    let was_forbidden = if is_fetch {
+        Cr4::read().contains(Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION)
+    } else {
+        *flags & access_check == 0
+    };
+    if is_fetch {
+        set_execution_prevention(false);
+    } else {
+        *flags |= access_check;
+    }
+    was_forbidden
 }
 
 /// Sets or clears SMEP, if it is not so already.

@@ -144,7 +144,23 @@ pub(super) extern "C" fn exception(frame: &mut TrapFrame) {
     if frame.vector == PAGE_FAULT && register_access::emulate(frame, Cr2::read_raw()) {
         return;
     }
+    if is_late_permission(frame) {
+        return;
+    }
     end_run(frame)
+}
+
+/// Whether the code faulted with pageable memory at an IRQL where it may use it; it may then.
+fn is_late_permission(frame: &mut TrapFrame) -> bool {
+    let code = PageFaultErrorCode::from_bits_truncate(frame.error_code);
+    frame.vector == PAGE_FAULT
+        && code.contains(PageFaultErrorCode::PROTECTION_VIOLATION)
+        && cpu::may_page()
+        && memory::is_pageable(Cr2::read_raw())
+        && cpu::permit_late_pageable_access(
+            &mut frame.rflags,
+            code.contains(PageFaultErrorCode::INSTRUCTION_FETCH),
+        )
 }
 
 /// Ends the run with what an exception says.

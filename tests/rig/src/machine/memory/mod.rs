@@ -34,7 +34,9 @@ pub(crate) use blocks::{map_block, reuse_block, unmap_block};
 pub(crate) use check::check_protections;
 pub(crate) use low_page::{install_low_page, remove_low_page};
 pub(crate) use objects::{OBJECT_ALIGNMENT, allocate_object_memory};
-pub(crate) use paging::{Protection, is_pageable, page_table_root, physical_address};
+pub(crate) use paging::{
+    Protection, is_pageable, page_table_root, physical_address, while_in_reach,
+};
 pub(crate) use ranges::{
     Place, allocate_guarded, allocate_low, free_guarded, is_device, is_kernels, map_device,
     map_driver_image, protect_driver_image, reserve_device, unmap_device, unmap_driver_image,

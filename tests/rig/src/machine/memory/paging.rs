@@ -16,9 +16,9 @@ use super::frames::TableFrames;
 use super::rig_image::RigImage;
 use super::translation::flush_everywhere;
 use crate::machine::boot::{BootInformation, MemoryRange};
-use crate::machine::stop;
 use crate::machine::sync::IrqLock;
 use crate::machine::word::word;
+use crate::machine::{cpu, stop};
 
 /// What may be done on a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -280,6 +280,24 @@ pub(crate) fn physical_address(address: *const u8) -> Option<u64> {
             .as_ref()?
             .translate_addr(address)
             .map(PhysAddr::as_u64)
+    })
+}
+
+/// Runs `routine` if the bytes from `first` to `last`, in at most two pages, are mapped and
+/// in reach at the present IRQL, as they stay until it is done. It takes no lock. Any IRQL.
+pub(crate) fn while_in_reach<R>(first: u64, last: u64, routine: impl FnOnce() -> R) -> Option<R> {
+    let (first, last) = (
+        VirtAddr::try_new(first).ok()?,
+        VirtAddr::try_new(last).ok()?,
+    );
+    let may_page = cpu::may_page();
+    TABLES.with(|tables| {
+        let tables = tables.as_ref()?;
+        let is_in_reach = |address| match tables.translate(address) {
+            TranslateResult::Mapped { flags, .. } => may_page || !flags.contains(PAGEABLE),
+            TranslateResult::NotMapped | TranslateResult::InvalidFrameAddress(_) => false,
+        };
+        (is_in_reach(first) && is_in_reach(last)).then(routine)
     })
 }
 

@@ -24,7 +24,9 @@ use crate::nt::poison;
 use crate::nt::pool::{Kind, tag_text};
 
 /// Alignment of a block on x64 (`MEMORY_ALLOCATION_ALIGNMENT`).
-const ALIGNMENT: usize = 16;
+pub(super) const ALIGNMENT: usize = 16;
+/// Alignment of a block that begins a line of the processor's cache.
+pub(super) const CACHE_LINE: usize = 64;
 /// What a block's pages hold around it, eight times in each word.
 const GUARD_BYTE: u8 = 0xfd;
 
@@ -52,10 +54,11 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// A new block. Any IRQL.
+    /// A new block. The alignment is a power of two and divides a page. Any IRQL.
     pub(super) fn map(
         kind: Kind,
         size: usize,
+        alignment: usize,
         tag: ULONG,
         contents: Contents,
         allocated_by: u64,
@@ -65,7 +68,7 @@ impl Block {
         let offset = if size >= PAGE {
             0
         } else {
-            (PAGE - size) / ALIGNMENT * ALIGNMENT
+            (PAGE - size) / alignment * alignment
         };
         let block = Self {
             base,

@@ -42,6 +42,7 @@ use crate::machine::log::{self, log};
 use crate::machine::pci;
 use crate::machine::provoke;
 use crate::machine::stop::{finish, refuse};
+use crate::nt::budget::Budget;
 use crate::nt::driver::Driver;
 use crate::nt::mishap::{self, Mishap};
 use crate::nt::node::NodeRef;
@@ -49,7 +50,7 @@ use crate::nt::rule::Rule;
 use crate::nt::self_test::faults::Fault;
 use crate::nt::status::{STATUS_SUCCESS, is_success};
 use crate::nt::{
-    budget, bus, cancel_watch, direct_io, dispatcher, hang, io_manager, load, options, pnp, probe,
+    bus, cancel_watch, direct_io, dispatcher, hang, io_manager, load, options, pnp, probe,
     shutdown, work,
 };
 
@@ -170,9 +171,10 @@ fn prepare(name: &str, fault: &'static Fault) {
         Rule::Syn04 => options.messages = 2,
         Rule::Int14 => {
             options.early_isr = true;
-            budget::enforce(output_faults::LENIENCE);
+            Budget::Isr.enforce(output_faults::LENIENCE);
         }
-        Rule::Dpc06 | Rule::Syn05 => budget::enforce(output_faults::LENIENCE),
+        Rule::Dpc06 => Budget::Dpc.enforce(output_faults::LENIENCE),
+        Rule::Syn05 => Budget::CriticalSection.enforce(output_faults::LENIENCE),
         Rule::Int13 => {
             options.irq = IrqKind::Intx;
             options.is_passive = true;
