@@ -19,6 +19,52 @@ NTSTATUS CompleteIrp(PDEVICE_EXTENSION Extension, PIRP Irp, NTSTATUS Status, ULO
     return Status;
 }
 
+/* The tag of a dispatch routine: nothing lies at this address of an IRP's. */
+static PVOID DispatchTag(PIRP Irp)
+{
+    return &Irp->Tail;
+}
+
+/* The remove lock for an IRP, until it is completed, and for its dispatch routine, which goes
+ * on when it has queued the IRP and another processor may have completed it. */
+NTSTATUS AcquireLocks(PDEVICE_EXTENSION Extension, PIRP Irp)
+{
+    NTSTATUS Status = IoAcquireRemoveLock(&Extension->RemoveLock, DispatchTag(Irp));
+
+    if (NT_SUCCESS(Status)) {
+        Status = IoAcquireRemoveLock(&Extension->RemoveLock, Irp);
+        if (!NT_SUCCESS(Status)) {
+            ReleaseDispatchLock(Extension, Irp);
+        }
+    }
+    return Status;
+}
+
+VOID ReleaseDispatchLock(PDEVICE_EXTENSION Extension, PIRP Irp)
+{
+    IoReleaseRemoveLock(&Extension->RemoveLock, DispatchTag(Irp));
+}
+
+/* PnP and power change the device in turn. At PASSIVE_LEVEL. */
+VOID BeginChange(PDEVICE_EXTENSION Extension)
+{
+    KeWaitForSingleObject(&Extension->Changing, Executive, KernelMode, FALSE, NULL);
+}
+
+VOID EndChange(PDEVICE_EXTENSION Extension)
+{
+    KeSetEvent(&Extension->Changing, IO_NO_INCREMENT, FALSE);
+}
+
+/* A clock for waits: a sleep of a millisecond takes as long as a tick of the system's. */
+ULONG64 Milliseconds(VOID)
+{
+    LARGE_INTEGER Rate;
+    LARGE_INTEGER Counter = KeQueryPerformanceCounter(&Rate);
+
+    return (ULONG64)Counter.QuadPart / ((ULONG64)Rate.QuadPart / 1000);
+}
+
 /* Whether the interrupt stays connected until LeaveDevice. The device may be asleep: then its
  * engine is silent, and its registers are left alone. */
 BOOLEAN EnterDevice(PDEVICE_EXTENSION Extension)
@@ -50,7 +96,17 @@ VOID CloseDevice(PDEVICE_EXTENSION Extension)
     KeClearEvent(&Extension->NoUsers);
     if (InterlockedExchange(&Extension->IsOpen, FALSE)) {
         LeaveDevice(Extension);
-        KeWaitForSingleObject(&Extension->NoUsers, Executive, KernelMode, FALSE, NULL);
+        for (;;) {
+            KeWaitForSingleObject(&Extension->NoUsers, Executive, KernelMode, FALSE, NULL);
+            if (Extension->Users == 0) {
+                break;
+            }
+            /* One that was refused has set it, late. */
+            KeClearEvent(&Extension->NoUsers);
+            if (Extension->Users == 0) {
+                break;
+            }
+        }
     }
 }
 
@@ -118,6 +174,8 @@ static NTSTATUS NTAPI AddDevice(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT Pdo)
     KeInitializeEvent(&Extension->NoUsers, NotificationEvent, FALSE);
     KeInitializeSpinLock(&Extension->LogLock);
     KeInitializeSpinLock(&Extension->TransferLock);
+    KeInitializeSpinLock(&Extension->OperationLock);
+    KeInitializeEvent(&Extension->Changing, SynchronizationEvent, TRUE);
     QueueInitialize(Extension, &Extension->Operations);
     QueueInitialize(Extension, &Extension->Transfers);
     QueueInitialize(Extension, &Extension->Waiting);
@@ -125,7 +183,9 @@ static NTSTATUS NTAPI AddDevice(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT Pdo)
     KeInitializeDpc(&Extension->DmaDpc, DmaDpcRoutine, Extension);
     KeInitializeDpc(&Extension->WatchdogDpc, WatchdogExpired, Extension);
     KeInitializeTimer(&Extension->Watchdog);
-    Status = RecorderCreate(&Extension->Recorder);
+    Extension->PowerUpItem = IoAllocateWorkItem(Self);
+    Status = Extension->PowerUpItem == NULL ? STATUS_INSUFFICIENT_RESOURCES
+                                            : RecorderCreate(&Extension->Recorder);
     if (NT_SUCCESS(Status)) {
         Status = IoRegisterDeviceInterface(Pdo, &GUID_DEVINTERFACE_EDU, NULL,
                                            &Extension->InterfaceName);
@@ -139,6 +199,9 @@ static NTSTATUS NTAPI AddDevice(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT Pdo)
     }
     if (!NT_SUCCESS(Status)) {
         RecorderDelete(&Extension->Recorder);
+        if (Extension->PowerUpItem != NULL) {
+            IoFreeWorkItem(Extension->PowerUpItem);
+        }
         IoDeleteDevice(Self);
         return Status;
     }
@@ -189,13 +252,9 @@ static NTSTATUS NTAPI DispatchCleanup(PDEVICE_OBJECT DeviceObject, PIRP Irp)
         /* What the handle had pending ended with the device. */
         return Refuse(Irp, STATUS_SUCCESS);
     }
-    QueueFail(&Extension->Operations, File, STATUS_CANCELLED);
+    OperationsCleanUp(Extension, File);
     QueueFail(&Extension->Transfers, File, STATUS_CANCELLED);
     QueueFail(&Extension->Waiting, File, STATUS_CANCELLED);
-    if (EnterDevice(Extension)) {
-        OperationTakeBack(Extension, NULL, File);
-        LeaveDevice(Extension);
-    }
     TransfersGiveUp(Extension, File, STATUS_CANCELLED);
     return CompleteIrp(Extension, Irp, STATUS_SUCCESS, 0);
 }

@@ -157,6 +157,11 @@ typedef struct _DEVICE_EXTENSION {
     /* Of operations. */
     IRP_QUEUE Operations;
     volatile LONG OperationBusy;
+    KSPIN_LOCK OperationLock;
+    /* Of the one that was taken from the queue last. */
+    PFILE_OBJECT OperationFile;
+    /* Its handle was closed: it is not begun, or begun again. */
+    volatile BOOLEAN OperationGivenUp;
 
     /* Of reads and writes. */
     IRP_QUEUE Transfers;
@@ -186,6 +191,9 @@ typedef struct _DEVICE_EXTENSION {
 
     /* Of power. */
     DEVICE_POWER_STATE PowerState;
+    /* Held by whoever changes whether the device works: PnP and power. */
+    KEVENT Changing;
+    PIO_WORKITEM PowerUpItem;
     PIRP SystemPowerIrp;
 } DEVICE_EXTENSION, *PDEVICE_EXTENSION;
 
@@ -214,11 +222,16 @@ static inline ULONG64 Stamp(VOID)
 }
 
 /* driver.c */
+NTSTATUS AcquireLocks(PDEVICE_EXTENSION Extension, PIRP Irp);
+VOID ReleaseDispatchLock(PDEVICE_EXTENSION Extension, PIRP Irp);
 NTSTATUS CompleteIrp(PDEVICE_EXTENSION Extension, PIRP Irp, NTSTATUS Status, ULONG_PTR Information);
 BOOLEAN EnterDevice(PDEVICE_EXTENSION Extension);
 VOID LeaveDevice(PDEVICE_EXTENSION Extension);
 VOID OpenDevice(PDEVICE_EXTENSION Extension);
 VOID CloseDevice(PDEVICE_EXTENSION Extension);
+ULONG64 Milliseconds(VOID);
+VOID BeginChange(PDEVICE_EXTENSION Extension);
+VOID EndChange(PDEVICE_EXTENSION Extension);
 VOID ReadClock(PDEVICE_EXTENSION Extension, PEDU_CLOCK Clock);
 
 /* queue.c */
@@ -266,6 +279,7 @@ PIRP Silence(PDEVICE_EXTENSION Extension, EDU_SECTION Section);
 VOID OperationsStartNext(PDEVICE_EXTENSION Extension);
 VOID OperationFinish(PDEVICE_EXTENSION Extension, PIRP Irp, NTSTATUS Status, ULONG_PTR Information);
 BOOLEAN OperationTakeBack(PDEVICE_EXTENSION Extension, PIRP Irp, PFILE_OBJECT File);
+VOID OperationsCleanUp(PDEVICE_EXTENSION Extension, PFILE_OBJECT File);
 VOID OperationHoldAgain(PDEVICE_EXTENSION Extension, PIRP Irp);
 IO_DPC_ROUTINE DpcForIsr;
 KDEFERRED_ROUTINE WatchdogExpired;

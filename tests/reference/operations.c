@@ -39,6 +39,10 @@ VOID OperationHoldAgain(PDEVICE_EXTENSION Extension, PIRP Irp)
         return;
     }
     QueueInsertFirst(&Extension->Operations, Irp);
+    if (Extension->OperationGivenUp) {
+        /* Its handle was closed after the queue had been looked through. */
+        QueueFail(&Extension->Operations, Extension->OperationFile, STATUS_CANCELLED);
+    }
 }
 
 typedef struct _TAKE_BACK {
@@ -89,6 +93,26 @@ BOOLEAN OperationTakeBack(PDEVICE_EXTENSION Extension, PIRP Irp, PFILE_OBJECT Fi
     return FALSE;
 }
 
+/* IRP_MJ_CLEANUP: an operation of this handle is in the queue, in the controller, or on its way
+ * between them. */
+VOID OperationsCleanUp(PDEVICE_EXTENSION Extension, PFILE_OBJECT File)
+{
+    KIRQL Irql;
+
+    QueueFail(&Extension->Operations, File, STATUS_CANCELLED);
+    KeAcquireSpinLock(&Extension->OperationLock, &Irql);
+    if (Extension->OperationFile == File) {
+        Extension->OperationGivenUp = TRUE;
+    }
+    KeReleaseSpinLock(&Extension->OperationLock, Irql);
+    if (EnterDevice(Extension)) {
+        OperationTakeBack(Extension, NULL, File);
+        LeaveDevice(Extension);
+    }
+    /* A stop may have put it back. */
+    QueueFail(&Extension->Operations, File, STATUS_CANCELLED);
+}
+
 static VOID NTAPI CancelOperation(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 {
     PDEVICE_EXTENSION Extension = ExtensionOf(DeviceObject);
@@ -107,7 +131,7 @@ static VOID NTAPI CancelOperation(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 }
 
 typedef struct _ARM {
-    PCONTROLLER Controller;
+    PDEVICE_EXTENSION Extension;
     OPERATION Operation;
     NTSTATUS Status;
 } ARM, *PARM;
@@ -116,10 +140,10 @@ static BOOLEAN NTAPI ArmSection(PVOID SynchronizeContext)
 {
     PARM Context = SynchronizeContext;
 
-    if (*BeenThere(Context->Operation.Irp)) {
+    if (*BeenThere(Context->Operation.Irp) || Context->Extension->OperationGivenUp) {
         Context->Status = STATUS_CANCELLED;
     } else {
-        Context->Status = ControllerArm(Context->Controller, &Context->Operation);
+        Context->Status = ControllerArm(&Context->Extension->Controller, &Context->Operation);
     }
     return TRUE;
 }
@@ -148,7 +172,7 @@ static BOOLEAN StartIo(PDEVICE_EXTENSION Extension, PIRP Irp)
         CompleteIrp(Extension, Irp, STATUS_CANCELLED, 0);
         return FALSE;
     }
-    Context.Controller = &Extension->Controller;
+    Context.Extension = Extension;
     Synchronize(Extension, SectionStartIo, ArmSection, &Context);
     if (NT_SUCCESS(Context.Status)) {
         return TRUE;
@@ -171,7 +195,14 @@ VOID OperationsStartNext(PDEVICE_EXTENSION Extension)
     while (!QueueIsEmpty(&Extension->Operations) && Extension->Holds == 0 &&
            InterlockedCompareExchange(&Extension->OperationBusy, TRUE, FALSE) == FALSE) {
         HasDevice = FALSE;
+        /* Under one lock, so that a cleanup finds the IRP in the queue or here. */
+        KeAcquireSpinLockAtDpcLevel(&Extension->OperationLock);
         Irp = QueueRemove(&Extension->Operations, NULL);
+        if (Irp != NULL) {
+            Extension->OperationFile = IoGetCurrentIrpStackLocation(Irp)->FileObject;
+            Extension->OperationGivenUp = FALSE;
+        }
+        KeReleaseSpinLockFromDpcLevel(&Extension->OperationLock);
         if (Irp != NULL) {
             Start = RecorderBegin(&Extension->Recorder);
             Code = IoGetCurrentIrpStackLocation(Irp)->Parameters.DeviceIoControl.IoControlCode;

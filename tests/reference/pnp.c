@@ -20,10 +20,10 @@ static VOID Delay(ULONG Milliseconds)
 /* The device has no reset: silences it, and waits out what it still does. */
 static NTSTATUS Quiet(PCONTROLLER Controller)
 {
-    ULONG Waited;
+    ULONG64 Begun = Milliseconds();
     ULONG Polls = 0;
 
-    for (Waited = 0; Waited < QUIET_MS; Waited += QUIET_POLL_MS) {
+    while (Milliseconds() - Begun < QUIET_MS) {
         ControllerSilence(Controller);
         Delay(QUIET_POLL_MS);
         Polls = ControllerIsQuiet(Controller) ? Polls + 1 : 0;
@@ -69,6 +69,9 @@ PIRP StopWorking(PDEVICE_EXTENSION Extension, EDU_SECTION Section, ULONG Transfe
     KeCancelTimer(&Extension->Watchdog);
     /* Nobody begins an operation after this: those that could have seen that nothing holds
      * the device are through. */
+    KeFlushQueuedDpcs();
+    /* One of them may have begun a transfer. */
+    TransfersWait(Extension, Section, TransferLimitMs);
     KeFlushQueuedDpcs();
     Irp = Silence(Extension, Section);
     Delay(1);
@@ -273,9 +276,11 @@ static NTSTATUS Start(PDEVICE_EXTENSION Extension, PIRP Irp)
 
     if (NT_SUCCESS(Status)) {
         /* A device that is started gets other resources without a stop between. */
+        BeginChange(Extension);
         StopDevice(Extension, TRUE);
         Status =
             StartDevice(Extension, Stack->Parameters.StartDevice.AllocatedResourcesTranslated);
+        EndChange(Extension);
     }
     if (NT_SUCCESS(Status)) {
         SetState(Extension, PnpStarted);
@@ -310,7 +315,9 @@ static NTSTATUS Remove(PDEVICE_EXTENSION Extension, PIRP Irp)
     NTSTATUS Status;
 
     SetState(Extension, PnpRemoved);
+    BeginChange(Extension);
     StopDevice(Extension, FALSE);
+    EndChange(Extension);
     FailAll(Extension);
     SetInterface(Extension, FALSE);
     IoReleaseRemoveLockAndWait(&Extension->RemoveLock, Irp);
@@ -320,6 +327,7 @@ static NTSTATUS Remove(PDEVICE_EXTENSION Extension, PIRP Irp)
     IoDetachDevice(Lower);
     RtlFreeUnicodeString(&Extension->InterfaceName);
     RecorderDelete(&Extension->Recorder);
+    IoFreeWorkItem(Extension->PowerUpItem);
     IoDeleteDevice(Extension->Self);
     return Status;
 }
@@ -344,7 +352,9 @@ NTSTATUS NTAPI DispatchPnp(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     case IRP_MN_CANCEL_STOP_DEVICE:
         return CancelQuery(Extension, Irp, PnpStopPending);
     case IRP_MN_STOP_DEVICE:
+        BeginChange(Extension);
         StopDevice(Extension, TRUE);
+        EndChange(Extension);
         SetState(Extension, PnpStopped);
         return SucceedAndForward(Extension, Irp);
     case IRP_MN_QUERY_REMOVE_DEVICE:
@@ -355,7 +365,9 @@ NTSTATUS NTAPI DispatchPnp(PDEVICE_OBJECT DeviceObject, PIRP Irp)
         return CancelQuery(Extension, Irp, PnpRemovePending);
     case IRP_MN_SURPRISE_REMOVAL:
         SetState(Extension, PnpSurpriseRemoved);
+        BeginChange(Extension);
         StopDevice(Extension, FALSE);
+        EndChange(Extension);
         FailAll(Extension);
         SetInterface(Extension, FALSE);
         return SucceedAndForward(Extension, Irp);

@@ -11,6 +11,7 @@
 
 static IO_COMPLETION_ROUTINE SystemPowerDone, DevicePowerUpDone;
 static REQUEST_POWER_COMPLETE DevicePowerDone;
+static IO_WORKITEM_ROUTINE PowerUpAtPassive;
 
 static BOOLEAN NTAPI SaveSection(PVOID SynchronizeContext)
 {
@@ -33,6 +34,7 @@ static VOID PowerDown(PDEVICE_EXTENSION Extension, DEVICE_POWER_STATE To)
     POWER_STATE Power = {.DeviceState = To};
     PIRP Irp;
 
+    BeginChange(Extension);
     if (Extension->PowerState == PowerDeviceD0 && Extension->Interrupt != NULL) {
         InterlockedOr(&Extension->Holds, HOLD_POWER);
         Irp = StopWorking(Extension, SectionPower, SLEEP_MS);
@@ -46,22 +48,25 @@ static VOID PowerDown(PDEVICE_EXTENSION Extension, DEVICE_POWER_STATE To)
         }
     }
     PoSetPowerState(Extension->Self, DevicePowerState, Power);
+    EndChange(Extension);
 }
 
-/* At DISPATCH_LEVEL at most, after the drivers below. */
+/* At PASSIVE_LEVEL, after the drivers below. */
 static VOID PowerUp(PDEVICE_EXTENSION Extension)
 {
     POWER_STATE Power = {.DeviceState = PowerDeviceD0};
 
+    BeginChange(Extension);
     if (Extension->PowerState != PowerDeviceD0 && Extension->Interrupt != NULL) {
         InterruptSetActive(Extension, TRUE);
         KeSynchronizeExecution(Extension->Interrupt, RestoreSection, Extension);
         Extension->PowerState = PowerDeviceD0;
         PoSetPowerState(Extension->Self, DevicePowerState, Power);
         StartWorking(Extension, HOLD_POWER);
-        return;
+    } else {
+        PoSetPowerState(Extension->Self, DevicePowerState, Power);
     }
-    PoSetPowerState(Extension->Self, DevicePowerState, Power);
+    EndChange(Extension);
 }
 
 /* Leaves an IRP pending and passes it down. */
@@ -131,10 +136,24 @@ static NTSTATUS NTAPI DevicePowerUpDone(PDEVICE_OBJECT DeviceObject, PIRP Irp, P
     UNREFERENCED_PARAMETER(DeviceObject);
 
     if (NT_SUCCESS(Irp->IoStatus.Status)) {
+        if (KeGetCurrentIrql() > PASSIVE_LEVEL) {
+            IoQueueWorkItem(Extension->PowerUpItem, PowerUpAtPassive, DelayedWorkQueue, Irp);
+            return STATUS_MORE_PROCESSING_REQUIRED;
+        }
         PowerUp(Extension);
     }
     IoReleaseRemoveLock(&Extension->RemoveLock, Irp);
     return STATUS_CONTINUE_COMPLETION;
+}
+
+static VOID NTAPI PowerUpAtPassive(PDEVICE_OBJECT DeviceObject, PVOID Context)
+{
+    PDEVICE_EXTENSION Extension = ExtensionOf(DeviceObject);
+    PIRP Irp = Context;
+
+    PowerUp(Extension);
+    IoCompleteRequest(Irp, IO_NO_INCREMENT);
+    IoReleaseRemoveLock(&Extension->RemoveLock, Irp);
 }
 
 NTSTATUS NTAPI DispatchPower(PDEVICE_OBJECT DeviceObject, PIRP Irp)

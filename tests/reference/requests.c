@@ -151,21 +151,13 @@ static NTSTATUS Queue(PDEVICE_EXTENSION Extension, PIRP Irp)
     return STATUS_PENDING;
 }
 
-NTSTATUS NTAPI DispatchDeviceControl(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+static NTSTATUS Dispatch(PDEVICE_EXTENSION Extension, PIRP Irp)
 {
-    PDEVICE_EXTENSION Extension = ExtensionOf(DeviceObject);
     PIO_STACK_LOCATION Stack = IoGetCurrentIrpStackLocation(Irp);
     ULONG_PTR Information = 0;
     OPERATION Operation;
     NTSTATUS Status;
 
-    Status = IoAcquireRemoveLock(&Extension->RemoveLock, Irp);
-    if (!NT_SUCCESS(Status)) {
-        Irp->IoStatus.Status = Status;
-        Irp->IoStatus.Information = 0;
-        IoCompleteRequest(Irp, IO_NO_INCREMENT);
-        return Status;
-    }
     Status = Extension->State >= PnpSurpriseRemoved ? STATUS_DELETE_PENDING : CheckLengths(Stack);
     if (!NT_SUCCESS(Status)) {
         return CompleteIrp(Extension, Irp, Status, 0);
@@ -212,4 +204,20 @@ NTSTATUS NTAPI DispatchDeviceControl(PDEVICE_OBJECT DeviceObject, PIRP Irp)
         break;
     }
     return CompleteIrp(Extension, Irp, Status, Information);
+}
+
+NTSTATUS NTAPI DispatchDeviceControl(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+{
+    PDEVICE_EXTENSION Extension = ExtensionOf(DeviceObject);
+    NTSTATUS Status = AcquireLocks(Extension, Irp);
+
+    if (!NT_SUCCESS(Status)) {
+        Irp->IoStatus.Status = Status;
+        Irp->IoStatus.Information = 0;
+        IoCompleteRequest(Irp, IO_NO_INCREMENT);
+        return Status;
+    }
+    Status = Dispatch(Extension, Irp);
+    ReleaseDispatchLock(Extension, Irp);
+    return Status;
 }

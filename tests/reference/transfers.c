@@ -315,20 +315,19 @@ VOID TransfersWait(PDEVICE_EXTENSION Extension, EDU_SECTION Section, ULONG Limit
 {
     LOOK_AT_TRANSFER Context = {&Extension->Controller, STATUS_SUCCESS, FALSE};
     LARGE_INTEGER Millisecond = {.QuadPart = -10000};
-    ULONG Waited = 0;
+    ULONG64 Begun = Milliseconds();
 
     while (Extension->TransferBusy) {
-        if (Waited == LimitMs) {
+        if (Milliseconds() - Begun >= LimitMs) {
             Context.GiveUp = STATUS_IO_TIMEOUT;
         }
         Synchronize(Extension, Section, LookAtTransferSection, &Context);
         if (Context.HasEnded) {
             KeInsertQueueDpc(&Extension->DmaDpc, NULL, NULL);
         }
-        if (Waited > LimitMs) {
+        if (!NT_SUCCESS(Context.GiveUp)) {
             return;
         }
-        Waited += 1;
         KeDelayExecutionThread(KernelMode, FALSE, &Millisecond);
     }
 }
@@ -353,7 +352,7 @@ NTSTATUS NTAPI DispatchReadWrite(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     ULONG Position, Length;
     NTSTATUS Status;
 
-    Status = IoAcquireRemoveLock(&Extension->RemoveLock, Irp);
+    Status = AcquireLocks(Extension, Irp);
     if (!NT_SUCCESS(Status)) {
         Irp->IoStatus.Status = Status;
         Irp->IoStatus.Information = 0;
@@ -363,7 +362,9 @@ NTSTATUS NTAPI DispatchReadWrite(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     Status = Extension->State >= PnpSurpriseRemoved ? STATUS_DELETE_PENDING
                                                     : Range(Irp, &Position, &Length);
     if (!NT_SUCCESS(Status) || Length == 0) {
-        return CompleteIrp(Extension, Irp, Status, 0);
+        CompleteIrp(Extension, Irp, Status, 0);
+        ReleaseDispatchLock(Extension, Irp);
+        return Status;
     }
     QueueInsert(&Extension->Transfers, Irp);
     if (EnterDevice(Extension)) {
@@ -373,5 +374,6 @@ NTSTATUS NTAPI DispatchReadWrite(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     if (Extension->State >= PnpSurpriseRemoved) {
         QueueFail(&Extension->Transfers, NULL, STATUS_DELETE_PENDING);
     }
+    ReleaseDispatchLock(Extension, Irp);
     return STATUS_PENDING;
 }
