@@ -252,7 +252,7 @@ fn several_before_one_dpc(artifacts: &Artifacts) -> anyhow::Result<()> {
     /// The cause of a factorial's end.
     const FACTORIAL: u32 = 1;
     /// Keeps the device busy for longer than the driver waits for it.
-    const LONG: u32 = 200_000_000;
+    const LONG: u32 = 1_000_000_000;
     const SHORT_MS: u32 = 20;
     const ROUNDS: u32 = 3;
     const LAST: u32 = 0x40;
