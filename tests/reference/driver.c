@@ -183,8 +183,8 @@ static NTSTATUS NTAPI AddDevice(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT Pdo)
     KeInitializeDpc(&Extension->DmaDpc, DmaDpcRoutine, Extension);
     KeInitializeDpc(&Extension->WatchdogDpc, WatchdogExpired, Extension);
     KeInitializeTimer(&Extension->Watchdog);
-    Extension->PowerUpItem = IoAllocateWorkItem(Self);
-    Status = Extension->PowerUpItem == NULL ? STATUS_INSUFFICIENT_RESOURCES
+    Extension->PowerItem = IoAllocateWorkItem(Self);
+    Status = Extension->PowerItem == NULL ? STATUS_INSUFFICIENT_RESOURCES
                                             : RecorderCreate(&Extension->Recorder);
     if (NT_SUCCESS(Status)) {
         Status = IoRegisterDeviceInterface(Pdo, &GUID_DEVINTERFACE_EDU, NULL,
@@ -199,8 +199,8 @@ static NTSTATUS NTAPI AddDevice(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT Pdo)
     }
     if (!NT_SUCCESS(Status)) {
         RecorderDelete(&Extension->Recorder);
-        if (Extension->PowerUpItem != NULL) {
-            IoFreeWorkItem(Extension->PowerUpItem);
+        if (Extension->PowerItem != NULL) {
+            IoFreeWorkItem(Extension->PowerItem);
         }
         IoDeleteDevice(Self);
         return Status;

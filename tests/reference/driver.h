@@ -193,7 +193,7 @@ typedef struct _DEVICE_EXTENSION {
     DEVICE_POWER_STATE PowerState;
     /* Held by whoever changes whether the device works: PnP and power. */
     KEVENT Changing;
-    PIO_WORKITEM PowerUpItem;
+    PIO_WORKITEM PowerItem;
     PIRP SystemPowerIrp;
 } DEVICE_EXTENSION, *PDEVICE_EXTENSION;
 

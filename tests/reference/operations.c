@@ -17,12 +17,9 @@ static volatile LONG *BeenThere(PIRP Irp)
 /* Completes an IRP that was taken from the controller. */
 VOID OperationFinish(PDEVICE_EXTENSION Extension, PIRP Irp, NTSTATUS Status, ULONG_PTR Information)
 {
-    if (IoSetCancelRoutine(Irp, NULL) == NULL) {
-        Irp->IoStatus.Status = Status;
-        Irp->IoStatus.Information = Information;
-        if (InterlockedExchange(BeenThere(Irp), TRUE) == FALSE) {
-            return;
-        }
+    if (IoSetCancelRoutine(Irp, NULL) == NULL &&
+        InterlockedExchange(BeenThere(Irp), TRUE) == FALSE) {
+        return;
     }
     CompleteIrp(Extension, Irp, Status, Information);
 }
@@ -31,8 +28,6 @@ VOID OperationFinish(PDEVICE_EXTENSION Extension, PIRP Irp, NTSTATUS Status, ULO
 VOID OperationHoldAgain(PDEVICE_EXTENSION Extension, PIRP Irp)
 {
     if (IoSetCancelRoutine(Irp, NULL) == NULL) {
-        Irp->IoStatus.Status = STATUS_CANCELLED;
-        Irp->IoStatus.Information = 0;
         if (InterlockedExchange(BeenThere(Irp), TRUE) != FALSE) {
             CompleteIrp(Extension, Irp, STATUS_CANCELLED, 0);
         }
@@ -126,7 +121,8 @@ static VOID NTAPI CancelOperation(PDEVICE_OBJECT DeviceObject, PIRP Irp)
         WasThere = InterlockedExchange(BeenThere(Irp), TRUE) != FALSE;
     }
     if (WasThere) {
-        CompleteIrp(Extension, Irp, Irp->IoStatus.Status, Irp->IoStatus.Information);
+        /* Whatever came of it: what a cancel routine completes was cancelled. */
+        CompleteIrp(Extension, Irp, STATUS_CANCELLED, 0);
     }
 }
 

@@ -239,7 +239,8 @@ static VOID SetState(PDEVICE_EXTENSION Extension, PNP_STATE State)
 static NTSTATUS ForwardAndWait(PDEVICE_EXTENSION Extension, PIRP Irp)
 {
     if (!IoForwardIrpSynchronously(Extension->Lower, Irp)) {
-        return STATUS_UNSUCCESSFUL;
+        /* There was no stack location for it. */
+        Irp->IoStatus.Status = STATUS_INSUFFICIENT_RESOURCES;
     }
     return Irp->IoStatus.Status;
 }
@@ -327,7 +328,7 @@ static NTSTATUS Remove(PDEVICE_EXTENSION Extension, PIRP Irp)
     IoDetachDevice(Lower);
     RtlFreeUnicodeString(&Extension->InterfaceName);
     RecorderDelete(&Extension->Recorder);
-    IoFreeWorkItem(Extension->PowerUpItem);
+    IoFreeWorkItem(Extension->PowerItem);
     IoDeleteDevice(Extension->Self);
     return Status;
 }
@@ -358,8 +359,8 @@ NTSTATUS NTAPI DispatchPnp(PDEVICE_OBJECT DeviceObject, PIRP Irp)
         SetState(Extension, PnpStopped);
         return SucceedAndForward(Extension, Irp);
     case IRP_MN_QUERY_REMOVE_DEVICE:
+        /* It is not opened any more, and works until it goes. */
         SetState(Extension, PnpRemovePending);
-        InterlockedOr(&Extension->Holds, HOLD_PNP);
         return SucceedAndForward(Extension, Irp);
     case IRP_MN_CANCEL_REMOVE_DEVICE:
         return CancelQuery(Extension, Irp, PnpRemovePending);

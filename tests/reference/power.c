@@ -8,10 +8,14 @@
 
 /* Longest time that a machine that goes to sleep waits for a transfer. */
 #define SLEEP_MS 1000
+/* Longest time that it waits for a factorial that nobody waits for, and how often in a row, a
+ * millisecond apart, the device must look quiet: its interrupt comes a moment after its end. */
+#define QUIET_MS    200
+#define QUIET_POLLS 5
 
 static IO_COMPLETION_ROUTINE SystemPowerDone, DevicePowerUpDone;
 static REQUEST_POWER_COMPLETE DevicePowerDone;
-static IO_WORKITEM_ROUTINE PowerUpAtPassive;
+static IO_WORKITEM_ROUTINE PowerDownAtPassive, PowerUpAtPassive;
 
 static BOOLEAN NTAPI SaveSection(PVOID SynchronizeContext)
 {
@@ -28,6 +32,34 @@ static BOOLEAN NTAPI RestoreSection(PVOID SynchronizeContext)
     return TRUE;
 }
 
+typedef struct _LOOK_WHETHER_QUIET {
+    PCONTROLLER Controller;
+    BOOLEAN IsQuiet;
+} LOOK_WHETHER_QUIET, *PLOOK_WHETHER_QUIET;
+
+static BOOLEAN NTAPI QuietSection(PVOID SynchronizeContext)
+{
+    PLOOK_WHETHER_QUIET Context = SynchronizeContext;
+
+    Context->IsQuiet = ControllerIsQuiet(Context->Controller);
+    return TRUE;
+}
+
+/* Waits for the end of what a silenced device still does, for a while. */
+static VOID WaitUntilQuiet(PDEVICE_EXTENSION Extension)
+{
+    LOOK_WHETHER_QUIET Context = {&Extension->Controller, FALSE};
+    LARGE_INTEGER Millisecond = {.QuadPart = -10000};
+    ULONG64 Begun = Milliseconds();
+    ULONG Polls = 0;
+
+    while (Polls < QUIET_POLLS && Milliseconds() - Begun < QUIET_MS) {
+        KeDelayExecutionThread(KernelMode, FALSE, &Millisecond);
+        Synchronize(Extension, SectionPower, QuietSection, &Context);
+        Polls = Context.IsQuiet ? Polls + 1 : 0;
+    }
+}
+
 /* At PASSIVE_LEVEL, before the drivers below. */
 static VOID PowerDown(PDEVICE_EXTENSION Extension, DEVICE_POWER_STATE To)
 {
@@ -38,6 +70,7 @@ static VOID PowerDown(PDEVICE_EXTENSION Extension, DEVICE_POWER_STATE To)
     if (Extension->PowerState == PowerDeviceD0 && Extension->Interrupt != NULL) {
         InterlockedOr(&Extension->Holds, HOLD_POWER);
         Irp = StopWorking(Extension, SectionPower, SLEEP_MS);
+        WaitUntilQuiet(Extension);
         KeSynchronizeExecution(Extension->Interrupt, SaveSection, &Extension->Controller);
         InterruptSetActive(Extension, FALSE);
         Extension->PowerState = To;
@@ -137,7 +170,7 @@ static NTSTATUS NTAPI DevicePowerUpDone(PDEVICE_OBJECT DeviceObject, PIRP Irp, P
 
     if (NT_SUCCESS(Irp->IoStatus.Status)) {
         if (KeGetCurrentIrql() > PASSIVE_LEVEL) {
-            IoQueueWorkItem(Extension->PowerUpItem, PowerUpAtPassive, DelayedWorkQueue, Irp);
+            IoQueueWorkItem(Extension->PowerItem, PowerUpAtPassive, DelayedWorkQueue, Irp);
             return STATUS_MORE_PROCESSING_REQUIRED;
         }
         PowerUp(Extension);
@@ -153,6 +186,17 @@ static VOID NTAPI PowerUpAtPassive(PDEVICE_OBJECT DeviceObject, PVOID Context)
 
     PowerUp(Extension);
     IoCompleteRequest(Irp, IO_NO_INCREMENT);
+    IoReleaseRemoveLock(&Extension->RemoveLock, Irp);
+}
+
+static VOID NTAPI PowerDownAtPassive(PDEVICE_OBJECT DeviceObject, PVOID Context)
+{
+    PDEVICE_EXTENSION Extension = ExtensionOf(DeviceObject);
+    PIRP Irp = Context;
+
+    PowerDown(Extension, IoGetCurrentIrpStackLocation(Irp)->Parameters.Power.State.DeviceState);
+    IoCopyCurrentIrpStackLocationToNext(Irp);
+    IoCallDriver(Extension->Lower, Irp);
     IoReleaseRemoveLock(&Extension->RemoveLock, Irp);
 }
 
@@ -175,8 +219,12 @@ NTSTATUS NTAPI DispatchPower(PDEVICE_OBJECT DeviceObject, PIRP Irp)
             Irp->IoStatus.Status = STATUS_SUCCESS;
         } else if (Stack->Parameters.Power.State.DeviceState == PowerDeviceD0) {
             return PendAndForward(Extension, Irp, DevicePowerUpDone);
+        } else if (KeGetCurrentIrql() > PASSIVE_LEVEL) {
+            /* One power IRP at a time, so one work item does. */
+            IoMarkIrpPending(Irp);
+            IoQueueWorkItem(Extension->PowerItem, PowerDownAtPassive, DelayedWorkQueue, Irp);
+            return STATUS_PENDING;
         } else {
-            /* DO_POWER_PAGABLE: at PASSIVE_LEVEL. */
             PowerDown(Extension, Stack->Parameters.Power.State.DeviceState);
         }
     }

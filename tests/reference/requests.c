@@ -136,6 +136,11 @@ NTSTATUS RequestAnswer(PDEVICE_EXTENSION Extension, PIRP Irp, EDU_SECTION Sectio
     return STATUS_SUCCESS;
 }
 
+static BOOLEAN IsStopped(PDEVICE_EXTENSION Extension)
+{
+    return Extension->State == PnpNotStarted || Extension->State == PnpStopped;
+}
+
 /* Queues what waits its turn. */
 static NTSTATUS Queue(PDEVICE_EXTENSION Extension, PIRP Irp)
 {
@@ -154,6 +159,7 @@ static NTSTATUS Queue(PDEVICE_EXTENSION Extension, PIRP Irp)
 static NTSTATUS Dispatch(PDEVICE_EXTENSION Extension, PIRP Irp)
 {
     PIO_STACK_LOCATION Stack = IoGetCurrentIrpStackLocation(Irp);
+    ULONG Code = Stack->Parameters.DeviceIoControl.IoControlCode;
     ULONG_PTR Information = 0;
     OPERATION Operation;
     NTSTATUS Status;
@@ -162,9 +168,9 @@ static NTSTATUS Dispatch(PDEVICE_EXTENSION Extension, PIRP Irp)
     if (!NT_SUCCESS(Status)) {
         return CompleteIrp(Extension, Irp, Status, 0);
     }
-    switch (Stack->Parameters.DeviceIoControl.IoControlCode) {
+    switch (Code) {
     case IOCTL_EDU_IDENTIFY:
-        if (Extension->State == PnpNotStarted || Extension->State == PnpStopped) {
+        if (IsStopped(Extension)) {
             Status = STATUS_DEVICE_NOT_READY;
             break;
         }
@@ -193,6 +199,11 @@ static NTSTATUS Dispatch(PDEVICE_EXTENSION Extension, PIRP Irp)
         break;
     default:
         if (!EnterDevice(Extension)) {
+            if (IsStopped(Extension) && Code != IOCTL_EDU_LIVENESS) {
+                /* The counters are of a device that is started. */
+                Status = STATUS_DEVICE_NOT_READY;
+                break;
+            }
             return Queue(Extension, Irp);
         }
         Status = RequestAnswer(Extension, Irp, SectionDispatch, &Information);
