@@ -337,6 +337,11 @@ BOOLEAN ControllerServeTransfer(PCONTROLLER Controller, ULONG Causes)
         Command = ReadRegister(Controller, REG_DMA_COMMAND);
         if (Command == ABSENT || (Command & DMA_RUN) == 0) {
             Controller->DmaDoubted = FALSE;
+            /* One that has ended since the causes were acknowledged has its own pending. */
+            if (Command != ABSENT &&
+                (ReadRegister(Controller, REG_INTERRUPT_STATUS) & CAUSE_DMA) != 0) {
+                WriteRegister(Controller, REG_ACKNOWLEDGE, CAUSE_DMA);
+            }
         }
     }
     return EndTransfer(Controller, Command);

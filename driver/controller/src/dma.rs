@@ -205,13 +205,25 @@ impl<R: Registers, T, D> Controller<R, T, D> {
             return false;
         }
         let look = if self.dma.is_doubted {
-            self.look()
+            self.look_and_acknowledge()
         } else {
             Look::Done
         };
-        // Every end has one cause, and this is the one of the last end.
+        // Every end has one cause, and the one of the last end is acknowledged.
         self.dma.is_doubted &= matches!(look, Look::Runs);
         self.end_transfer(&look)
+    }
+
+    /// Looks after the causes were acknowledged. A transfer that has ended since then has
+    /// its own cause pending, which would be taken for the end of the next one.
+    fn look_and_acknowledge(&mut self) -> Look {
+        let look = self.look();
+        if matches!(look, Look::Done)
+            && self.registers.read(Register::InterruptStatus) & CAUSE_DMA != 0
+        {
+            self.registers.write(Register::Acknowledge, CAUSE_DMA);
+        }
+        look
     }
 
     fn look(&mut self) -> Look {

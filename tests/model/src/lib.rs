@@ -2,7 +2,7 @@
 //!
 //! The transitions are those of [`edu_controller`], the code that `edu.sys` ships: each of its
 //! methods is one critical section, so one step here. Around it, [`system`] has what the driver
-//! does between two of them: StartIo, the ISR on whatever processor, DpcForIsr and its
+//! does between two of them (and what the device does within one, between two accesses): StartIo, the ISR on whatever processor, DpcForIsr and its
 //! completions, the CustomDpc and AdapterControl of the DMA engine, the watchdog, cancellation,
 //! stop and start, sleep, removal; and [`device`] the device with both engines, that goes on by
 //! itself.
@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
 pub use device::Signal;
-pub use system::{ALWAYS, Action, Kind, Limits, Mistake, Rule, System};
+pub use system::{ALWAYS, Action, Kind, Limits, Mistake, Rule, Step, System};
 
 /// How many properties there are.
 pub const PROPERTIES: usize = 7;
@@ -112,7 +112,7 @@ fn keeps(system: &System, rule: Rule) -> bool {
 
 impl Model for Case {
     type State = System;
-    type Action = Action;
+    type Action = Step;
 
     fn init_states(&self) -> Vec<System> {
         vec![System::new(
@@ -123,15 +123,15 @@ impl Model for Case {
         )]
     }
 
-    fn actions(&self, system: &System, actions: &mut Vec<Action>) {
+    fn actions(&self, system: &System, actions: &mut Vec<Step>) {
         // What is wrong is known: nothing behind it says more.
         if system.wrong.is_empty() {
-            actions.extend(system.actions());
+            actions.extend(system.steps());
         }
     }
 
-    fn next_state(&self, system: &System, action: Action) -> Option<System> {
-        let next = system.after(action);
+    fn next_state(&self, system: &System, step: Step) -> Option<System> {
+        let next = system.after(step);
         (next != *system).then_some(next)
     }
 
@@ -167,7 +167,7 @@ impl Model for Case {
 fn is_end(system: &System) -> bool {
     system.wrong.is_empty()
         && system
-            .actions()
+            .steps()
             .into_iter()
-            .all(|action| system.after(action) == *system)
+            .all(|step| system.after(step) == *system)
 }

@@ -5,7 +5,7 @@
 //! two of them is interleaved: a DPC has drained its results and completed none yet, StartIo
 //! has a request and has not armed it, a device stops.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use edu_controller::{
     Controller, Counters, Deadline, Direction, Ended, EndedTransfer, Operation, Outcome, Refused,
@@ -14,7 +14,7 @@ use edu_controller::{
 
 use crate::{
     device::{Device, DeviceStep, Signal, factorial},
-    wire::Wire,
+    wire::{Meanwhile, Wire},
 };
 
 /// The number of a request.
@@ -166,6 +166,8 @@ pub struct System {
     turn: Option<Id>,
     /// It is not to be gone on with.
     given_up: Option<End>,
+    /// What the device does within the next critical section.
+    meanwhile: Option<Meanwhile>,
     /// What went wrong.
     pub wrong: BTreeMap<Rule, String>,
 }
@@ -230,6 +232,40 @@ pub enum Action {
     Vanish,
 }
 
+impl Action {
+    /// Whether it is a critical section with several accesses to registers.
+    const fn accesses_registers(self) -> bool {
+        matches!(
+            self,
+            Self::Isr | Self::Spurious | Self::Tick | Self::Cancel(_) | Self::Look | Self::Silence
+        )
+    }
+}
+
+/// One step, and what the device does within it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Step {
+    /// What happens.
+    pub action: Action,
+    /// What the device does meanwhile.
+    pub meanwhile: Option<Meanwhile>,
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.action.fmt(formatter)?;
+        match self.meanwhile {
+            Some(Meanwhile { step, before }) => {
+                write!(formatter, " with {step:?} after {before} accesses")
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// More accesses than a critical section makes before its last one.
+const MOST_ACCESSES: u8 = 4;
+
 /// Ticks until every deadline and every wait for a quiet device is over.
 const LONG: usize = 60;
 
@@ -260,6 +296,7 @@ impl System {
             transfers: Vec::new(),
             turn: None,
             given_up: None,
+            meanwhile: None,
             wrong: BTreeMap::new(),
         };
         system.start();
@@ -360,14 +397,38 @@ impl System {
     fn is_quiet(&self) -> bool {
         let mut device = self.device.clone();
         let mut controller = EduController::new(Wire, Counters::default());
-        Wire::to(&mut device, true, None, || controller.is_quiet()).0
+        Wire::to(&mut device, true, None, None, || controller.is_quiet()).0
+    }
+
+    /// What can happen next, and what the device may do within it.
+    #[must_use]
+    pub fn steps(&self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for action in self.actions() {
+            steps.push(Step {
+                action,
+                meanwhile: None,
+            });
+            if !action.accesses_registers() {
+                continue;
+            }
+            for step in self.device.steps() {
+                steps.extend((1..=MOST_ACCESSES).map(|before| Step {
+                    action,
+                    meanwhile: Some(Meanwhile { step, before }),
+                }));
+            }
+        }
+        steps
     }
 
     /// The system after this step.
     #[must_use]
-    pub fn after(&self, action: Action) -> Self {
+    pub fn after(&self, step: Step) -> Self {
         let mut next = self.clone();
-        next.act(action);
+        next.meanwhile = step.meanwhile;
+        next.act(step.action);
+        next.meanwhile = None;
         // Nothing that happens depends on them.
         if let Some(controller) = &mut next.controller {
             if controller.counters().results_refused > 0 || controller.counters().events_lost > 0 {
@@ -396,9 +457,11 @@ impl System {
             Mistake::Swallows(register) => Some(register),
             _ => None,
         };
-        let (result, forbidden) = Wire::to(&mut self.device, is_allowed, swallows, || {
-            routine(&mut controller)
-        });
+        let meanwhile = self.meanwhile.take();
+        let (result, forbidden) =
+            Wire::to(&mut self.device, is_allowed, swallows, meanwhile, || {
+                routine(&mut controller)
+            });
         self.controller = Some(controller);
         if let Some(register) = forbidden {
             self.fail(

@@ -7,7 +7,17 @@ use std::cell::RefCell;
 
 use edu_controller::{Register, Registers};
 
-use crate::device::Device;
+use crate::device::{Device, DeviceStep};
+
+/// What the device does between two accesses of one critical section: the interrupt's lock
+/// keeps processors out, not the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Meanwhile {
+    /// The step.
+    pub step: DeviceStep,
+    /// How many accesses come before it.
+    pub before: u8,
+}
 
 /// What hangs at the wire.
 struct End {
@@ -18,6 +28,10 @@ struct End {
     swallows: Option<Register>,
     /// An access that was not allowed.
     forbidden: Option<Register>,
+    /// A step that the device takes before an access: before the first, if it is 0.
+    meanwhile: Option<Meanwhile>,
+    /// Accesses that were made.
+    accesses: u8,
 }
 
 thread_local! {
@@ -35,6 +49,7 @@ impl Wire {
         device: &mut Device,
         is_allowed: bool,
         swallows: Option<Register>,
+        meanwhile: Option<Meanwhile>,
         transition: impl FnOnce() -> R,
     ) -> (R, Option<Register>) {
         END.set(Some(End {
@@ -42,6 +57,8 @@ impl Wire {
             is_allowed,
             swallows,
             forbidden: None,
+            meanwhile,
+            accesses: 0,
         }));
         let result = transition();
         let end = END.take();
@@ -55,6 +72,12 @@ impl Wire {
     fn access<R>(register: Register, otherwise: R, access: impl FnOnce(&mut End) -> R) -> R {
         END.with_borrow_mut(|end| match end {
             Some(end) => {
+                if let Some(Meanwhile { step, before }) = end.meanwhile
+                    && before == end.accesses
+                {
+                    end.device.step(step);
+                }
+                end.accesses = end.accesses.saturating_add(1);
                 if !end.is_allowed {
                     end.forbidden.get_or_insert(register);
                 }

@@ -47,7 +47,7 @@ const ABOUT: &[(&str, &str)] = &[
     ),
     (
         "icount/",
-        "processors whose instructions are counted do the same in every run",
+        "a processor whose instructions are counted does the same in every run",
     ),
     ("hung/", "a device that takes longer than its deadline"),
     (

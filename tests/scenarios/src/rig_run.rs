@@ -76,7 +76,8 @@ struct Arguments {
     #[arg(long, value_name = "MINUTES", conflicts_with = "scenarios")]
     soak: Option<f64>,
     /// Run fixed requests on a machine whose time is its instructions' and whose processors take
-    /// turns: every such run with the same options is the same, to the instruction
+    /// turns: every such run of one processor with the same options is the same, to the
+    /// instruction
     #[arg(long, conflicts_with_all = ["scenarios", "eductl", "exercise", "soak", "keep", "gdb"])]
     icount: bool,
     /// Leave the rig up, after eductl's command if there is one, until Enter or Ctrl-C

@@ -31,8 +31,11 @@ const BY_RAISE: (u64, u64) = (1, 2);
 const BY_FACTORIAL: (u64, u64) = (2, 2);
 const BY_TRANSFER: (u64, u64) = (1, 5);
 
+/// Up to so many accesses the device goes at each of them. Further on are those that a stop
+/// makes while it waits for a transfer, one like the other: there it goes at ever fewer.
+const EACH_ACCESS: u32 = 20;
 /// More accesses than one round makes, by far.
-const MANY_ACCESSES: u32 = 64;
+const MANY_ACCESSES: u32 = 2_000;
 /// More reports than can be disturbed by an interrupt that was under way.
 const MANY_REPORTS: u32 = 100;
 /// The time-out of requests to a device that does not answer.
@@ -169,7 +172,7 @@ fn stops_answering(machine: &Machine) -> anyhow::Result<()> {
             if !has_left {
                 break;
             }
-            after += 1;
+            after += if after < EACH_ACCESS { 1 } else { after / 4 };
             ensure!(
                 after < MANY_ACCESSES,
                 "rounds take {after} accesses and more"
