@@ -48,17 +48,14 @@ pub(crate) fn repeat(name: &str) -> String {
     format!("cargo xtask rig --scenario {name}")
 }
 
-/// Runs scenarios, those that need the host for themselves first.
+/// Runs scenarios, some at a time.
 ///
 /// # Errors
 /// When there is no progress to be shown; what the scenarios find is in the result.
 pub(crate) fn run(artifacts: &Artifacts, scenarios: Vec<Scenario>) -> anyhow::Result<Results> {
     let progress = Progress::new(scenarios.len())?;
     let begin = Instant::now();
-    let (alone, side_by_side): (Vec<_>, Vec<_>) =
-        scenarios.into_iter().partition(Scenario::needs_the_host);
-    let mut finished = run_all(artifacts, alone, 1, &progress);
-    finished.extend(run_all(artifacts, side_by_side, SIDE_BY_SIDE, &progress));
+    let finished = run_all(artifacts, scenarios, &progress);
     progress.end();
     Ok(Results {
         finished,
@@ -66,17 +63,11 @@ pub(crate) fn run(artifacts: &Artifacts, scenarios: Vec<Scenario>) -> anyhow::Re
     })
 }
 
-/// Runs scenarios, so many at a time.
-fn run_all(
-    artifacts: &Artifacts,
-    scenarios: Vec<Scenario>,
-    at_a_time: usize,
-    progress: &Progress,
-) -> Vec<Finished> {
+fn run_all(artifacts: &Artifacts, scenarios: Vec<Scenario>, progress: &Progress) -> Vec<Finished> {
     let waiting = Mutex::new(VecDeque::from(scenarios));
     let finished = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        for _ in 0..at_a_time {
+        for _ in 0..SIDE_BY_SIDE {
             scope.spawn(|| {
                 while let Some(scenario) = locked(&waiting).pop_front() {
                     let each = run_one(artifacts, scenario, progress);

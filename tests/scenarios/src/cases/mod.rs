@@ -1,8 +1,7 @@
 //! The scenarios: each boots a rig, or refuses to, and judges what happened.
 //!
 //! They need QEMU and the files of `cargo xtask build`, so they are no part of
-//! `cargo test`; the program `scenarios` runs them, one after the other, for a
-//! rig with several processors takes all that a small host has.
+//! `cargo test`; the program `scenarios` runs them, two at a time.
 
 mod bad_images;
 mod bad_options;
@@ -44,7 +43,8 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::artifacts::Artifacts;
 
-/// Rigs that start and stop at the same time.
+/// Rigs that run at the same time: most of them wait most of the time, and no scenario is about
+/// how quick the host is.
 pub(crate) const SIDE_BY_SIDE: usize = 2;
 
 /// The environment variable that names another `edu.sys` for all rigs, with its symbols beside
@@ -66,27 +66,12 @@ pub fn main() -> ExitCode {
         Some(driver) => artifacts.with_driver(Path::new(&driver)),
         None => artifacts,
     });
-    let (alone, side_by_side): (Vec<_>, Vec<_>) =
-        all().into_iter().partition(Scenario::needs_the_host);
-    let trials = |scenarios: Vec<Scenario>| -> Vec<Trial> {
-        scenarios
-            .into_iter()
-            .map(|scenario| scenario.into_trial(&artifacts))
-            .collect()
-    };
-    let (alone, side_by_side) = (trials(alone), trials(side_by_side));
-    // Several rigs that are timed and that have several processors would only
-    // make one another slow; those that just start and stop have room to share.
-    let threads = arguments.test_threads;
-    arguments.test_threads = threads.or(Some(1));
-    let first = libtest_mimic::run(&arguments, alone);
-    arguments.test_threads = threads.or(Some(SIDE_BY_SIDE));
-    let second = libtest_mimic::run(&arguments, side_by_side);
-    if first.has_failed() || second.has_failed() {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    }
+    let trials: Vec<Trial> = all()
+        .into_iter()
+        .map(|scenario| scenario.into_trial(&artifacts))
+        .collect();
+    arguments.test_threads = arguments.test_threads.or(Some(SIDE_BY_SIDE));
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 /// What a scenario does.
@@ -96,18 +81,12 @@ type Case = Box<dyn FnOnce(&Artifacts) -> anyhow::Result<()> + Send>;
 pub(crate) struct Scenario {
     name: String,
     case: Case,
-    needs_the_host: bool,
 }
 
 impl Scenario {
     /// Its name: a group, a slash and the rest.
     pub(crate) fn name(&self) -> &str {
         &self.name
-    }
-
-    /// Whether it needs the host for itself.
-    pub(crate) const fn needs_the_host(&self) -> bool {
-        self.needs_the_host
     }
 
     /// Runs it with these files.
@@ -129,69 +108,51 @@ impl Scenario {
 }
 
 /// All of them, in the order in which they should run, for what everything else
-/// rests on comes first: those that need the host for themselves, and the rest.
+/// rests on comes first.
 pub(crate) fn all() -> Vec<Scenario> {
-    let mut alone = List::new(true);
-    traffic::add(&mut alone);
-    channel::add(&mut alone);
-    command_line::add(&mut alone);
-    program::add(&mut alone);
-    pnp::add(&mut alone);
-    stack::add(&mut alone);
-    interrupt::add(&mut alone);
-    security::add(&mut alone);
-    start_failures::add(&mut alone);
-    faults::add(&mut alone);
-    hung::add(&mut alone);
-    mmio::add(&mut alone);
-    unplug::add(&mut alone);
-    cancel::add(&mut alone);
-    dma::add(&mut alone);
-    events::add(&mut alone);
-    power::add(&mut alone);
-    stress::add(&mut alone);
-    recorder::add(&mut alone);
-    reference::add(&mut alone);
-    trace::add(&mut alone);
-    let mut surface = List::new(false);
-    surface::add(&mut surface);
-    let (with_one_processor, with_several): (Vec<_>, Vec<_>) = surface
-        .scenarios
-        .into_iter()
-        .partition(|scenario| surface::has_one_processor(scenario.name()));
-    alone
-        .scenarios
-        .extend(with_several.into_iter().map(|scenario| Scenario {
-            needs_the_host: true,
-            ..scenario
-        }));
-    windows_program::add(&mut alone);
-    let mut side_by_side = List::new(false);
-    side_by_side.scenarios.extend(with_one_processor);
-    boot::add(&mut side_by_side);
-    report::add(&mut side_by_side);
-    bad_images::add(&mut side_by_side);
-    bad_options::add(&mut side_by_side);
-    self_tests::add(&mut side_by_side);
-    let mut all = alone.scenarios;
-    all.extend(side_by_side.scenarios);
-    all
+    let mut list = List::default();
+    for add in [
+        traffic::add,
+        channel::add,
+        command_line::add,
+        program::add,
+        pnp::add,
+        stack::add,
+        interrupt::add,
+        security::add,
+        start_failures::add,
+        faults::add,
+        hung::add,
+        mmio::add,
+        unplug::add,
+        cancel::add,
+        dma::add,
+        events::add,
+        power::add,
+        stress::add,
+        recorder::add,
+        reference::add,
+        trace::add,
+        surface::add,
+        windows_program::add,
+        boot::add,
+        report::add,
+        bad_images::add,
+        bad_options::add,
+        self_tests::add,
+    ] {
+        add(&mut list);
+    }
+    list.scenarios
 }
 
 /// The list being made.
+#[derive(Default)]
 struct List {
-    needs_the_host: bool,
     scenarios: Vec<Scenario>,
 }
 
 impl List {
-    const fn new(needs_the_host: bool) -> Self {
-        Self {
-            needs_the_host,
-            scenarios: Vec::new(),
-        }
-    }
-
     fn add(
         &mut self,
         name: impl Into<String>,
@@ -200,7 +161,6 @@ impl List {
         self.scenarios.push(Scenario {
             name: name.into(),
             case: Box::new(case),
-            needs_the_host: self.needs_the_host,
         });
     }
 }

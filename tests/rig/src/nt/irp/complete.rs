@@ -14,7 +14,7 @@ use crate::nt::routine::Routine;
 use crate::nt::status::{STATUS_MORE_PROCESSING_REQUIRED, STATUS_PENDING, is_success};
 use crate::nt::violation::check;
 use crate::nt::work::{self, Work};
-use crate::nt::{cancel_watch, cleanup, counters, dma, pnp, power, processor};
+use crate::nt::{cancel_watch, cleanup, counters, dma, dpc, pnp, power, processor};
 
 /// IofCompleteRequest.
 pub(crate) unsafe extern "C" fn iof_complete_request(irp: PIRP, _boost: CCHAR) {
@@ -78,6 +78,12 @@ pub(crate) fn complete_with(irp: &Irp, status: NTSTATUS, information: ULONG_PTR)
 /// Takes the IRP away from whoever owned it.
 fn begin(irp: &Irp) {
     let may_begin = irp.progress(super::progress::Progress::begin_completion);
+    check!(
+        Dpc05,
+        Routine::IofCompleteRequest,
+        may_begin || !dpc::is_beside_itself_here(),
+        "The IRP {irp} was completed while it was being completed, by a DPC that runs on two processors at the same time."
+    );
     check!(
         Irp01,
         Routine::IofCompleteRequest,

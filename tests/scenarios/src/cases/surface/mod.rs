@@ -61,12 +61,6 @@ fn on_1_and_4(
     }
 }
 
-/// Whether the scenario of this name boots a rig with one processor, so that two of them
-/// have room side by side.
-pub(super) fn has_one_processor(name: &str) -> bool {
-    name.ends_with("/1")
-}
-
 /// A machine with the test driver `driver`.
 fn machine(artifacts: &Artifacts, driver: &str, processors: u32) -> anyhow::Result<Machine> {
     let driver = artifacts.test_driver(driver)?;
