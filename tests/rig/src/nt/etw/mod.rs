@@ -9,7 +9,7 @@
 //! | module | does |
 //! |---|---|
 //! | [`provider`] | EtwRegister, EtwUnregister, EtwSetInformation; what is enabled |
-//! | [`write`] | EtwWrite and its kin |
+//! | [`mod@write`] | EtwWrite and its kin |
 //! | [`session`] | keeps the last events, and counts those that it had to drop |
 //! | [`activity`] | EtwActivityIdControl: the activity of each thread |
 
