@@ -17,7 +17,7 @@ use super::{
     List,
     load::Load,
     pending::{LONG_MS, expect_factorial, start_factorial, start_factorial_within, started},
-    support::{computes, fails_with, in_rig, passed},
+    support::{computes, fails_with, in_rig, passed, remove},
 };
 use crate::machine::{Interrupts, Machine};
 
@@ -123,7 +123,7 @@ fn whatever_happens(machine: &Machine) -> anyhow::Result<()> {
         for (pending, _) in behind {
             fails_with("one behind it", pending.wait(), &[NtStatus::CANCELLED])?;
         }
-        rig.pnp(0, Action::Remove)?;
+        remove(rig, 0)?;
         rig.pnp(0, Action::Start)?;
         let handle = rig.open_handle(&Open::read_write(0))?;
         computes(&Device::new(&handle), 10, LONG_MS)?;

@@ -14,7 +14,7 @@ use super::{
     List,
     load::Load,
     pending::{LONG_MS, expect_factorial, start_factorial, start_raise, started},
-    support::{computes, fails_with, in_rig, passed},
+    support::{DEVICE_BUSY, computes, fails_with, in_rig, passed, remove},
 };
 use crate::{
     artifacts::Artifacts,
@@ -32,9 +32,6 @@ const A_WHILE: Duration = Duration::from_millis(700);
 
 /// What a device that is gone or going answers.
 const GONE: [NtStatus; 1] = [NtStatus::DELETE_PENDING];
-
-/// STATUS_DEVICE_BUSY.
-const DEVICE_BUSY: NtStatus = NtStatus(0x8000_0011);
 
 /// What opening a device answers that is not there.
 const NOT_THERE: [NtStatus; 2] = [NtStatus::NO_SUCH_DEVICE, NtStatus::DELETE_PENDING];
@@ -195,7 +192,7 @@ fn cancelled_queries(artifacts: &Artifacts) -> anyhow::Result<()> {
 fn after_removal(artifacts: &Artifacts) -> anyhow::Result<()> {
     in_rig(&machine(artifacts), |rig| {
         passed(&verify::run(rig, 0)?)?;
-        rig.pnp(0, Action::Remove)?;
+        remove(rig, 0)?;
         fails_with("opening it", rig.open(&Open::read_write(0)), &NOT_THERE)
     })?;
     Ok(())

@@ -13,7 +13,7 @@ use super::{
     List,
     load::Load,
     pending::{LONG_MS, expect_factorial, start_factorial, start_raise, started},
-    support::{computes, fails_with, in_rig, passed},
+    support::{computes, fails_with, in_rig, passed, remove},
 };
 use crate::{
     artifacts::Artifacts,
@@ -193,7 +193,7 @@ fn removal(artifacts: &Artifacts) -> anyhow::Result<()> {
         passed(&verify::run(rig, 0)?)?;
         rig.pnp(0, Action::Sleep)?;
         rig.pnp(0, Action::QueryRemoveAndCancel)?;
-        rig.pnp(0, Action::Remove)?;
+        remove(rig, 0)?;
         rig.pnp(0, Action::Wake)?;
         Ok(())
     })?;

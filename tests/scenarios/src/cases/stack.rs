@@ -11,7 +11,7 @@ use super::{
     load::Load,
     pending::LONG_MS,
     pnp::every_state,
-    support::{fails_with, in_rig, passed},
+    support::{DEVICE_BUSY, fails_with, in_rig, passed},
 };
 use crate::{artifacts::Artifacts, machine::Machine};
 
@@ -24,8 +24,6 @@ const STEPS: usize = 12;
 
 /// What a device that is gone or going answers.
 const GONE: [NtStatus; 1] = [NtStatus::DELETE_PENDING];
-/// STATUS_DEVICE_BUSY.
-const DEVICE_BUSY: [NtStatus; 1] = [NtStatus(0x8000_0011)];
 
 pub(super) fn add(list: &mut List) {
     for processors in [1, 4] {
@@ -155,7 +153,11 @@ fn step(rig: &Rig, random: &mut Rng, state: State) -> anyhow::Result<State> {
     let (action, next) = choose(random, choices(state))?;
     let answer = rig.pnp(0, action);
     if action == Action::Remove {
-        fails_with("the removal of a device that is open", answer, &DEVICE_BUSY)?;
+        fails_with(
+            "the removal of a device that is open",
+            answer,
+            &[DEVICE_BUSY],
+        )?;
     } else {
         answer.with_context(|| format!("{action:?} in state {state:?}"))?;
     }

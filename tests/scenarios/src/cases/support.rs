@@ -1,6 +1,9 @@
 //! What several scenarios do in the same way.
 
-use std::time::Duration;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, ensure};
 use eductl::{
@@ -9,7 +12,7 @@ use eductl::{
     rig::Rig,
     verify::{self, Verification},
 };
-use rig_protocol::Report;
+use rig_protocol::{Action, Report};
 
 use crate::{
     ended::{Ended, Outcome},
@@ -114,6 +117,27 @@ pub(super) fn verified(rig: &Rig) -> anyhow::Result<(Report, Verification, Repor
         &[&verification.counters_before, &verification.counters],
     )?;
     Ok((before, verification, after))
+}
+
+/// STATUS_DEVICE_BUSY: the device's files are open.
+pub(super) const DEVICE_BUSY: NtStatus = NtStatus(0x8000_0011);
+/// How long a file may stay open that was closed.
+const CLOSE_LIMIT: Duration = Duration::from_secs(30);
+
+/// Removes a device whose files were closed: a request that was just answered may keep its
+/// file for a moment longer.
+pub(super) fn remove(rig: &Rig, device: u32) -> anyhow::Result<()> {
+    let end = Instant::now() + CLOSE_LIMIT;
+    loop {
+        match rig.pnp(device, Action::Remove) {
+            Err(TransportError::Failed { failure, .. })
+                if failure.is(DEVICE_BUSY) && Instant::now() < end =>
+            {
+                thread::sleep(Duration::from_millis(1));
+            }
+            answer => return Ok(answer?),
+        }
+    }
 }
 
 /// Fails unless the device computes `n!` rightly.
