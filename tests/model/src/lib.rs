@@ -15,7 +15,10 @@
 #![forbid(unsafe_code)]
 
 pub mod cases;
+pub mod choice;
 pub mod device;
+pub mod request;
+pub mod step;
 pub mod system;
 mod wire;
 
@@ -23,8 +26,11 @@ use std::time::{Duration, Instant};
 
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
+pub use choice::{ALWAYS, Limits, Mistake};
 pub use device::Signal;
-pub use system::{ALWAYS, Action, Kind, Limits, Mistake, Rule, Step, System};
+pub use request::Kind;
+pub use step::{Action, Step};
+pub use system::{Rule, System};
 
 /// How many properties there are.
 pub const PROPERTIES: usize = 7;

@@ -8,7 +8,7 @@ use super::{
     List,
     support::{refused, to_the_end},
 };
-use crate::{artifacts::Artifacts, machine::Machine};
+use crate::{artifacts::Artifacts, ended::Stop, machine::Machine};
 
 /// Offset of the PE header's offset in the DOS header.
 const PE_OFFSET: usize = 0x3c;
@@ -129,24 +129,15 @@ fn altered(artifacts: &Artifacts, words: &[&str], alter: Alteration) -> anyhow::
 /// does so, and the stack leads from the rig into the driver, with names and
 /// lines of both.
 fn breaks_a_rule(artifacts: &Artifacts) -> anyhow::Result<()> {
-    let mut image = fs::read(artifacts.driver()).context("cannot read the driver")?;
-    let [raise, lower] = [b"\0KfRaiseIrql\0", b"\0KeLowerIrql\0"];
-    let places = [find(&image, raise), find(&image, lower)];
-    let [Some(at_raise), Some(at_lower)] = places else {
-        anyhow::bail!("the driver does not import what it should");
-    };
-    put(&mut image, at_raise, lower)?;
-    put(&mut image, at_lower, raise)?;
-    sign(&mut image)?;
-    let folder = tempfile::tempdir().context("cannot make a folder")?;
-    let copy = folder.path().join("edu.sys");
-    fs::write(&copy, &image).context("cannot write the altered driver")?;
     // It raises IRQL when it is started.
-    let ended = to_the_end(&Machine::new(artifacts).with_driver(&copy))?;
-    let stop = ended
-        .stop
-        .as_ref()
-        .with_context(|| format!("the rig should have stopped, but {ended}"))?;
+    let stop = stop_of(artifacts, |image| {
+        let [raise, lower] = [b"\0KfRaiseIrql\0", b"\0KeLowerIrql\0"];
+        let [Some(at_raise), Some(at_lower)] = [find(image, raise), find(image, lower)] else {
+            anyhow::bail!("the driver does not import what it should");
+        };
+        put(image, at_raise, lower)?;
+        put(image, at_lower, raise)
+    })?;
     ensure!(
         stop.code.starts_with("IRQL-"),
         "an IRQL rule was broken, but {stop}"
@@ -180,12 +171,11 @@ fn sign(image: &mut [u8]) -> anyhow::Result<()> {
     put(image, at, &checksum.to_le_bytes())
 }
 
-/// Runs an altered copy of the driver, which must break `rule` in the image's own code.
-fn breaks(
+/// How a rig stopped that ran an altered copy of the driver.
+fn stop_of(
     artifacts: &Artifacts,
-    rule: &str,
     alter: fn(&mut [u8]) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Stop> {
     let mut image = fs::read(artifacts.driver()).context("cannot read the driver")?;
     alter(&mut image)?;
     sign(&mut image)?;
@@ -193,10 +183,19 @@ fn breaks(
     let copy = folder.path().join("edu.sys");
     fs::write(&copy, &image).context("cannot write the altered driver")?;
     let ended = to_the_end(&Machine::new(artifacts).with_driver(&copy))?;
-    let stop = ended
+    let what = ended.to_string();
+    ended
         .stop
-        .as_ref()
-        .with_context(|| format!("the rig should have stopped, but {ended}"))?;
+        .with_context(|| format!("the rig should have stopped, but {what}"))
+}
+
+/// Runs an altered copy of the driver, which must break `rule` in the image's own code.
+fn breaks(
+    artifacts: &Artifacts,
+    rule: &str,
+    alter: fn(&mut [u8]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let stop = stop_of(artifacts, alter)?;
     ensure!(
         stop.code == rule,
         "the rig should have stopped with {rule}, but {stop}"
