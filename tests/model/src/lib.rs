@@ -17,6 +17,8 @@
 pub mod cases;
 pub mod choice;
 pub mod device;
+mod parallel;
+pub mod report;
 pub mod request;
 pub mod step;
 pub mod system;
@@ -31,9 +33,6 @@ pub use device::Signal;
 pub use request::Kind;
 pub use step::{Action, Step};
 pub use system::{Rule, System};
-
-/// How many properties there are.
-pub const PROPERTIES: usize = 7;
 
 /// One choice of requests and of what may happen to them.
 #[derive(Clone, Debug)]
@@ -59,8 +58,26 @@ pub struct Explored {
     pub depth: usize,
     /// How long it took.
     pub time: Duration,
-    /// The properties that do not hold, each with the steps that show it.
-    pub broken: Vec<(&'static str, String)>,
+    /// The properties that do not hold, each with what shows it.
+    pub broken: Vec<(&'static str, Shown)>,
+}
+
+/// What shows that a property does not hold.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// What is wrong in the end.
+    pub why: String,
+    /// The fewest steps that lead there.
+    pub steps: Vec<Step>,
+}
+
+/// How far an exploration goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// Every state that can be reached was visited.
+    AllIsSeen,
+    /// This property was seen not to hold.
+    IsBroken(&'static str),
 }
 
 impl Case {
@@ -76,15 +93,24 @@ impl Case {
             && limits.surprises == 0
     }
 
-    /// Visits every state that can be reached.
+    /// What it is, for people.
     #[must_use]
-    pub fn explore(&self) -> Explored {
+    pub fn title(&self) -> String {
+        format!("{} ({:?})", self.name, self.signal)
+    }
+
+    /// Visits states, those that are reached in fewer steps first.
+    #[must_use]
+    pub fn explore(&self, until: Until) -> Explored {
         let begun = Instant::now();
         let checker = self
             .clone()
             .checker()
             .threads(1)
-            .finish_when(HasDiscoveries::All)
+            .finish_when(match until {
+                Until::AllIsSeen => HasDiscoveries::All,
+                Until::IsBroken(property) => HasDiscoveries::AllOf([property].into()),
+            })
             .spawn_bfs()
             .join();
         let mut broken: Vec<_> = checker
@@ -97,11 +123,12 @@ impl Case {
                     .values()
                     .cloned()
                     .collect::<Vec<_>>();
+                let why = why.join("; ");
                 let steps = path.into_actions();
-                (name, format!("{}\n  after {steps:?}", why.join("; ")))
+                (name, Shown { why, steps })
             })
             .collect();
-        broken.sort();
+        broken.sort_by_key(|(name, _)| *name);
         Explored {
             states: checker.unique_state_count(),
             depth: checker.max_depth(),
@@ -167,6 +194,19 @@ impl Model for Case {
             }),
         ]
     }
+}
+
+/// The properties' names.
+#[must_use]
+pub fn property_names() -> Vec<&'static str> {
+    let mut names: Vec<_> = cases::all(cases::Bound::Smallest)
+        .iter()
+        .flat_map(Model::properties)
+        .map(|property| property.name)
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// Whether nothing leads on from here.

@@ -1,23 +1,48 @@
-//! Explores every case, and prints what was seen: `cargo run --release -p model`.
+//! Explores every case and every mistake, and prints what was seen, as Rust's test harness
+//! does: `cargo xtask test model`.
 
 use std::process::ExitCode;
 
+use clap::Parser;
+use model::{
+    cases::Bound,
+    report::{self, Test},
+};
+
+/// Explores every interleaving of the driver's critical sections, up to a bound.
+#[derive(Parser, Debug)]
+struct Arguments {
+    /// The larger bound
+    #[arg(long)]
+    long: bool,
+    /// Only tests whose names hold one of these
+    words: Vec<String>,
+}
+
 fn main() -> ExitCode {
-    let mut code = ExitCode::SUCCESS;
-    for case in model::cases::all() {
-        let explored = case.explore();
-        println!(
-            "{:32} {:8} {:>9} states, depth {:>3}, {:.1} s",
-            case.name,
-            format!("{:?}", case.signal),
-            explored.states,
-            explored.depth,
-            explored.time.as_secs_f64()
+    let arguments = Arguments::parse();
+    let bound = if arguments.long {
+        Bound::Long
+    } else {
+        Bound::Everyday
+    };
+    let tests: Vec<Test> = Test::all(bound)
+        .into_iter()
+        .filter(|test| {
+            let name = test.name();
+            arguments.words.is_empty() || arguments.words.iter().any(|word| name.contains(word))
+        })
+        .collect();
+    if tests.is_empty() {
+        eprintln!(
+            "model: no test's name holds {:?}; without a word all of them run",
+            arguments.words
         );
-        for (property, steps) in &explored.broken {
-            println!("  BROKEN: {property}: {steps}");
-            code = ExitCode::FAILURE;
-        }
+        return ExitCode::FAILURE;
     }
-    code
+    if report::run(&tests) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

@@ -1,54 +1,58 @@
-//! Every case holds in every state, and every mistake is found.
+//! The smallest cases hold in every state, and every mistake is found: what a plain
+//! `cargo test` has time for. The others are `cargo xtask test model`.
 
-use std::collections::BTreeSet;
-
-use model::cases;
-
-/// Fewer states than these would say that something cannot happen any more.
-const FEWEST_STATES: usize = 1_000;
+use model::{
+    cases::{self, Bound},
+    report::Test,
+};
 
 #[test]
-fn every_property_holds_in_every_state() {
-    for case in cases::all() {
-        let explored = case.explore();
-        assert!(
-            explored.broken.is_empty(),
-            "{} ({:?}): {:#?}",
-            case.name,
-            case.signal,
-            explored.broken
-        );
-        assert!(
-            explored.states > FEWEST_STATES,
-            "{} ({:?}) has {} states only",
-            case.name,
-            case.signal,
-            explored.states
-        );
+fn every_property_holds_in_every_state_of_the_smallest_cases() {
+    let cases = cases::all(Bound::Smallest);
+    assert!(!cases.is_empty());
+    for case in cases {
+        let test = Test::Holds(case);
+        let verdict = test.run();
+        assert!(verdict.passed, "{}: {}", test.name(), verdict.found);
     }
 }
 
+/// A property that is broken fails the test that says that it holds.
 #[test]
-fn every_mistake_is_found_by_its_property() {
-    let mut found = BTreeSet::new();
+fn a_mistake_fails_the_case_that_it_is_in() {
     for mistaken in cases::mistaken() {
-        let (case, breaks) = mistaken.expect("every mistake is in a case that there is");
-        let explored = case.explore();
-        assert!(
-            explored
-                .broken
-                .iter()
-                .any(|(property, _)| *property == breaks),
-            "{:?} in {} should break {breaks:?}, and broke {:#?}",
-            case.mistake,
-            case.name,
-            explored.broken
-        );
-        found.insert(breaks);
+        let small = cases::all(Bound::Smallest)
+            .iter()
+            .any(|case| case.title() == mistaken.case.title());
+        if small {
+            let verdict = Test::Holds(mistaken.case).run();
+            assert!(!verdict.passed, "{}", verdict.found);
+            assert!(verdict.found.contains(mistaken.breaks), "{}", verdict.found);
+        }
     }
-    assert_eq!(
-        found.len(),
-        model::PROPERTIES,
-        "a property that no mistake breaks says nothing"
-    );
+}
+
+/// What is said to break a property, and does not, fails.
+#[test]
+fn a_mistake_that_breaks_nothing_fails() {
+    let mut mistaken = cases::mistaken();
+    let mut harmless = mistaken.remove(0);
+    harmless.case.mistake = model::Mistake::Nothing;
+    let verdict = Test::Finds(harmless).run();
+    assert!(!verdict.passed, "{}", verdict.found);
+}
+
+/// A property that no mistake breaks says nothing.
+#[test]
+fn every_property_has_a_mistake() {
+    let mistaken = cases::mistaken();
+    assert!(Test::IsComplete(mistaken.clone()).run().passed);
+    let breaks = mistaken[0].breaks;
+    let fewer = mistaken
+        .into_iter()
+        .filter(|mistaken| mistaken.breaks != breaks)
+        .collect();
+    let verdict = Test::IsComplete(fewer).run();
+    assert!(!verdict.passed);
+    assert!(verdict.found.contains(breaks), "{}", verdict.found);
 }

@@ -5,6 +5,7 @@
 
 mod bugs;
 mod counting;
+mod model;
 mod parts;
 
 use std::time::Instant;
@@ -19,6 +20,10 @@ pub(crate) struct TestArguments {
     /// Only this part
     #[arg(value_enum)]
     part: Option<Part>,
+    /// The long versions of what takes as long as it is given: larger bounds of the model, more
+    /// random inputs
+    #[arg(long)]
+    long: bool,
     /// Handed on to that part: a filter for the names of its tests
     #[arg(last = true)]
     arguments: Vec<String>,
@@ -29,6 +34,8 @@ pub(crate) struct TestArguments {
 enum Part {
     /// Tests that need nothing but Rust: `cargo test`
     Unit,
+    /// Every interleaving of the driver's critical sections, up to a bound
+    Model,
     /// Formatting, clippy and documentation
     Lint,
     /// edu.sys, the rig and eductl can be built
@@ -56,9 +63,10 @@ impl Part {
             .unwrap_or_default()
     }
 
-    fn run(self, workspace: &Workspace, arguments: &[String]) -> anyhow::Result<Tally> {
+    fn run(self, workspace: &Workspace, arguments: &TestArguments) -> anyhow::Result<Tally> {
         match self {
-            Self::Unit => parts::unit(workspace, arguments),
+            Self::Unit => parts::unit(workspace, &arguments.arguments),
+            Self::Model => model::run(workspace, arguments),
             Self::Lint => parts::lint(),
             Self::Build => parts::build(),
             Self::Abi => parts::abi(),
@@ -66,8 +74,8 @@ impl Part {
             Self::Cost => parts::cost(workspace),
             Self::Reproducible => parts::reproducible(workspace),
             Self::Package => parts::package(workspace),
-            Self::Scenarios => parts::scenarios(workspace, arguments),
-            Self::Bugs => bugs::run(workspace, arguments),
+            Self::Scenarios => parts::scenarios(workspace, &arguments.arguments),
+            Self::Bugs => bugs::run(workspace, &arguments.arguments),
         }
     }
 
@@ -94,7 +102,7 @@ pub(crate) fn run(arguments: &TestArguments) -> anyhow::Result<bool> {
         let tally = if part.needs_build() && !built {
             Tally::failed_as_a_whole(&name, "not run, for the build failed")
         } else {
-            part.run(&workspace, &arguments.arguments)
+            part.run(&workspace, arguments)
                 .unwrap_or_else(|error| Tally::failed_as_a_whole(&name, &format!("{error:#}")))
         };
         if part == Part::Build {
