@@ -31,12 +31,7 @@
 
 mod held;
 
-use core::{
-    cell::UnsafeCell,
-    ops::Deref,
-    pin::Pin,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use core::{cell::UnsafeCell, ops::Deref, pin::Pin};
 
 use crate::{
     completing,
@@ -50,6 +45,7 @@ use crate::{
     remove_lock::RemoveLock,
     start_io::PacketQueue,
     status::{NtError, Result},
+    sync::atomic::{AtomicBool, Ordering},
     sys,
 };
 

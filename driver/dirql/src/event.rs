@@ -61,15 +61,11 @@
 //! }
 //! ```
 
-use core::{
-    cell::UnsafeCell,
-    marker::PhantomPinned,
-    pin::Pin,
-    sync::atomic::{AtomicU8, Ordering},
-};
+use core::{cell::UnsafeCell, marker::PhantomPinned, pin::Pin};
 
 use crate::{
     irql::{AtMostDispatch, MayWait},
+    sync::atomic::{AtomicU8, Ordering},
     sys,
     time::Due,
     wait,

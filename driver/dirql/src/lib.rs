@@ -122,6 +122,8 @@ pub mod event;
 pub mod file;
 #[cfg(test)]
 mod forgotten;
+#[cfg(all(test, feature = "interleavings"))]
+mod interleavings;
 pub mod interrupt;
 pub mod io_mem;
 pub mod io_timer;
@@ -145,6 +147,7 @@ pub mod spin_lock;
 pub mod start_io;
 pub mod status;
 mod stop_code;
+mod sync;
 mod sys;
 mod thunks;
 pub mod time;

@@ -14,8 +14,6 @@
 //! Requests that change the state come at PASSIVE_LEVEL in a system thread, one at a
 //! time. See "Plug and Play Minor IRPs" and the pages that it leads to.
 
-use core::sync::atomic::{AtomicU8, Ordering};
-
 use crate::{
     device::{Device, Header},
     driver::{Driver, Stop},
@@ -24,6 +22,7 @@ use crate::{
     power,
     resources::Resources,
     status::{NtError, Result, status_of},
+    sync::atomic::{AtomicU8, Ordering},
     sys, thunks,
 };
 

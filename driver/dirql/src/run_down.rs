@@ -17,9 +17,11 @@
 //!     the run-down guards until it moves it on, once [`RunDown::wait`] has returned. Who is
 //!     inside entered while it was open, and sees all that the opening thread wrote.
 
-use core::sync::atomic::{AtomicUsize, Ordering};
-
-use crate::{irql::Passive, wait};
+use crate::{
+    irql::Passive,
+    sync::atomic::{AtomicUsize, Ordering},
+    wait,
+};
 
 const CLOSED: usize = 0;
 const OPENING: usize = 1;

@@ -79,7 +79,6 @@ use core::{
     marker::{PhantomData, PhantomPinned},
     pin::Pin,
     ptr::null_mut,
-    sync::atomic::{AtomicBool, AtomicPtr, Ordering},
 };
 
 pub use crate::dpc::Queued;
@@ -89,6 +88,7 @@ use crate::{
     object_table::Registered,
     run_down::RunDown,
     status::{NtError, Result},
+    sync::atomic::{AtomicBool, AtomicPtr, Ordering},
     sys,
 };
 

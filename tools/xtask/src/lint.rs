@@ -66,6 +66,7 @@ impl Lint {
                 let mut cargo = host_cargo(workspace);
                 cargo
                     .args(["clippy", "--locked", "--all-targets"])
+                    .args(["--features", "dirql/interleavings"])
                     .args(DENY);
                 cargo
             }

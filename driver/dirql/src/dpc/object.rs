@@ -1,11 +1,6 @@
 //! What a DPC and a threaded DPC have in common: the KDPC and its run-down.
 
-use core::{
-    cell::UnsafeCell,
-    marker::PhantomPinned,
-    ptr::null_mut,
-    sync::atomic::{AtomicPtr, Ordering},
-};
+use core::{cell::UnsafeCell, marker::PhantomPinned, ptr::null_mut};
 
 use super::{Placement, Queued, WasQueued};
 use crate::{
@@ -13,6 +8,7 @@ use crate::{
     irql::Passive,
     run_down::RunDown,
     status::{NtError, Result},
+    sync::atomic::{AtomicPtr, Ordering},
     sys,
     thunks::DpcRoutine,
 };

@@ -13,12 +13,14 @@
 //! * Below that level code can be preempted between the look and the use, so it counts
 //!   itself in and out. That is two locked instructions, off the paths that are hot.
 
-use core::{
-    ptr::null_mut,
-    sync::atomic::{AtomicPtr, AtomicUsize, Ordering},
-};
+use core::ptr::null_mut;
 
-use crate::{irql::Passive, processor, sys, wait};
+use crate::{
+    irql::Passive,
+    processor,
+    sync::atomic::{AtomicPtr, AtomicUsize, Ordering},
+    sys, wait,
+};
 
 /// Whether critical sections may run, and on what.
 #[derive(Debug)]

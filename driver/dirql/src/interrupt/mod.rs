@@ -68,10 +68,7 @@ mod stage;
 mod suspend;
 mod synchronize;
 
-use core::{
-    cell::UnsafeCell, marker::PhantomPinned, mem::MaybeUninit, pin::Pin, sync::atomic::AtomicBool,
-    sync::atomic::Ordering,
-};
+use core::{cell::UnsafeCell, marker::PhantomPinned, mem::MaybeUninit, pin::Pin};
 
 use crate::{
     device::Device,
@@ -82,6 +79,7 @@ use crate::{
     object_table::Registered,
     resources::InterruptResource,
     status::{NtError, Result},
+    sync::atomic::{AtomicBool, Ordering},
     sys,
 };
 use access::Access;

@@ -56,13 +56,7 @@
 //! Lines that are shared with interrupts at DIRQL, which `CONNECT_LINE_BASED` would connect
 //! too, and at their IRQL.
 
-use core::{
-    cell::UnsafeCell,
-    marker::PhantomPinned,
-    mem::MaybeUninit,
-    pin::Pin,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use core::{cell::UnsafeCell, marker::PhantomPinned, mem::MaybeUninit, pin::Pin};
 
 use super::{
     Info,
@@ -75,6 +69,7 @@ use crate::{
     resources::InterruptResource,
     run_down::RunDown,
     status::{NtError, Result},
+    sync::atomic::{AtomicBool, Ordering},
     sys,
     work_item::{self, RawReady},
 };

@@ -1,9 +1,6 @@
 //! The ISR: what a driver implements, and what the kernel calls.
 
-use core::{
-    ptr::{null, null_mut},
-    sync::atomic::Ordering,
-};
+use core::ptr::{null, null_mut};
 
 use super::{Interrupt, suspend::can_be_suspended};
 use crate::{
@@ -12,6 +9,7 @@ use crate::{
     irql::Dirql,
     status::{NtError, Result},
     stop_code::{Reason, stop},
+    sync::atomic::Ordering,
     sys,
 };
 

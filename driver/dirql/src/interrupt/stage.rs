@@ -3,7 +3,7 @@
 //! Connecting, disconnecting, suspending and resuming come from PnP and power requests,
 //! which do not overlap; this makes sure of it, because safe code could do otherwise.
 
-use core::sync::atomic::{AtomicU8, Ordering};
+use crate::sync::atomic::{AtomicU8, Ordering};
 
 /// The stage of one interrupt.
 #[derive(Debug)]

@@ -30,7 +30,8 @@
 //!
 //! When to sleep: [`power`](crate::power). See "Making an ISR Active or Inactive".
 
-use core::{any::TypeId, sync::atomic::Ordering};
+use crate::sync::atomic::Ordering;
+use core::any::TypeId;
 
 use super::{Interrupt, ServiceRoutine, stage::Stage, synchronize};
 use crate::irql::{Dirql, Passive};

@@ -17,12 +17,7 @@
 //!     `QUEUED` and the end of `BEING_REMOVED`; nobody claims it while any bit is set. So
 //!     what IoCsqRemoveIrp finds there is an IRP that is queued or nothing.
 
-use core::{
-    cell::UnsafeCell,
-    marker::PhantomPinned,
-    ptr::null_mut,
-    sync::atomic::{AtomicPtr, AtomicU8, Ordering},
-};
+use core::{cell::UnsafeCell, marker::PhantomPinned, ptr::null_mut};
 
 use super::IrpQueue;
 use crate::{
@@ -30,6 +25,7 @@ use crate::{
     irp::PendingIrp,
     irql::AtMostDispatch,
     status::{NtError, Result},
+    sync::atomic::{AtomicPtr, AtomicU8, Ordering},
     sys,
 };
 

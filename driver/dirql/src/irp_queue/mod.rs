@@ -53,13 +53,7 @@ mod context;
 mod search;
 mod slot;
 
-use core::{
-    cell::UnsafeCell,
-    marker::PhantomPinned,
-    pin::Pin,
-    ptr::null_mut,
-    sync::atomic::{AtomicPtr, AtomicU8, Ordering},
-};
+use core::{cell::UnsafeCell, marker::PhantomPinned, pin::Pin, ptr::null_mut};
 
 pub use context::IrpContext;
 pub use search::Queued;
@@ -74,6 +68,7 @@ use crate::{
     irql::{AtMostDispatch, Passive, UpToDispatch},
     status::{NtError, Result},
     stop_code::{Reason, stop},
+    sync::atomic::{AtomicPtr, AtomicU8, Ordering},
     sys,
 };
 

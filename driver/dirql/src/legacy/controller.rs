@@ -1,12 +1,6 @@
 //! The controller object: its extension, and whose turn it is.
 
-use core::{
-    marker::PhantomData,
-    ops::Deref,
-    pin::Pin,
-    ptr::null_mut,
-    sync::atomic::{AtomicPtr, Ordering},
-};
+use core::{marker::PhantomData, ops::Deref, pin::Pin, ptr::null_mut};
 
 use super::{LegacyDevice, LegacyDriver, hardware::Claimed};
 use crate::{
@@ -15,6 +9,7 @@ use crate::{
     object_table::{ObjectTable, Registered},
     status::Result,
     stop_code::{Reason, stop},
+    sync::atomic::{AtomicPtr, Ordering},
     sys,
 };
 

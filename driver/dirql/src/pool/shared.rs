@@ -1,17 +1,13 @@
 //! One value in pool that several own.
 
-use core::{
-    fmt,
-    ops::Deref,
-    ptr::NonNull,
-    sync::atomic::{AtomicUsize, Ordering, fence},
-};
+use core::{fmt, ops::Deref, ptr::NonNull};
 
 use super::{Tag, allocate, free, refuse_too_high};
 use crate::{
     irql::AtMostDispatch,
     status::Result,
     stop_code::{Reason, stop},
+    sync::atomic::{AtomicUsize, Ordering, fence},
 };
 
 /// What an owner's address is of.

@@ -1,13 +1,11 @@
 //! What a device keeps for its power IRPs.
 
-use core::{
-    ptr::null_mut,
-    sync::atomic::{AtomicBool, AtomicPtr, Ordering},
-};
+use core::ptr::null_mut;
 
 use crate::{
     irql::Passive,
     status::{NtError, Result},
+    sync::atomic::{AtomicBool, AtomicPtr, Ordering},
     sys, wait,
 };
 

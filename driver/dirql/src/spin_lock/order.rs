@@ -10,12 +10,11 @@
 //! Release builds have nothing of this: a lock is its word and its data, a token is nothing.
 
 #[cfg(debug_assertions)]
-use core::sync::atomic::{AtomicU32, Ordering};
-
 #[cfg(debug_assertions)]
 use crate::{
     irql, processor,
     stop_code::{Reason, stop},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 /// A lock's place in the order of acquisition: locks of higher rank are acquired inside

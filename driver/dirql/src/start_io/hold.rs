@@ -1,7 +1,5 @@
 //! What happens to a packet that the device does not take: held, failed, resumed.
 
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
 use super::{Packet, PacketId, waiting::Waiting};
 use crate::{
     cancel_lock,
@@ -9,6 +7,7 @@ use crate::{
     spin_lock::SpinLock,
     status::NtError,
     stop_code::{Reason, stop},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     sys::{self, CancelRoutine},
 };
 

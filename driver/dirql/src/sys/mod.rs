@@ -4,6 +4,13 @@
 //! declared or built here, once for both.
 
 #[cfg(not(windows))]
+#[cfg_attr(
+    all(test, feature = "interleavings"),
+    expect(
+        dead_code,
+        reason = "a modelled kernel's routines take the place of many"
+    )
+)]
 mod host;
 mod irp_fields;
 #[cfg(windows)]
@@ -11,6 +18,23 @@ mod windows;
 
 #[cfg(not(windows))]
 pub(crate) use host::*;
+// These take the place of the host's: what is named comes before a glob.
+#[cfg(all(test, feature = "interleavings"))]
+pub(crate) use crate::interleavings::kernel::{
+    IoAcquireRemoveLockEx, IoAttachDeviceToDeviceStack, IoConnectInterruptEx, IoCreateDevice,
+    IoDeleteDevice, IoDetachDevice, IoDisconnectInterruptEx, IoForwardIrpSynchronously,
+    IoInitializeRemoveLockEx, IoReleaseRemoveLockAndWaitEx, IoReleaseRemoveLockEx,
+    IoSetStartIoAttributes, IofCallDriver, IofCompleteRequest, KeAcquireInterruptSpinLock,
+    KeAcquireSpinLockAtDpcLevel, KeAcquireSpinLockForDpc, KeAcquireSpinLockRaiseToDpc,
+    KeCancelTimer, KeDelayExecutionThread, KeFlushQueuedDpcs, KeGetCurrentIrql,
+    KeGetCurrentProcessorNumberEx, KeGetProcessorNumberFromIndex, KeInitializeDpc,
+    KeInitializeThreadedDpc, KeInitializeTimerEx, KeInsertQueueDpc, KeLowerIrql,
+    KeQueryActiveProcessorCountEx, KeReleaseInterruptSpinLock, KeReleaseSpinLock,
+    KeReleaseSpinLockForDpc, KeReleaseSpinLockFromDpcLevel, KeRemoveQueueDpc,
+    KeRevertToUserGroupAffinityThread, KeSetCoalescableTimer, KeSetImportanceDpc,
+    KeSetSystemGroupAffinityThread, KeSetTargetProcessorDpcEx, KeSetTimerEx,
+    KeSynchronizeExecution, KfRaiseIrql,
+};
 #[cfg(windows)]
 pub(crate) use windows::*;
 

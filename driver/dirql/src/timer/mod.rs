@@ -75,7 +75,6 @@ use core::{
     cell::UnsafeCell,
     marker::{PhantomData, PhantomPinned},
     pin::Pin,
-    sync::atomic::{AtomicBool, Ordering},
 };
 
 use crate::{
@@ -85,6 +84,7 @@ use crate::{
     object_table::Registered,
     run_down::RunDown,
     status::{NtError, Result},
+    sync::atomic::{AtomicBool, Ordering},
     sys,
     time::Due,
 };

@@ -7,6 +7,7 @@ mod bugs;
 mod counting;
 mod model;
 mod parts;
+mod wrappers;
 
 use std::time::Instant;
 
@@ -36,6 +37,8 @@ enum Part {
     Unit,
     /// Every interleaving of the driver's critical sections, up to a bound
     Model,
+    /// The library's own concurrency, in every order up to a bound
+    Wrappers,
     /// Formatting, clippy and documentation
     Lint,
     /// edu.sys, the rig and eductl can be built
@@ -67,6 +70,7 @@ impl Part {
         match self {
             Self::Unit => parts::unit(workspace, &arguments.arguments),
             Self::Model => model::run(workspace, arguments),
+            Self::Wrappers => wrappers::run(workspace, arguments),
             Self::Lint => parts::lint(),
             Self::Build => parts::build(),
             Self::Abi => parts::abi(),

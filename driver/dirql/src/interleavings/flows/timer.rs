@@ -1,0 +1,164 @@
+//! A timer that is stopped while it expires and starts itself again.
+//!
+//! What is asked for: once `stop` has returned, or the device is gone, the routine does not run
+//! and will not, whether it expires once and is started anew, or is periodic.
+
+use pin_project_lite::pin_project;
+use uuid::Uuid;
+
+use crate::{
+    device::Device,
+    driver::{Driver, Routines, Stop},
+    interleavings::{
+        explore::{Bounds, explore},
+        kernel,
+        machine::{Machine, Threads},
+        mistake::{Mistake, Seed},
+        tracked::{Ground, Tracked},
+    },
+    irp::{Dispatched, Irp},
+    irql::{Dispatch, Passive, UpToDispatch},
+    resources::Resources,
+    start_io::Packet,
+    status::Result,
+    sys,
+    time::Due,
+    timer::{CustomTimerDpc, Timer},
+};
+
+pin_project! {
+    struct Extension {
+        #[pin]
+        timer: Timer<Watch>,
+        ground: Ground,
+        // What the routine may use until the timer is stopped.
+        hardware: Tracked<bool>,
+    }
+}
+
+struct Watch;
+
+impl CustomTimerDpc for Watch {
+    type Extension = Extension;
+
+    fn expired(device: &Device<Extension>, irql: &mut Dispatch) {
+        device.ground.touch();
+        device
+            .hardware
+            .read(|is_there| assert!(*is_there, "the timer is stopped"));
+        // A timer that is being stopped refuses, and that is what is wanted.
+        let _refused = device.timer.start_once(irql, Due::after_ms(1)).is_err();
+    }
+}
+
+impl Driver for Extension {
+    const ROUTINES: Routines<Self> = Routines::new();
+    const INTERFACE: Option<Uuid> = None;
+
+    fn add_device(_: &mut Passive) -> Result<Self> {
+        Ok(Self {
+            timer: Timer::new(),
+            ground: Ground::new(),
+            hardware: Tracked::new(false),
+        })
+    }
+
+    fn start_device(device: &Device<Self>, irql: &mut Passive, _: &Resources<'_>) -> Result<()> {
+        let timer = device.pinned().project_ref().timer;
+        timer.initialize(device, irql)?;
+        device.hardware.change(|is_there| *is_there = true);
+        timer.start_once(irql, Due::after_ms(1)).map(|_| ())
+    }
+
+    fn stop_device(device: &Device<Self>, irql: &mut Passive, why: Stop) -> Option<Packet> {
+        // A driver that leaves it to the removal is in the right, too.
+        if why == Stop::Rebalance {
+            device.timer.stop(irql);
+            device.hardware.change(|is_there| *is_there = false);
+        }
+        None
+    }
+
+    fn device_control(_: &Device<Self>, irql: &mut UpToDispatch, irp: Irp) -> Dispatched {
+        irp.complete(irql, Ok(0))
+    }
+}
+
+/// It has expired when it is taken down, so its routine may run on one processor or start it
+/// anew; it may expire again meanwhile, and what is pending in the end does.
+fn flow(stop: u32) {
+    let machine = Machine::new::<Extension>(2);
+    let mut threads = Threads::new(&[0, 1]);
+    assert_eq!(machine.pnp(sys::IRP_MN_START_DEVICE), 0);
+    kernel::current().tick();
+    threads.spawn(1, || kernel::current().tick());
+    assert_eq!(machine.pnp(stop), 0);
+    kernel::current().tick();
+    threads.join();
+}
+
+fn stopped() {
+    flow(sys::IRP_MN_STOP_DEVICE);
+}
+
+fn removed() {
+    flow(sys::IRP_MN_REMOVE_DEVICE);
+}
+
+const SEEDS: &[Seed] = &[
+    Seed {
+        name: "the timer is not cancelled",
+        mistake: Mistake::NoCancel,
+        symptoms: &[
+            "Causality violation",
+            "the timer is stopped",
+            "used after it was freed",
+        ],
+    },
+    Seed {
+        name: "DPCs are not flushed",
+        mistake: Mistake::NoFlush,
+        symptoms: &[
+            "Causality violation",
+            "the timer is stopped",
+            "used after it was freed",
+        ],
+    },
+    Seed {
+        name: "who starts it is not waited for",
+        mistake: Mistake::Blind {
+            file: "run_down.rs",
+            operation: "AtomicUsize.load",
+        },
+        symptoms: &[
+            "Causality violation",
+            "the timer is stopped",
+            "used after it was freed",
+        ],
+    },
+];
+
+const BOUNDS: Bounds = Bounds {
+    preemptions: 2,
+    preemptions_long: 3,
+};
+
+#[test]
+fn every_order_of_a_stop() {
+    explore(
+        "interleavings::flows::timer::every_order_of_a_stop",
+        BOUNDS,
+        SEEDS,
+        stopped,
+    );
+}
+
+#[test]
+fn every_order_of_a_removal() {
+    explore(
+        "interleavings::flows::timer::every_order_of_a_removal",
+        BOUNDS,
+        SEEDS,
+        removed,
+    );
+}

@@ -1,0 +1,101 @@
+//! A kernel with several processors, as its documentation promises it, on loom's locks.
+//!
+//! Each run of a flow has a kernel of its own. Threads of the flow are put onto processors; a
+//! processor has one thread at a time at DISPATCH_LEVEL or above, and an ISR that interrupts
+//! whatever it does. What the kernel itself keeps is behind one lock, so its routines
+//! synchronise among themselves, and with nothing of the driver's before that lock is taken.
+//!
+//! The routines replace those of the same names in `sys::host`, which has one processor.
+
+#![expect(
+    non_snake_case,
+    reason = "the kernel's own names, as in the bindings that this stands for"
+)]
+
+mod dpc;
+mod interrupt;
+mod io;
+mod level;
+mod lock;
+mod processor;
+mod remove_lock;
+mod timer;
+
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, vec::Vec};
+
+pub(crate) use dpc::{
+    KeFlushQueuedDpcs, KeInitializeDpc, KeInitializeThreadedDpc, KeInsertQueueDpc,
+    KeRemoveQueueDpc, KeSetImportanceDpc, KeSetTargetProcessorDpcEx,
+};
+pub(crate) use interrupt::{
+    IoConnectInterruptEx, IoDisconnectInterruptEx, KeAcquireInterruptSpinLock,
+    KeReleaseInterruptSpinLock, KeSynchronizeExecution,
+};
+pub(crate) use io::{
+    IoAttachDeviceToDeviceStack, IoCreateDevice, IoDeleteDevice, IoDetachDevice,
+    IoForwardIrpSynchronously, IoSetStartIoAttributes, IofCallDriver, IofCompleteRequest,
+};
+pub(crate) use level::{KeDelayExecutionThread, KeGetCurrentIrql, KeLowerIrql, KfRaiseIrql};
+pub(crate) use lock::{
+    KeAcquireSpinLockAtDpcLevel, KeAcquireSpinLockForDpc, KeAcquireSpinLockRaiseToDpc,
+    KeReleaseSpinLock, KeReleaseSpinLockForDpc, KeReleaseSpinLockFromDpcLevel,
+};
+pub(crate) use processor::{
+    KeGetCurrentProcessorNumberEx, KeGetProcessorNumberFromIndex, KeQueryActiveProcessorCountEx,
+    KeRevertToUserGroupAffinityThread, KeSetSystemGroupAffinityThread,
+};
+pub(crate) use remove_lock::{
+    IoAcquireRemoveLockEx, IoInitializeRemoveLockEx, IoReleaseRemoveLockAndWaitEx,
+    IoReleaseRemoveLockEx,
+};
+pub(crate) use timer::{KeCancelTimer, KeInitializeTimerEx, KeSetCoalescableTimer, KeSetTimerEx};
+
+pub(super) use level::DIRQL;
+use lock::Lock;
+
+/// A kernel, for one run of a flow.
+pub(crate) struct Kernel {
+    /// Held by what runs at DISPATCH_LEVEL or above there.
+    processors: Vec<Lock>,
+    /// Spin locks, by the address of their word.
+    spin_locks: RefCell<BTreeMap<usize, Rc<Lock>>>,
+    dpcs: dpc::Dpcs,
+    interrupts: interrupt::Interrupts,
+    io: io::Io,
+    remove_locks: remove_lock::RemoveLocks,
+}
+
+std::thread_local! {
+    /// All threads of a model are coroutines of one thread.
+    static CURRENT: RefCell<Option<Rc<Kernel>>> = const { RefCell::new(None) };
+}
+
+/// The kernel of this run.
+pub(super) fn current() -> Rc<Kernel> {
+    CURRENT.with_borrow(|kernel| Rc::clone(kernel.as_ref().expect("a flow runs")))
+}
+
+/// The run is over; nothing of it may be left in the model.
+pub(super) fn end() {
+    drop(CURRENT.take());
+}
+
+/// Puts the calling thread, which begins, onto a processor.
+pub(super) fn start_on(processor: usize) {
+    level::be_on(processor);
+}
+
+impl Kernel {
+    /// Makes a kernel that is the current one until [`end`].
+    pub(super) fn begin(processors: usize) {
+        let kernel = Self {
+            processors: (0..processors).map(|_| Lock::new()).collect(),
+            spin_locks: RefCell::new(BTreeMap::new()),
+            dpcs: dpc::Dpcs::new(),
+            interrupts: interrupt::Interrupts::new(),
+            io: io::Io::new(),
+            remove_locks: remove_lock::RemoveLocks::new(),
+        };
+        CURRENT.set(Some(Rc::new(kernel)));
+    }
+}
