@@ -133,7 +133,9 @@ impl Events {
 mod tests {
     extern crate std;
 
-    use std::vec::Vec;
+    use std::{hash::DefaultHasher, vec::Vec};
+
+    use core::hash::{Hash as _, Hasher as _};
 
     use super::{EVENTS, Event, EventSink, Events, SCARCE};
 
@@ -230,5 +232,63 @@ mod tests {
         }
         assert!(events.want_dpc());
         const { assert!(SCARCE < EVENTS, "later would be too late") };
+    }
+
+    /// A sink that may be told of events, and of no loss.
+    struct Lossless;
+
+    impl EventSink for Lossless {
+        fn event(&mut self, _: Event) {}
+
+        fn lost(&mut self, count: u64) {
+            panic!("{count} were lost");
+        }
+    }
+
+    #[test]
+    fn none_lost_is_not_told() {
+        let mut events = Events::new();
+        events.drain(&mut Lossless);
+        events.save(event(1));
+        events.drain(&mut Lossless);
+    }
+
+    fn hash_of(events: &Events) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        events.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// What was in the places before does not count; all else does. Whoever explores states
+    /// takes those for one that are equal, or that have the same hash.
+    #[test]
+    fn are_the_same_if_the_same_can_come_out() {
+        let empty = Events::new();
+        let mut drained = Events::new();
+        drained.save(event(1));
+        drained.drain(&mut Log::default());
+        assert_eq!((&drained, hash_of(&drained)), (&empty, hash_of(&empty)));
+
+        let [mut one, mut other, mut full, mut lossy, mut expected] = [const { Events::new() }; 5];
+        one.save(event(1));
+        other.save(event(2));
+        for number in 0..EVENTS {
+            full.save(event(number));
+            lossy.save(event(number));
+        }
+        lossy.save(event(0));
+        expected.expect();
+        let all = [empty, one, other, full, lossy, expected];
+        for (index, events) in all.iter().enumerate() {
+            for (other_index, other) in all.iter().enumerate() {
+                let same = index == other_index;
+                assert_eq!(events == other, same, "{events:?} and {other:?}");
+                assert_eq!(
+                    hash_of(events) == hash_of(other),
+                    same,
+                    "{events:?}, {other:?}"
+                );
+            }
+        }
     }
 }

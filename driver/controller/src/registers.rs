@@ -80,3 +80,19 @@ impl Identification {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Identification;
+
+    #[test]
+    fn an_edu_device_of_any_revision_identifies_itself() {
+        for value in [0x0100_00ed, 0x0207_00ed, 0x0000_00ed] {
+            let identification = Identification::from_register(value);
+            assert_eq!(identification.map(Identification::value), Some(value));
+        }
+        for value in [0x0100_00ee, 0x0100_01ed, 0x00ed_0100, 0, u32::MAX] {
+            assert_eq!(Identification::from_register(value), None);
+        }
+    }
+}

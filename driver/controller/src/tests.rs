@@ -2,6 +2,7 @@
 
 extern crate std;
 
+mod causes;
 mod events;
 
 use std::{vec, vec::Vec};
@@ -444,7 +445,9 @@ fn a_device_that_slept_has_back_what_it_forgot() {
     assert_eq!(controller.device().causes, 0);
     assert_eq!(controller.device().status, STATUS_INTERRUPT);
     assert_eq!(controller.counters().liveness_checks, 0);
+    // It computed nothing, so there is nothing to wait for.
     assert_eq!(controller.arm_raise(3, 1, 10), Ok(()));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
 }
 
 #[test]

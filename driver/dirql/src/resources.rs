@@ -230,3 +230,6 @@ fn interrupt<'a>(
         request: PhantomData,
     })
 }
+
+#[cfg(test)]
+mod tests;

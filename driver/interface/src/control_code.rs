@@ -75,4 +75,28 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn vendors_have_the_functions_from_0x800_to_0xfff() {
+        assert_eq!(
+            ControlCode::vendor(0x800, Access::Read).value(),
+            0x8ed0_6000
+        );
+        assert_eq!(
+            ControlCode::vendor(0xfff, Access::Write).value(),
+            0x8ed0_bffc
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "not a vendor function")]
+    fn the_functions_below_are_microsofts() {
+        let _code = ControlCode::vendor(0x7ff, Access::Read);
+    }
+
+    #[test]
+    #[should_panic(expected = "not a vendor function")]
+    fn no_function_takes_more_than_twelve_bits() {
+        let _code = ControlCode::vendor(0x1000, Access::Read);
+    }
 }

@@ -184,3 +184,34 @@ pub struct Statistics {
     /// Events that no room was left for between the ISR and the DPC.
     pub events_lost: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Identity, InterruptKind};
+
+    #[test]
+    fn an_interrupt_kind_is_its_value_and_no_other_is_one() {
+        for value in 0..=5 {
+            assert_eq!(
+                InterruptKind::from_value(value).map(|kind| kind as u32),
+                (1..=3).contains(&value).then_some(value)
+            );
+        }
+    }
+
+    #[test]
+    fn a_revision_has_two_numbers() {
+        let identity = Identity {
+            version: 0,
+            identification: 0x1234_00ed,
+            interrupt_kind: 0,
+            vector: 0,
+            synchronize_irql: 0,
+            processors: 0,
+        };
+        assert_eq!(
+            (identity.revision_major(), identity.revision_minor()),
+            (0x12, 0x34)
+        );
+    }
+}

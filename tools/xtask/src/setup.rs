@@ -8,7 +8,7 @@ use anyhow::bail;
 use crate::{
     command,
     needs::{NEEDS, Need},
-    python,
+    python, test,
     workspace::Workspace,
 };
 
@@ -20,6 +20,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
     }
     let python = python::interpreter(&Workspace::current()?)?;
     println!("{:32} {}", "Python packages", python.display());
+    let mutants = test::mutants::program(&Workspace::current()?)?;
+    println!("{:32} {}", "cargo-mutants", mutants.display());
     println!("setup: {} of {} needs met", needs.len(), NEEDS.len());
     Ok(())
 }

@@ -6,6 +6,7 @@
 mod bugs;
 mod counting;
 mod model;
+pub(crate) mod mutants;
 mod parts;
 mod wrappers;
 
@@ -22,7 +23,7 @@ pub(crate) struct TestArguments {
     #[arg(value_enum)]
     part: Option<Part>,
     /// The long versions of what takes as long as it is given: larger bounds of the model, more
-    /// random inputs
+    /// random inputs, all mutants
     #[arg(long)]
     long: bool,
     /// Handed on to that part: a filter for the names of its tests
@@ -41,6 +42,8 @@ enum Part {
     Wrappers,
     /// Formatting, clippy and documentation
     Lint,
+    /// Small changes to the code, each of which a unit test must notice: a few of them, or all
+    Mutants,
     /// edu.sys, the rig and eductl can be built
     Build,
     /// The kernel's structures are laid out as Microsoft's metadata says
@@ -72,6 +75,7 @@ impl Part {
             Self::Model => model::run(workspace, arguments),
             Self::Wrappers => wrappers::run(workspace, arguments),
             Self::Lint => parts::lint(),
+            Self::Mutants => mutants::run(workspace, &arguments.arguments, arguments.long),
             Self::Build => parts::build(),
             Self::Abi => parts::abi(),
             Self::Image => parts::image(workspace),
