@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod abi;
 mod build;
 mod c_driver;
 mod command;
@@ -56,6 +57,8 @@ enum Verb {
     Package(package::PackageArguments),
     /// Boot the rig for a person; what follows `--` is for eductl
     Rig(rig::RigArguments),
+    /// Compare the kernel's structures and constants in use with what others say of them
+    Abi(abi::AbiArguments),
     /// Run every test there is, or one part of them
     Test(test::TestArguments),
 }
@@ -85,6 +88,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Verb::Build(arguments) => build::run(&arguments)?,
         Verb::Lint(arguments) => lint::run(&arguments)?,
         Verb::Package(arguments) => package::run(&arguments)?,
+        Verb::Abi(arguments) => abi::run(&arguments)?,
         Verb::Demo => return rig::demo(),
         Verb::Rig(arguments) => return rig::run(&arguments),
         Verb::Test(arguments) => {

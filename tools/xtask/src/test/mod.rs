@@ -46,7 +46,7 @@ enum Part {
     Mutants,
     /// edu.sys, the rig and eductl can be built
     Build,
-    /// The kernel's structures are laid out as Microsoft's metadata says
+    /// The kernel's structures and constants are what three witnesses agree on, or why not
     Abi,
     /// edu.sys is a proper kernel image
     Image,
@@ -77,7 +77,7 @@ impl Part {
             Self::Lint => parts::lint(),
             Self::Mutants => mutants::run(workspace, &arguments.arguments, arguments.long),
             Self::Build => parts::build(),
-            Self::Abi => parts::abi(),
+            Self::Abi => parts::abi(workspace),
             Self::Image => parts::image(workspace),
             Self::Cost => parts::cost(workspace),
             Self::Reproducible => parts::reproducible(workspace),

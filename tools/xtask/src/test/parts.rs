@@ -2,7 +2,7 @@
 
 use super::counting::{self, Failure, Tally};
 use crate::{
-    build, cost,
+    abi, build, cost,
     image_check::{self, Subject, Verdict},
     lint, package, reproducible,
     toolchain::host_cargo,
@@ -44,10 +44,18 @@ pub(super) fn build() -> anyhow::Result<Tally> {
     Ok(Tally::one())
 }
 
-/// Structures compared with Microsoft's metadata, which compiling does.
-pub(super) fn abi() -> anyhow::Result<Tally> {
+/// Structures and constants compared with what others say of them; some of that is done by
+/// the compiler, on Windows as well.
+pub(super) fn abi(workspace: &Workspace) -> anyhow::Result<Tally> {
     build::check("abi")?;
-    Ok(Tally::one())
+    let mut tally = Tally::one();
+    if abi::has_witnesses() {
+        println!("abi: {}", abi::check(workspace)?);
+        tally.add(Tally::one());
+    } else {
+        println!("abi: {}", abi::NO_WITNESSES);
+    }
+    Ok(tally)
 }
 
 /// The image that was built, check by check.
