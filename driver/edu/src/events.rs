@@ -125,23 +125,17 @@ enum Look {
 }
 
 /// WAIT_EVENTS.
-pub(crate) fn wait(device: &Device<Edu>, irql: &mut UpToDispatch, mut irp: Irp) -> Dispatched {
-    let after = irp
-        .input::<EventsRequest>()
-        .and_then(|request| irp.expect_output::<Shortest>().map(|()| request.after));
-    let looked = after.and_then(|after| look(device, irql, &mut irp, after));
-    match looked {
+pub(crate) fn wait(
+    device: &Device<Edu>,
+    irql: &mut UpToDispatch,
+    mut irp: Irp,
+    after: u64,
+) -> Dispatched {
+    match look(device, irql, &mut irp, after) {
         Ok(Look::Answered(written)) => irp.complete(irql, Ok(written)),
         Ok(Look::Nothing(after)) => pend(device, irql, irp, after),
         Err(error) => irp.complete(irql, Err(error)),
     }
-}
-
-/// The shortest reply with an event in it.
-#[derive(Debug)]
-struct Shortest {
-    _header: EventsHeader,
-    _event: Event,
 }
 
 /// Answers a request if there are events from number `after` on, those included that no DPC

@@ -17,6 +17,7 @@ use dirql::{
 };
 use edu_controller::Controller;
 use edu_interface::{DEVICE_INTERFACE, Section};
+use edu_requests::TICK_MS;
 use uuid::Uuid;
 
 use crate::{
@@ -28,7 +29,6 @@ use crate::{
     recorder::FlightRecorder,
     requests,
     transfers::{self, Transfers},
-    watchdog::TICK_MS,
 };
 
 /// Longest time that a device may go on with what it was doing before the start. The

@@ -11,7 +11,9 @@ use dirql::{
 use edu_controller::{Controller, Ended, Outcome, Refused, Results};
 use edu_interface::{Factorial, Liveness, Raised, RecordKind, Section};
 
-use crate::{Edu, events, recorder::section, requests::Packeted};
+use edu_requests::Packeted;
+
+use crate::{Edu, events, recorder::section};
 
 impl StartIo for Edu {
     fn start_io(device: &Device<Self>, irql: &mut Dispatch, packet: Packet) -> Start {

@@ -15,10 +15,9 @@ use dirql::{
 };
 use edu_controller::{Controller, Counters, Saved};
 use edu_interface::Section;
+use edu_requests::TICK_MS;
 
-use crate::{
-    Edu, bar::Shared, events, operations, recorder::section, transfers, watchdog::TICK_MS,
-};
+use crate::{Edu, bar::Shared, events, operations, recorder::section, transfers};
 
 /// Longest time that a machine that goes to sleep waits for a factorial that nobody waits
 /// for any more. One that takes longer is waited for after the wake-up.

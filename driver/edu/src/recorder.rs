@@ -11,14 +11,14 @@
 use dirql::{
     completing::Completing,
     device::Device,
-    irp::{Buffers, Dispatched, Irp},
+    irp::{Dispatched, Irp},
     irql::{AtLeastDispatch, AtMostDispatch, Dirql, Dispatch, Passive, UpToDispatch, at_dispatch},
     pool::{PoolArc, PoolVec, Tag},
     processor,
     status::{NtError, Result},
     time::Stamp,
 };
-use edu_interface::{Record, RecordKind, RecorderRequest, RecordsHeader, RecordsRequest, Section};
+use edu_interface::{Record, RecordKind, RecordsHeader, Section};
 use edu_recorder::{Recorder, Slot};
 
 use crate::{Edu, bar::Shared, clock};
@@ -174,34 +174,24 @@ impl Completing for Edu {
 }
 
 /// SWITCH_RECORDER.
-pub(crate) fn switch(device: &Device<Edu>, irql: &mut UpToDispatch, irp: Irp) -> Dispatched {
-    let result = irp
-        .input::<RecorderRequest>()
-        .and_then(|request| match request.on {
-            0 => Ok(false),
-            1 => Ok(true),
-            _ => Err(NtError::STATUS_INVALID_PARAMETER),
-        })
-        .map(|on| {
-            device.recorder.0.switch(on);
-            0
-        });
-    irp.complete(irql, result)
-}
-
-/// The shortest reply with a record in it.
-#[derive(Debug)]
-struct Shortest {
-    _header: RecordsHeader,
-    _record: Record,
+pub(crate) fn switch(
+    device: &Device<Edu>,
+    irql: &mut UpToDispatch,
+    irp: Irp,
+    on: bool,
+) -> Dispatched {
+    device.recorder.0.switch(on);
+    irp.complete(irql, Ok(0))
 }
 
 /// READ_RECORDS.
-pub(crate) fn read(device: &Device<Edu>, irql: &mut UpToDispatch, mut irp: Irp) -> Dispatched {
-    let result = irp
-        .input::<RecordsRequest>()
-        .and_then(|request| irp.expect_output::<Shortest>().map(|()| request.after))
-        .and_then(|after| write_records(device, &mut irp, after));
+pub(crate) fn read(
+    device: &Device<Edu>,
+    irql: &mut UpToDispatch,
+    mut irp: Irp,
+    after: u64,
+) -> Dispatched {
+    let result = write_records(device, &mut irp, after);
     irp.complete(irql, result)
 }
 

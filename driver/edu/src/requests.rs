@@ -1,15 +1,11 @@
 //! IRP_MJ_DEVICE_CONTROL: validate, answer at once, or start a packet.
 //!
-//! Everything that can be wrong with a request is found here, before any register
-//! is touched:
+//! What is wrong with a request alone `edu_requests` finds, before anything is touched.
+//! What is wrong with it because of how things stand is found here:
 //!
 //! | what is wrong | status |
 //! |---|---|
-//! | control code not known, all 32 bits compared | `STATUS_INVALID_DEVICE_REQUEST` |
-//! | input shorter than the request | `STATUS_INFO_LENGTH_MISMATCH` |
-//! | output shorter than the reply | `STATUS_BUFFER_TOO_SMALL` |
-//! | a mask of zero, a time-out over the bound | `STATUS_INVALID_PARAMETER` |
-//! | events from a number on that is ahead of the next | `STATUS_INVALID_PARAMETER` |
+//! | events or records from a number on that is ahead of the next | `STATUS_INVALID_PARAMETER` |
 //! | too many requests wait for events | `STATUS_DEVICE_BUSY` |
 //! | the device is not started | `STATUS_DEVICE_NOT_READY` |
 //! | the device is gone | `STATUS_DELETE_PENDING` |
@@ -19,38 +15,20 @@
 use dirql::{
     device::Device,
     interrupt::Kind,
-    irp::{Buffers, Dispatched, Irp},
+    irp::{Buffers as _, Dispatched, Irp},
     irql::UpToDispatch,
     processor,
-    status::{NtError, Result},
+    status::NtError,
 };
-use edu_controller::{Counters, Deadline, Operation};
-use edu_interface::{
-    ControlCode, DEFAULT_TIMEOUT_MS, FACTORIAL, Factorial, FactorialRequest, IDENTIFY,
-    INTERFACE_VERSION, Identity, InterruptKind, LIVENESS, Liveness, LivenessRequest,
-    MAX_TIMEOUT_MS, RAISE_INTERRUPT, READ_RECORDS, RESET_STATISTICS, RaiseRequest, Raised,
-    STATISTICS, SWITCH_RECORDER, Section, Statistics, WAIT_EVENTS,
-};
-use zerocopy::FromBytes;
+use edu_controller::Counters;
+use edu_interface::{INTERFACE_VERSION, Identity, InterruptKind, Section, Statistics};
+use edu_requests::{Asked, Packeted};
 
 use crate::{
     Edu, events, operations,
     power::{self, Then},
     recorder,
-    watchdog::TICK_MS,
 };
-
-/// A validated request that needs the device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Packeted {
-    /// Write and read the liveness register.
-    Liveness { value: u32 },
-    /// Ends with an interrupt.
-    Operation {
-        operation: Operation,
-        deadline: Deadline,
-    },
-}
 
 /// IRP_MJ_DEVICE_CONTROL.
 pub(crate) fn device_control(
@@ -58,20 +36,17 @@ pub(crate) fn device_control(
     irql: &mut UpToDispatch,
     irp: Irp,
 ) -> Dispatched {
-    let Some(code) = irp.control_code() else {
-        return irp.complete(irql, Err(NtError::STATUS_INVALID_DEVICE_REQUEST));
-    };
-    match code {
-        _ if code == IDENTIFY.value() => identify(device, irql, irp),
-        _ if code == STATISTICS.value() => statistics(device, irql, irp),
-        _ if code == RESET_STATISTICS.value() => reset_statistics(device, irql, irp),
-        _ if code == SWITCH_RECORDER.value() => recorder::switch(device, irql, irp),
-        _ if code == READ_RECORDS.value() => recorder::read(device, irql, irp),
-        _ if code == WAIT_EVENTS.value() => events::wait(device, irql, irp),
-        _ => match Packeted::parse(code, &irp) {
-            Ok(packeted) => start(device, irql, irp, packeted),
-            Err(error) => irp.complete(irql, Err(error)),
-        },
+    let code = irp.control_code();
+    let code = code.ok_or(NtError::STATUS_INVALID_DEVICE_REQUEST);
+    match code.and_then(|code| Asked::parse(code, &irp)) {
+        Ok(Asked::Identify) => identify(device, irql, irp),
+        Ok(Asked::Statistics) => statistics(device, irql, irp),
+        Ok(Asked::ResetStatistics { wanted }) => reset_statistics(device, irql, irp, wanted),
+        Ok(Asked::SwitchRecorder { on }) => recorder::switch(device, irql, irp, on),
+        Ok(Asked::ReadRecords { after }) => recorder::read(device, irql, irp, after),
+        Ok(Asked::WaitEvents { after }) => events::wait(device, irql, irp, after),
+        Ok(Asked::Packeted(packeted)) => start(device, irql, irp, packeted),
+        Err(error) => irp.complete(irql, Err(error)),
     }
 }
 
@@ -92,83 +67,11 @@ fn start(
     irp.pend(|irp| device.start_packet(irql, irp))
 }
 
-/// Lengths of a request that goes to the device.
-trait Request: FromBytes {
-    type Reply;
-
-    fn validate(self) -> Result<Packeted>;
-}
-
-impl Packeted {
-    /// Reads the request of an IRP, and checks it. StartIo calls this again for a packet
-    /// that the dispatch routine has checked; the system buffer cannot have changed.
-    pub(crate) fn parse(code: u32, irp: &impl Buffers) -> Result<Self> {
-        const fn is(code: u32, known: ControlCode) -> bool {
-            code == known.value()
-        }
-        match code {
-            _ if is(code, LIVENESS) => read::<LivenessRequest>(irp),
-            _ if is(code, FACTORIAL) => read::<FactorialRequest>(irp),
-            _ if is(code, RAISE_INTERRUPT) => read::<RaiseRequest>(irp),
-            _ => Err(NtError::STATUS_INVALID_DEVICE_REQUEST),
-        }
-    }
-}
-
-fn read<T: Request>(irp: &impl Buffers) -> Result<Packeted> {
-    let request = irp.input::<T>()?;
-    irp.expect_output::<T::Reply>()?;
-    request.validate()
-}
-
-impl Request for LivenessRequest {
-    type Reply = Liveness;
-
-    fn validate(self) -> Result<Packeted> {
-        Ok(Packeted::Liveness { value: self.value })
-    }
-}
-
-impl Request for FactorialRequest {
-    type Reply = Factorial;
-
-    fn validate(self) -> Result<Packeted> {
-        Ok(Packeted::Operation {
-            operation: Operation::Factorial { n: self.n },
-            deadline: deadline(self.timeout_ms)?,
-        })
-    }
-}
-
-impl Request for RaiseRequest {
-    type Reply = Raised;
-
-    fn validate(self) -> Result<Packeted> {
-        if self.mask == 0 {
-            return Err(NtError::STATUS_INVALID_PARAMETER);
-        }
-        Ok(Packeted::Operation {
-            operation: Operation::Raise { mask: self.mask },
-            deadline: deadline(self.timeout_ms)?,
-        })
-    }
-}
-
-/// The deadline of a request's time-out, in watchdog ticks.
-fn deadline(timeout_ms: u32) -> Result<Deadline> {
-    let timeout_ms = match timeout_ms {
-        0 => DEFAULT_TIMEOUT_MS,
-        1..=MAX_TIMEOUT_MS => timeout_ms,
-        _ => return Err(NtError::STATUS_INVALID_PARAMETER),
-    };
-    Ok(Deadline::after_ticks(timeout_ms.div_ceil(TICK_MS)))
-}
-
 fn identify(device: &Device<Edu>, irql: &mut UpToDispatch, mut irp: Irp) -> Dispatched {
-    let result = irp.expect_output::<Identity>().and_then(|()| {
-        // Kept, because a device that sleeps has no interrupt to ask.
-        let kept = device.kept.with(irql, |_, kept| *kept);
-        let info = kept.info.ok_or(NtError::STATUS_DEVICE_NOT_READY)?;
+    // Kept, because a device that sleeps has no interrupt to ask.
+    let kept = device.kept.with(irql, |_, kept| *kept);
+    let info = kept.info.ok_or(NtError::STATUS_DEVICE_NOT_READY);
+    let result = info.and_then(|info| {
         irp.write_output(&Identity {
             version: INTERFACE_VERSION,
             identification: kept.identification,
@@ -187,23 +90,20 @@ fn identify(device: &Device<Edu>, irql: &mut UpToDispatch, mut irp: Irp) -> Disp
 
 /// A snapshot of the counters, taken in one critical section, or while there is none.
 fn statistics(device: &Device<Edu>, irql: &mut UpToDispatch, mut irp: Irp) -> Dispatched {
-    let result = irp.expect_output::<Statistics>().and_then(|()| {
-        let counters = power::counters(device, irql, Then::Keep)?;
-        irp.write_output(&snapshot(&counters))
-    });
+    let counters = power::counters(device, irql, Then::Keep);
+    let result = counters.and_then(|counters| irp.write_output(&snapshot(&counters)));
     irp.complete(irql, result)
 }
 
 /// Sets the counters to zero. Who wants to know what they were passes a buffer.
-fn reset_statistics(device: &Device<Edu>, irql: &mut UpToDispatch, mut irp: Irp) -> Dispatched {
-    let wanted = irp.output_length() > 0;
-    let fits = if wanted {
-        irp.expect_output::<Statistics>()
-    } else {
-        Ok(())
-    };
-    let result = fits.and_then(|()| {
-        let counters = power::counters(device, irql, Then::Reset)?;
+fn reset_statistics(
+    device: &Device<Edu>,
+    irql: &mut UpToDispatch,
+    mut irp: Irp,
+    wanted: bool,
+) -> Dispatched {
+    let counters = power::counters(device, irql, Then::Reset);
+    let result = counters.and_then(|counters| {
         if wanted {
             irp.write_output(&snapshot(&counters))
         } else {

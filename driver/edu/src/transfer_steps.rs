@@ -18,7 +18,9 @@ use edu_controller::{
 };
 use edu_interface::{DEFAULT_TIMEOUT_MS, RecordKind, Section};
 
-use crate::{Edu, events, recorder::section, transfers, watchdog::TICK_MS};
+use edu_requests::TICK_MS;
+
+use crate::{Edu, events, recorder::section, transfers};
 
 /// Time that one transfer may take.
 const DEADLINE: Deadline = Deadline::after_ticks(DEFAULT_TIMEOUT_MS.div_ceil(TICK_MS));
@@ -165,7 +167,7 @@ fn next_transfer(
         return Err((registers, Ok(transferred)));
     }
     let start = match transfers::range(registers.request()) {
-        Ok((start, _)) => start,
+        Ok(range) => range.position,
         Err(error) => return Err((registers, Err(error))),
     };
     let mapped = match registers.map(irql, usize::MAX) {

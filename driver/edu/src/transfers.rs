@@ -18,8 +18,7 @@
 //!
 //! | what is wrong | status |
 //! |---|---|
-//! | a read that begins at the end of the device's buffer or behind it | `STATUS_END_OF_FILE` |
-//! | any other range that is not wholly inside | `STATUS_INVALID_PARAMETER` |
+//! | a range that is not inside the device's buffer | as `edu_requests` says |
 //! | one of the device's transfers is not done in 10 seconds | `STATUS_IO_TIMEOUT` |
 //! | cancelled, or its handle closed | `STATUS_CANCELLED` |
 //! | the device is being removed, or gone | `STATUS_DELETE_PENDING` |
@@ -31,12 +30,12 @@
 
 use dirql::{
     device::Device,
-    direct_io::{DirectRequest, Direction},
+    direct_io::DirectRequest,
     dma::{DmaAdapter, DmaDescription},
     dpc::{Dpc, Placement},
     driver::{DirectIo, Stop},
     file::FileObject,
-    irp::{Buffers, Dispatched, Irp, PendingIrp},
+    irp::{Buffers as _, Dispatched, Irp, PendingIrp},
     irp_queue::IrpQueue,
     irql::{AtMostDispatch, Dispatch, Passive, UpToDispatch, at_dispatch},
     spin_lock::SpinLock,
@@ -44,17 +43,13 @@ use dirql::{
     wait,
 };
 use edu_interface::{DEVICE_BUFFER_BYTES, Section};
+use edu_requests::Range;
 
 use crate::{
     Edu, EduController,
     recorder::section,
     transfer_steps::{self, TransferEnded},
 };
-
-const _: () = assert!(
-    DEVICE_BUFFER_BYTES == edu_controller::BUFFER_BYTES,
-    "what user mode may ask for is what the device may be told"
-);
 
 pin_project_lite::pin_project! {
     /// The part of the device extension that is about reads and writes.
@@ -119,7 +114,7 @@ impl DirectIo for Edu {
 
 fn dispatch(device: &Device<Edu>, irql: &mut UpToDispatch, irp: Irp) -> Dispatched {
     match range(&irp) {
-        Ok((_, 0)) => irp.complete(irql, Ok(0)),
+        Ok(Range { length: 0, .. }) => irp.complete(irql, Ok(0)),
         Ok(_) => irp.pend(|irp| {
             if let Err(refused) = device.transfers.waiting.insert(irql, irp) {
                 refused.complete(irql);
@@ -133,22 +128,9 @@ fn dispatch(device: &Device<Edu>, irql: &mut UpToDispatch, irp: Irp) -> Dispatch
 /// What a read or a write asks for: where in the device's buffer, and how many bytes. Whether
 /// it is inside is looked at here for what the caller is told, and once more where the device
 /// is told something: [`edu_controller::Transfer`] has no other ranges.
-pub(crate) fn range(request: &impl DirectRequest) -> Result<(u32, u32)> {
+pub(crate) fn range(request: &impl DirectRequest) -> Result<Range> {
     let buffer = request.mdl()?;
-    if buffer.is_empty() {
-        return Ok((0, 0));
-    }
-    let outside = NtError::STATUS_INVALID_PARAMETER;
-    let offset = request.byte_offset().ok_or(outside)?;
-    if offset >= u64::from(DEVICE_BUFFER_BYTES) && buffer.direction() == Direction::FromDevice {
-        return Err(NtError::STATUS_END_OF_FILE);
-    }
-    let position = u32::try_from(offset).map_err(|_| outside)?;
-    let length = u32::try_from(buffer.length()).map_err(|_| outside)?;
-    match position.checked_add(length) {
-        Some(end) if end <= DEVICE_BUFFER_BYTES => Ok((position, length)),
-        _ => Err(outside),
-    }
+    edu_requests::range(request.byte_offset(), buffer.length(), buffer.direction())
 }
 
 /// Begins the next request, unless another has the turn or the device takes none.

@@ -6,13 +6,9 @@
 //! cost two calls into the kernel on the way of every request.
 
 use dirql::{device::Device, irql::Dispatch, status::NtError, timer::CustomTimerDpc};
-
 use edu_interface::{RecordKind, Section};
 
 use crate::{Edu, recorder::section};
-
-/// Milliseconds from tick to tick: how exactly deadlines are kept.
-pub(crate) const TICK_MS: u32 = 20;
 
 /// The routine of the watchdog timer.
 #[derive(Debug)]

@@ -38,7 +38,7 @@ enum Lint {
 }
 
 /// What only the target of the kernel images compiles whole.
-const KERNEL_PACKAGES: [&str; 10] = [
+const KERNEL_PACKAGES: [&str; 11] = [
     "abi",
     "cost",
     "dirql",
@@ -46,6 +46,7 @@ const KERNEL_PACKAGES: [&str; 10] = [
     "edu-controller",
     "edu-interface",
     "edu-recorder",
+    "edu-requests",
     "rig",
     "test-driver",
     "test-protocol",

@@ -1,0 +1,12 @@
+//! What eductl makes of a driver's replies, driven by libFuzzer.
+
+#![no_main]
+
+use fuzz::targets::target;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    if let Some(target) = target("replies") {
+        (target.run)(data);
+    }
+});

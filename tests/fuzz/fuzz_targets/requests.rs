@@ -1,0 +1,12 @@
+//! The request parser, driven by libFuzzer.
+
+#![no_main]
+
+use fuzz::targets::target;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    if let Some(target) = target("requests") {
+        (target.run)(data);
+    }
+});
