@@ -9,6 +9,8 @@ pub struct Target {
     pub name: &'static str,
     /// Longest input that is of use, in bytes.
     pub longest: usize,
+    /// Inputs by chance that are tried every day: as many as a few seconds take.
+    pub everyday: u64,
     /// Tries the bytes; panics when a promise is broken.
     pub run: fn(&[u8]),
 }
@@ -18,21 +20,25 @@ pub const TARGETS: [Target; 4] = [
     Target {
         name: "requests",
         longest: 256,
+        everyday: 400_000,
         run: |data| requests::run(data, requests::Mistake::None),
     },
     Target {
         name: "controller",
         longest: 1_024,
+        everyday: 400_000,
         run: |data| controller::run(data, controller::Mistake::None),
     },
     Target {
         name: "frames",
         longest: 1_024,
+        everyday: 400_000,
         run: |data| frames::run(data, frames::Mistake::None),
     },
     Target {
         name: "replies",
         longest: 1_024,
+        everyday: 15_000,
         run: |data| replies::run(data, replies::Mistake::None),
     },
 ];

@@ -1,7 +1,8 @@
 //! Runs targets without libFuzzer: `fuzz [--seed N] [--executions N] [TARGET [FILE...]]`.
 //!
 //! With files it tries these; without, the corpus and then inputs by chance, the same ones
-//! for the same seed. An input that breaks a promise is kept.
+//! for the same seed. An input that breaks a promise is kept. It prints as Rust's test
+//! harness does.
 
 use std::{
     env, fs,
@@ -25,7 +26,8 @@ static TRIED: Mutex<Option<(&str, Vec<u8>)>> = Mutex::new(None);
 #[derive(Debug)]
 struct Arguments {
     seed: u64,
-    executions: u64,
+    /// Of each target; those of every day if the command line says nothing.
+    executions: Option<u64>,
     target: Option<Target>,
     files: Vec<PathBuf>,
 }
@@ -48,7 +50,7 @@ fn main() -> ExitCode {
 fn arguments() -> anyhow::Result<Arguments> {
     let mut arguments = Arguments {
         seed: 1,
-        executions: 100_000,
+        executions: None,
         target: None,
         files: Vec::new(),
     };
@@ -63,7 +65,7 @@ fn arguments() -> anyhow::Result<Arguments> {
         };
         match word.as_str() {
             "--seed" => arguments.seed = number()?,
-            "--executions" => arguments.executions = number()?,
+            "--executions" => arguments.executions = Some(number()?),
             _ if word.starts_with('-') => {
                 bail!("{word} is no option; there are --seed N and --executions N")
             }
@@ -95,6 +97,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Some(target) => vec![target],
         None => TARGETS.to_vec(),
     };
+    let count = chosen.len();
     for target in chosen {
         let began = Instant::now();
         let inputs = corpus::inputs(target.name)
@@ -103,18 +106,21 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
             attempt(target, input.clone());
         }
         let mut chance = Chance::new(arguments.seed, &inputs, target.longest);
-        for _ in 0..arguments.executions {
+        let executions = arguments.executions.unwrap_or(target.everyday);
+        for _ in 0..executions {
             attempt(target, chance.draw());
         }
+        println!("test {} ... ok", target.name);
         println!(
             "fuzz: {:12} {} inputs of the corpus and {} by chance (seed {}) keep its promises, {:.1} s",
             target.name,
             inputs.len(),
-            arguments.executions,
+            executions,
             arguments.seed,
             began.elapsed().as_secs_f64()
         );
     }
+    println!("test result: ok. {count} passed; 0 failed");
     Ok(())
 }
 
@@ -135,6 +141,7 @@ fn keep_input(_: &PanicHookInfo<'_>) {
     let Some((target, input)) = tried.as_ref() else {
         return;
     };
+    println!("test {target} ... FAILED");
     let file = env::temp_dir().join(format!("fuzz-{target}-{}", std::process::id()));
     match fs::write(&file, input) {
         Ok(()) => eprintln!(

@@ -5,6 +5,7 @@
 
 mod bugs;
 mod counting;
+mod fuzz;
 mod model;
 pub(crate) mod mutants;
 mod parts;
@@ -40,6 +41,8 @@ enum Part {
     Model,
     /// The library's own concurrency, in every order up to a bound
     Wrappers,
+    /// Arbitrary bytes for whatever takes bytes from somebody else
+    Fuzz,
     /// Formatting, clippy and documentation
     Lint,
     /// Small changes to the code, each of which a unit test must notice: a few of them, or all
@@ -74,6 +77,7 @@ impl Part {
             Self::Unit => parts::unit(workspace, &arguments.arguments),
             Self::Model => model::run(workspace, arguments),
             Self::Wrappers => wrappers::run(workspace, arguments),
+            Self::Fuzz => fuzz::run(workspace, arguments),
             Self::Lint => parts::lint(),
             Self::Mutants => mutants::run(workspace, &arguments.arguments, arguments.long),
             Self::Build => parts::build(),
