@@ -138,7 +138,7 @@ impl Said {
     fn count(&self) -> u32 {
         let items = u32::try_from(self.items.len()).unwrap_or(u32::MAX);
         // Most replies are to be taken.
-        let off_by = if self.off_by & 7 == 0 {
+        let off_by = if self.off_by.trailing_zeros() >= 3 {
             self.off_by >> 3
         } else {
             0

@@ -221,13 +221,13 @@ impl Ledger {
     }
 
     /// A DPC has asked for the transfer that has ended.
-    pub(super) fn transfer_drained(&mut self, drained: Option<EndedTransfer<u32>>) {
+    pub(super) fn transfer_drained(&mut self, drained: Option<&EndedTransfer<u32>>) {
         let wanted = self.moving.filter(|moving| moving.has_ended);
         let wanted = wanted.map(|moving| EndedTransfer {
             owner: moving.owner,
             outcome: moving.ends_as,
         });
-        assert_eq!(drained, wanted, "what the DPC of transfers finds");
+        assert_eq!(drained, wanted.as_ref(), "what the DPC of transfers finds");
         if drained.is_some() {
             self.moving = None;
         }

@@ -86,7 +86,7 @@ impl Run<'_> {
             Step::DrainEvents => self.drain_events(),
             Step::DrainTransfer => {
                 let drained = self.controller.drain_transfer();
-                self.ledger.transfer_drained(drained);
+                self.ledger.transfer_drained(drained.as_ref());
             }
             Step::ExpectEvent => {
                 self.controller.expect_event();
