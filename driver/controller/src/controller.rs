@@ -4,7 +4,7 @@ use crate::{
     counters::{Counters, count},
     dma::Dma,
     engine::{Armed, Deadline, Ended, Engine, Operation, Outcome, Refused},
-    events::{Event, EventSink, Events},
+    events::{Event, EventBatch, EventSink, Events},
     registers::{
         ABSENT, CAUSE_DMA, CAUSE_FACTORIAL, DMA_RUNNING, Identification, Register, Registers,
         STATUS_COMPUTING, STATUS_INTERRUPT,
@@ -244,9 +244,19 @@ impl<R: Registers, T, D> Controller<R, T, D> {
     }
 
     /// Takes out all events that the ISR has saved, in the critical section in which a DPC
-    /// takes its results.
+    /// takes its results. They are copied in one piece, and numbered after the lock was left.
+    ///
+    /// A batch that has something in it takes nothing: drain it first.
+    pub fn take_events(&mut self, batch: &mut EventBatch) {
+        self.events.take(batch);
+    }
+
+    /// As [`take_events`](Self::take_events), for a controller that nobody shares: the events
+    /// go where they belong at once.
     pub fn drain_events(&mut self, sink: &mut impl EventSink) {
-        self.events.drain(sink);
+        let mut batch = EventBatch::new();
+        self.take_events(&mut batch);
+        batch.drain(sink);
     }
 
     /// From now on somebody waits for the next event: it requests a DPC even if it ends no
@@ -255,12 +265,15 @@ impl<R: Registers, T, D> Controller<R, T, D> {
         self.events.expect();
     }
 
-    /// Counts a watchdog tick, and hands back an operation past its deadline.
+    /// Counts a watchdog tick, and hands back an operation past its deadline. The tick in which
+    /// an operation that has waited is programmed does not count for it.
     ///
     /// A factorial that the device still computes keeps the engine until its
     /// interrupt comes; everything else is cleared from the device at once.
     pub fn tick(&mut self) -> Option<T> {
-        self.look_whether_drained();
+        if self.look_whether_drained() {
+            return None;
+        }
         let (Engine::Armed(armed) | Engine::Waiting(armed, _)) = &mut self.engine else {
             return None;
         };
@@ -311,10 +324,10 @@ impl<R: Registers, T, D> Controller<R, T, D> {
     }
 
     /// While the interrupt of an abandoned factorial is awaited: goes on without it when
-    /// the device has been quiet for [`QUIET_TICKS`].
-    fn look_whether_drained(&mut self) {
+    /// the device has been quiet for [`QUIET_TICKS`], and says so.
+    fn look_whether_drained(&mut self) -> bool {
         let (Engine::Draining(quiet) | Engine::Waiting(_, quiet)) = &mut self.engine else {
-            return;
+            return false;
         };
         let computing = self.registers.read(Register::Status) & STATUS_COMPUTING != 0;
         *quiet = if computing {
@@ -322,7 +335,8 @@ impl<R: Registers, T, D> Controller<R, T, D> {
         } else {
             quiet.saturating_add(1)
         };
-        if *quiet > QUIET_TICKS {
+        let is_drained = *quiet > QUIET_TICKS;
+        if is_drained {
             // Were the interrupt late and not lost, it would be taken for the end of what is
             // programmed next.
             self.registers.write(Register::Acknowledge, CAUSE_FACTORIAL);
@@ -330,6 +344,7 @@ impl<R: Registers, T, D> Controller<R, T, D> {
             self.registers.write(Register::Status, STATUS_INTERRUPT);
             self.proceed();
         }
+        is_drained
     }
 
     /// Writes the liveness register and reads the answer; `None` while silent.

@@ -30,8 +30,6 @@ pub struct Event {
 }
 
 /// Where events go, in the order in which they came.
-///
-/// Called in a critical section: nothing may be allocated or dropped.
 pub trait EventSink {
     /// The next event.
     fn event(&mut self, event: Event);
@@ -40,9 +38,9 @@ pub trait EventSink {
     fn lost(&mut self, count: u64);
 }
 
-/// Events between the ISR and whoever takes them.
-#[derive(Clone, Debug)]
-pub(crate) struct Events {
+/// Events that are on their way together.
+#[derive(Clone, Copy, Debug)]
+struct Batch {
     // Apart, because together each would be padded to 16 bytes.
     stamps: [u64; EVENTS],
     causes: [u32; EVENTS],
@@ -50,14 +48,88 @@ pub(crate) struct Events {
     length: usize,
     /// So many came after those.
     lost: u64,
+}
+
+impl Batch {
+    const EMPTY: Self = Self {
+        stamps: [0; EVENTS],
+        causes: [0; EVENTS],
+        length: 0,
+        lost: 0,
+    };
+
+    /// Those that are there: what was taken is left in its place, and says nothing.
+    fn significant(&self) -> impl Iterator<Item = (&u64, &u32)> {
+        self.stamps.iter().zip(&self.causes).take(self.length)
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.length == 0 && self.lost == 0
+    }
+
+    /// There is nothing in it any more.
+    const fn clear(&mut self) {
+        self.length = 0;
+        self.lost = 0;
+    }
+}
+
+/// Events that were taken in a critical section, to be looked at after it.
+///
+/// One by one they would keep everybody who waits for the interrupt lock waiting for as many
+/// rounds as there are events; so they leave the critical section in one piece.
+#[derive(Debug)]
+pub struct EventBatch(Batch);
+
+impl Default for EventBatch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl EventBatch {
+    /// A batch without events.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Batch::EMPTY)
+    }
+
+    /// How many events there are, without those that were lost.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.0.length
+    }
+
+    /// Whether there are none, none that were lost either.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Gives all of them away.
+    pub fn drain(&mut self, sink: &mut impl EventSink) {
+        for (&stamp, &causes) in self.0.significant() {
+            sink.event(Event { stamp, causes });
+        }
+        if self.0.lost > 0 {
+            sink.lost(self.0.lost);
+        }
+        self.0.clear();
+    }
+}
+
+/// Events between the ISR and whoever takes them.
+#[derive(Clone, Debug)]
+pub(crate) struct Events {
+    saved: Batch,
     /// Somebody waits for the next one.
     expected: bool,
 }
 
 impl PartialEq for Events {
     fn eq(&self, other: &Self) -> bool {
-        self.significant().eq(other.significant())
-            && (self.lost, self.expected) == (other.lost, other.expected)
+        self.saved.significant().eq(other.saved.significant())
+            && (self.saved.lost, self.expected) == (other.saved.lost, other.expected)
     }
 }
 
@@ -65,46 +137,40 @@ impl Eq for Events {}
 
 impl Hash for Events {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.significant().for_each(|event| event.hash(state));
-        (self.length, self.lost, self.expected).hash(state);
+        let Batch { length, lost, .. } = self.saved;
+        self.saved.significant().for_each(|event| event.hash(state));
+        (length, lost, self.expected).hash(state);
     }
 }
 
 impl Events {
-    /// Those that are there: what was drained is left in its place, and says nothing.
-    fn significant(&self) -> impl Iterator<Item = (&u64, &u32)> {
-        self.stamps.iter().zip(&self.causes).take(self.length)
-    }
-
     pub(crate) const fn new() -> Self {
         Self {
-            stamps: [0; EVENTS],
-            causes: [0; EVENTS],
-            length: 0,
-            lost: 0,
+            saved: Batch::EMPTY,
             expected: false,
         }
     }
 
     /// Saves an event, behind the others; false if there is no room for it.
     pub(crate) fn save(&mut self, event: Event) -> bool {
+        let saved = &mut self.saved;
         let place = (
-            self.stamps.get_mut(self.length),
-            self.causes.get_mut(self.length),
+            saved.stamps.get_mut(saved.length),
+            saved.causes.get_mut(saved.length),
         );
         let (Some(stamp), Some(causes)) = place else {
-            self.lost = self.lost.saturating_add(1);
+            saved.lost = saved.lost.saturating_add(1);
             return false;
         };
         *stamp = event.stamp;
         *causes = event.causes;
-        self.length = self.length.saturating_add(1);
+        saved.length = saved.length.saturating_add(1);
         true
     }
 
     /// Whether a DPC is to take them, even if no operation has ended.
     pub(crate) const fn want_dpc(&self) -> bool {
-        self.expected || self.length >= SCARCE
+        self.expected || self.saved.length >= SCARCE
     }
 
     /// From now on somebody waits for the next one, until one is taken.
@@ -112,20 +178,17 @@ impl Events {
         self.expected = true;
     }
 
-    /// Takes all of them out.
-    pub(crate) fn drain(&mut self, sink: &mut impl EventSink) {
-        for (&stamp, &causes) in self.significant() {
-            sink.event(Event { stamp, causes });
+    /// Takes all of them out, unless the batch has some already.
+    pub(crate) fn take(&mut self, batch: &mut EventBatch) {
+        if self.saved.is_empty() || !batch.is_empty() {
+            return;
         }
-        if self.length > 0 {
+        batch.0 = self.saved;
+        if self.saved.length > 0 {
             // Whoever waits is answered with these.
             self.expected = false;
         }
-        self.length = 0;
-        if self.lost > 0 {
-            sink.lost(self.lost);
-            self.lost = 0;
-        }
+        self.saved.clear();
     }
 }
 
@@ -137,7 +200,7 @@ mod tests {
 
     use core::hash::{Hash as _, Hasher as _};
 
-    use super::{EVENTS, Event, EventSink, Events, SCARCE};
+    use super::{EVENTS, Event, EventBatch, EventSink, Events, SCARCE};
 
     /// Numbers what it is given, as the driver's log does.
     #[derive(Default)]
@@ -157,6 +220,13 @@ mod tests {
         }
     }
 
+    fn drain(events: &mut Events, log: &mut Log) {
+        let mut batch = EventBatch::new();
+        events.take(&mut batch);
+        batch.drain(log);
+        assert!(batch.is_empty());
+    }
+
     fn event(number: usize) -> Event {
         let causes = u32::try_from(number).expect("a small number");
         Event {
@@ -172,11 +242,11 @@ mod tests {
         for number in 0..1_000 {
             assert!(events.save(event(number)));
             if number % 7 == 3 {
-                events.drain(&mut log);
+                drain(&mut events, &mut log);
             }
         }
-        events.drain(&mut log);
-        events.drain(&mut log);
+        drain(&mut events, &mut log);
+        drain(&mut events, &mut log);
         let wanted = (0..1_000).map(|number| (number as u64, event(number)));
         assert!(log.events.into_iter().eq(wanted));
     }
@@ -192,7 +262,7 @@ mod tests {
             for _ in 0..5 {
                 assert!(!events.save(event(9_999)));
             }
-            events.drain(&mut log);
+            drain(&mut events, &mut log);
         }
         assert_eq!(log.events.len(), 3 * EVENTS);
         assert_eq!(log.next, 3 * (EVENTS as u64 + 5));
@@ -207,18 +277,33 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_that_is_not_drained_takes_nothing() {
+        let (mut events, mut batch) = (Events::new(), EventBatch::new());
+        events.save(event(0));
+        events.take(&mut batch);
+        assert_eq!(batch.len(), 1);
+        events.save(event(1));
+        events.take(&mut batch);
+        let mut log = Log::default();
+        batch.drain(&mut log);
+        assert_eq!(log.events, [(0, event(0))]);
+        drain(&mut events, &mut log);
+        assert_eq!(log.events, [(0, event(0)), (1, event(1))]);
+    }
+
+    #[test]
     fn want_a_dpc_when_expected_until_one_is_taken() {
         let mut events = Events::new();
         let mut log = Log::default();
         events.save(event(0));
         assert!(!events.want_dpc());
-        events.drain(&mut log);
+        drain(&mut events, &mut log);
         events.expect();
         // Nothing was there to be taken, so whoever waits does so still.
-        events.drain(&mut log);
+        drain(&mut events, &mut log);
         events.save(event(1));
         assert!(events.want_dpc());
-        events.drain(&mut log);
+        drain(&mut events, &mut log);
         events.save(event(2));
         assert!(!events.want_dpc());
     }

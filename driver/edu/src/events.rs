@@ -1,7 +1,7 @@
 //! WAIT_EVENTS, the inverted call: requests that pend until the device has interrupted.
 //!
 //! ```text
-//!  ISR: Events of the controller --drain, by number--> log: the last KEPT ones
+//!  ISR: Events of the controller --taken, by number--> log: the last KEPT ones
 //!       (interrupt lock)                                |        (log lock)
 //!                                                       v
 //!  WAIT_EVENTS --looks: some there ----------------> answered at once
@@ -35,7 +35,7 @@ use dirql::{
     spin_lock::SpinLock,
     status::{NtError, Result},
 };
-use edu_controller::{EventLog, Numbered};
+use edu_controller::{EventBatch, EventLog, Numbered};
 use edu_interface::{Event, EventsHeader, EventsRequest, FROM_NOW, Section};
 
 use crate::{Edu, EduController, clock, recorder::section};
@@ -46,7 +46,20 @@ const KEPT: usize = 256;
 const MOST_WAITING: usize = 64;
 const TAG: Tag = Tag::new(*b"EduE");
 
-type Log = EventLog<PoolVec<Numbered>>;
+/// What the log's lock protects.
+#[derive(Debug)]
+struct Log {
+    kept: EventLog<PoolVec<Numbered>>,
+    /// Those that were just taken from the ISR; empty whenever the lock is free.
+    taken: EventBatch,
+}
+
+impl Log {
+    /// Keeps the events that were taken in a critical section.
+    fn keep(&mut self) {
+        self.taken.drain(&mut self.kept);
+    }
+}
 
 pin_project_lite::pin_project! {
     /// What a device has for those who want to know of its interrupts.
@@ -69,7 +82,10 @@ impl Events {
         let slots = PoolVec::filled(irql, TAG, KEPT, Numbered::default())?;
         Ok(Self {
             waiting: IrpQueue::new(),
-            log: SpinLock::new(EventLog::new(slots)),
+            log: SpinLock::new(Log {
+                kept: EventLog::new(slots),
+                taken: EventBatch::new(),
+            }),
         })
     }
 }
@@ -90,12 +106,13 @@ pub(crate) fn drain<R>(
     take: impl FnOnce(&mut EduController) -> R,
 ) -> Option<R> {
     let (taken, are_new) = device.events.log.with(irql, |irql, log| {
-        let before = log.end();
+        let before = log.kept.end();
         let taken = section(device, irql, who, |_, shared| {
-            shared.0.drain_events(log);
+            shared.0.take_events(&mut log.taken);
             take(&mut shared.0)
         });
-        (taken, log.end() != before)
+        log.keep();
+        (taken, log.kept.end() != before)
     });
     if are_new {
         answer_waiting(device, irql);
@@ -109,10 +126,10 @@ pub(crate) fn drain_disconnected(
     irql: &mut Passive,
     controller: &mut EduController,
 ) {
-    device
-        .events
-        .log
-        .with(irql, |_, log| controller.drain_events(log));
+    device.events.log.with(irql, |_, log| {
+        controller.take_events(&mut log.taken);
+        log.keep();
+    });
     at_dispatch(irql, |irql| answer_waiting(device, irql));
 }
 
@@ -142,23 +159,28 @@ pub(crate) fn wait(
 /// has come to; else has the ISR ask for a DPC from now on.
 fn look(device: &Device<Edu>, irql: &mut UpToDispatch, irp: &mut Irp, after: u64) -> Result<Look> {
     let (looked, are_new) = device.events.log.with(irql, |irql, log| {
-        let before = log.end();
+        let (before, next) = (log.kept.end(), log.kept.next());
         // While the device is stopped or asleep there is nothing to take.
         let _taken = section(device, irql, Section::Dispatch, |_, shared| {
-            shared.0.drain_events(log);
-            if log.end() <= after {
+            shared.0.take_events(&mut log.taken);
+            let end = match log.taken.len() {
+                0 => before,
+                taken => next.saturating_add(taken as u64),
+            };
+            if end <= after {
                 shared.0.expect_event();
             }
         });
+        log.keep();
         let looked = match after {
-            FROM_NOW => Ok(Look::Nothing(log.next())),
-            _ if after > log.next() => Err(NtError::STATUS_INVALID_PARAMETER),
+            FROM_NOW => Ok(Look::Nothing(log.kept.next())),
+            _ if after > log.kept.next() => Err(NtError::STATUS_INVALID_PARAMETER),
             _ => irp
                 .output_writer()
-                .and_then(|output| write(device, log, after, output))
+                .and_then(|output| write(device, &log.kept, after, output))
                 .map(|written| written.map_or(Look::Nothing(after), Look::Answered)),
         };
-        (looked, log.end() != before)
+        (looked, log.kept.end() != before)
     });
     if are_new {
         at_dispatch(irql, |irql| answer_waiting(device, irql));
@@ -188,7 +210,7 @@ fn pend(device: &Device<Edu>, irql: &mut UpToDispatch, mut irp: Irp, after: u64)
 
 /// Answers all who wait for events that are in the log.
 fn answer_waiting(device: &Device<Edu>, irql: &mut Dispatch) {
-    let end = device.events.log.with(irql, |_, log| log.end());
+    let end = device.events.log.with(irql, |_, log| log.kept.end());
     loop {
         let next = device.events.waiting.remove_next_where(irql, |irp| {
             irp.input::<EventsRequest>()
@@ -198,7 +220,7 @@ fn answer_waiting(device: &Device<Edu>, irql: &mut Dispatch) {
         let answer = irp.input::<EventsRequest>().and_then(|request| {
             device.events.log.with(irql, |_, log| {
                 let output = irp.output_writer()?;
-                write(device, log, request.after, output)
+                write(device, &log.kept, request.after, output)
             })
         });
         irp.complete(irql, answer.map(Option::unwrap_or_default));
@@ -209,7 +231,7 @@ fn answer_waiting(device: &Device<Edu>, irql: &mut Dispatch) {
 /// are none.
 fn write(
     device: &Device<Edu>,
-    log: &Log,
+    log: &EventLog<PoolVec<Numbered>>,
     after: u64,
     mut output: OutputWriter<'_>,
 ) -> Result<Option<usize>> {

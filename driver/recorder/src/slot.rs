@@ -9,6 +9,9 @@ use crate::atomic::{
 /// Words of a record beside its number.
 pub(crate) const WORDS: usize = 3;
 
+/// How often it is tried to note that a record was given up.
+const TRIES: u32 = 3;
+
 /// What a reader finds in a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
@@ -51,7 +54,7 @@ impl Slot {
     pub(crate) fn write(&self, number: u64, words: [u64; WORDS]) {
         let being_written = being_written(number);
         if !self.claim(being_written) {
-            self.given_up.fetch_max(number.wrapping_add(1), Relaxed);
+            self.give_up(number);
             return;
         }
         // Who loads one of the words below, and then the version, does not get a version
@@ -72,6 +75,27 @@ impl Slot {
             .version
             .compare_exchange(before, being_written, Acquire, Relaxed)
             .is_ok()
+    }
+
+    /// Notes that the record of `number` was given up.
+    ///
+    /// Not by `fetch_max`, which tries until it succeeds: an ISR has no time for a loop
+    /// without a bound. A try fails only if another record was given up here since the load,
+    /// one of another round of the ring; so who runs out of tries has met as many rounds in
+    /// one slot at one moment. What is not noted then, a reader stops in front of until the
+    /// next round comes by here.
+    fn give_up(&self, number: u64) {
+        for _ in 0..TRIES {
+            let before = self.given_up.load(Relaxed);
+            let noted = before > number
+                || self
+                    .given_up
+                    .compare_exchange(before, number.wrapping_add(1), Relaxed, Relaxed)
+                    .is_ok();
+            if noted {
+                return;
+            }
+        }
     }
 
     /// Reads the record of `number`.

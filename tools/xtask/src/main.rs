@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod abi;
+mod audit;
 mod build;
 mod c_driver;
 mod command;
@@ -59,6 +60,8 @@ enum Verb {
     Rig(rig::RigArguments),
     /// Compare the kernel's structures and constants in use with what others say of them
     Abi(abi::AbiArguments),
+    /// What edu.sys does with interrupts held off: every ISR and critical section, measured
+    Audit(audit::AuditArguments),
     /// Run every test there is, or one part of them
     Test(test::TestArguments),
 }
@@ -89,6 +92,11 @@ fn run() -> anyhow::Result<ExitCode> {
         Verb::Lint(arguments) => lint::run(&arguments)?,
         Verb::Package(arguments) => package::run(&arguments)?,
         Verb::Abi(arguments) => abi::run(&arguments)?,
+        Verb::Audit(arguments) => {
+            if !audit::run(&arguments)? {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
         Verb::Demo => return rig::demo(),
         Verb::Rig(arguments) => return rig::run(&arguments),
         Verb::Test(arguments) => {

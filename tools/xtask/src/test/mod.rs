@@ -53,6 +53,8 @@ enum Part {
     Abi,
     /// edu.sys is a proper kernel image
     Image,
+    /// edu.sys keeps its limits with interrupts held off, and its documentation says so
+    Audit,
     /// The wrappers' code is no longer than hand-written C
     Cost,
     /// edu.sys comes out the same when it is built elsewhere
@@ -83,6 +85,7 @@ impl Part {
             Self::Build => parts::build(),
             Self::Abi => parts::abi(workspace),
             Self::Image => parts::image(workspace),
+            Self::Audit => parts::audit(workspace),
             Self::Cost => parts::cost(workspace),
             Self::Reproducible => parts::reproducible(workspace),
             Self::Package => parts::package(workspace),

@@ -2,7 +2,7 @@
 
 use super::counting::{self, Failure, Tally};
 use crate::{
-    abi, build, cost,
+    abi, audit, build, cost,
     image_check::{self, Subject, Verdict},
     lint, package, reproducible,
     toolchain::host_cargo,
@@ -70,6 +70,12 @@ pub(super) fn image(workspace: &Workspace) -> anyhow::Result<Tally> {
 /// What is installed on Windows, check by check.
 pub(super) fn package(workspace: &Workspace) -> anyhow::Result<Tally> {
     Ok(judged("package", package::verdicts(workspace)?))
+}
+
+/// What `cargo xtask audit` finds.
+pub(super) fn audit(workspace: &Workspace) -> anyhow::Result<Tally> {
+    build::driver()?;
+    Ok(judged("audit", audit::verdicts(workspace)?))
 }
 
 /// Prints what each check of `part` said, and counts.
