@@ -130,6 +130,20 @@ impl Image {
         self.imports.values().map(String::as_str)
     }
 
+    /// The stub that jumps to an import.
+    pub(super) fn stub(&self, import: &str) -> Option<u64> {
+        let (&slot, _) = self.imports.iter().find(|(_, name)| *name == import)?;
+        let code = self.sections.iter().filter(|section| section.is_code);
+        code.flat_map(|section| section.start..section.start + section.bytes.len() as u64)
+            .find(|&at| {
+                self.bytes(at, 2) == Some(&[0xff, 0x25])
+                    && self
+                        .word(at + 2)
+                        .and_then(|distance| (at + 6).checked_add_signed(distance.into()))
+                        == Some(slot)
+            })
+    }
+
     /// The address that the image's data has in it at `place`.
     pub(super) fn pointer(&self, place: u64) -> Option<u64> {
         self.pointers.get(&place).copied()
@@ -219,11 +233,11 @@ impl Image {
 
     /// `.pdata`: of each routine where it begins and ends, and its frame.
     fn unwind_records(&self, pe: &PeFile64<'_>) -> anyhow::Result<BTreeMap<u64, Frame>> {
+        let mut frames = BTreeMap::new();
         let Some(directory) = pe.data_directory(IMAGE_DIRECTORY_ENTRY_EXCEPTION) else {
-            bail!("there are none, so nobody can tell how much stack a routine takes");
+            return Ok(frames);
         };
         let (start, size) = directory.address_range();
-        let mut frames = BTreeMap::new();
         for place in (u64::from(start)..u64::from(start) + u64::from(size)).step_by(RECORD) {
             let field = |index: u64| {
                 self.word(place + 4 * index)

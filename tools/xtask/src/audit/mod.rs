@@ -14,6 +14,7 @@ mod irql;
 mod judge;
 mod loops;
 mod measure;
+mod mistakes;
 mod name;
 mod program;
 mod reach;
@@ -87,6 +88,7 @@ pub(crate) fn run(arguments: &AuditArguments) -> anyhow::Result<bool> {
 
 /// Audits `edu.sys` as it was built last.
 pub(crate) fn verdicts(workspace: &Workspace) -> anyhow::Result<Vec<Verdict>> {
+    let out = workspace.out();
     let audited = Audited::of_edu(workspace)?;
     let verdict = |check: &str, failures: Vec<String>, found: String| Verdict {
         check: check.to_owned(),
@@ -97,7 +99,7 @@ pub(crate) fn verdicts(workspace: &Workspace) -> anyhow::Result<Vec<Verdict>> {
         },
     };
     let failures = audited.audit.failures.clone();
-    Ok(vec![
+    let mut verdicts = vec![
         verdict("limits", failures, audited.figure(0)),
         verdict("stops", audited.reviewed(workspace)?, STOPS.to_owned()),
         verdict(
@@ -105,7 +107,12 @@ pub(crate) fn verdicts(workspace: &Workspace) -> anyhow::Result<Vec<Verdict>> {
             audited.documented(workspace)?,
             PAGE.to_owned(),
         ),
-    ])
+    ];
+    verdicts.extend(mistakes::verdicts(
+        &workspace::read(&out.join("edu.sys"))?,
+        &workspace::read(&out.join("edu.pdb"))?,
+    )?);
+    Ok(verdicts)
 }
 
 /// A driver and what was found in it.

@@ -209,16 +209,28 @@ impl<'a> Program<'a> {
 }
 
 /// Where the states of all interrupts have their mappings: each thunk of an ISR or of a
-/// critical section has the state as its first argument.
+/// critical section has the state as its first argument. An ISR is given the interrupt, which
+/// has the state in it.
 fn mappings(symbols: &Symbols<'_>, types: &Types) -> BTreeSet<u64> {
-    symbols
+    let names = symbols
         .routines()
         .values()
         .flat_map(|routine| &routine.names)
-        .filter(|name| name.starts_with("dirql::interrupt::"))
-        .filter_map(|name| types::arguments(name).first().copied())
-        .flat_map(|state| types.parts(state, "dirql::io_mem::IoMem<"))
-        .collect()
+        .filter(|name| name.starts_with("dirql::interrupt::"));
+    let mut mappings = BTreeSet::new();
+    for name in names {
+        let arguments = types::arguments(name);
+        let Some(state) = arguments.first() else {
+            continue;
+        };
+        let interrupt = format!("dirql::interrupt::Interrupt<{}>", arguments.join(","));
+        let inside = types.member(&interrupt, "state");
+        for part in types.parts(state, "dirql::io_mem::IoMem<") {
+            mappings.insert(part);
+            mappings.extend(inside.map(|inside| inside + part));
+        }
+    }
+    mappings
 }
 
 fn takes_address(instruction: &Instruction) -> bool {

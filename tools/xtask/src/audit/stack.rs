@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, ensure};
-use iced_x86::{Instruction, Register};
+use iced_x86::{Instruction, Mnemonic, OpKind, Register};
 
 use super::{
     entry::Kind,
@@ -69,8 +69,13 @@ impl<'a> Stacks<'a> {
             .routines
             .get(&start)
             .with_context(|| format!("there is no routine at {start:#x}"))?;
-        self.open.push(start);
         let frame = self.program.frame(start);
+        ensure!(
+            frame > 0 || !routine.instructions().any(moves_stack),
+            "{name} moves the stack pointer and has no unwind record, so nobody can tell how much \
+             stack it takes"
+        );
+        self.open.push(start);
         let mut deepest = frame;
         for block in routine.blocks.values() {
             let last = block.last().map_or(0, Instruction::ip);
@@ -129,6 +134,18 @@ impl<'a> Stacks<'a> {
             }
         }
         Ok(deepest)
+    }
+}
+
+/// Whether an instruction takes stack.
+fn moves_stack(instruction: &Instruction) -> bool {
+    match instruction.mnemonic() {
+        Mnemonic::Push => true,
+        Mnemonic::Sub | Mnemonic::Lea | Mnemonic::Mov | Mnemonic::And => {
+            instruction.op0_kind() == OpKind::Register
+                && instruction.op0_register() == Register::RSP
+        }
+        _ => false,
     }
 }
 
