@@ -19,3 +19,18 @@ pub(crate) mod atomic {
         AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, fence,
     };
 }
+
+pub(crate) mod field {
+    //! Atomics made of a field of the kernel's, as `from_ptr` makes them.
+    #[cfg(all(test, feature = "interleavings"))]
+    pub(crate) use crate::interleavings::field::{AtomicPtr, AtomicU8};
+    #[cfg(not(all(test, feature = "interleavings")))]
+    pub(crate) use core::sync::atomic::{AtomicPtr, AtomicU8};
+}
+
+#[cfg(all(test, feature = "interleavings"))]
+pub(crate) use crate::interleavings::guarded::GuardedUnsafeCell;
+/// A cell that whoever asks for its place is alone with until it lets go of the lock, or of
+/// whatever else guards it. A model sees to that.
+#[cfg(not(all(test, feature = "interleavings")))]
+pub(crate) use core::cell::UnsafeCell as GuardedUnsafeCell;

@@ -1,18 +1,19 @@
 //! Atomics whose every access the checker orders.
 //!
 //! They are loom's, with three differences. They can be made in constants, as `core`'s can:
-//! loom's object comes into being at the first access. An access with `SeqCst` has a fence of
-//! that kind on both sides, because loom takes the ordering itself for `AcqRel`; on x64 each
-//! such access but a load is a full barrier, too. And a [seeded mistake](super::mistake) may
-//! weaken them, by the file that an access is in.
+//! each takes one of those that the [modelled kernel](super::kernel) was made with, before there
+//! was a second thread, and has its value there as what differs from the one that it began with.
+//! An access with `SeqCst` has a fence of that kind on both sides, because loom takes the
+//! ordering itself for `AcqRel`; on x64 each such access but a load is a full barrier, too. And a
+//! [seeded mistake](super::mistake) may weaken them, by the file that an access is in.
 
 #![expect(dead_code, reason = "each kind has what `core`'s has, used or not")]
 
-use std::{panic::Location, sync::OnceLock, sync::atomic::Ordering};
+use std::{panic::Location, rc::Rc, sync::OnceLock, sync::atomic::Ordering};
 
 use loom::sync::atomic as modelled;
 
-use super::mistake;
+use super::{kernel, mistake};
 
 /// As `core::sync::atomic::fence`.
 #[track_caller]
@@ -35,7 +36,7 @@ fn access<R>(
     if mistake::weakens(place, operation) {
         return access(Ordering::Relaxed);
     }
-    if order != Ordering::SeqCst {
+    if order != Ordering::SeqCst || mistake::disorders(place) {
         return access(order);
     }
     modelled::fence(Ordering::SeqCst);
@@ -44,13 +45,66 @@ fn access<R>(
     result
 }
 
+/// What a failed exchange may be ordered by, when a success is by this.
+fn failing(success: Ordering, failure: Ordering) -> Ordering {
+    if success == Ordering::Relaxed {
+        success
+    } else {
+        failure
+    }
+}
+
+/// What fits into a word.
+trait Word: Copy {
+    fn to_word(self) -> usize;
+    fn of_word(word: usize) -> Self;
+}
+
+impl Word for bool {
+    fn to_word(self) -> usize {
+        self.into()
+    }
+
+    fn of_word(word: usize) -> Self {
+        word != 0
+    }
+}
+
+impl<T> Word for *mut T {
+    fn to_word(self) -> usize {
+        self.expose_provenance()
+    }
+
+    fn of_word(word: usize) -> Self {
+        core::ptr::with_exposed_provenance_mut(word)
+    }
+}
+
+macro_rules! words {
+    ($($kind:ty)*) => {
+        $(
+            impl Word for $kind {
+                fn to_word(self) -> usize {
+                    usize::try_from(self).expect("a word has 64 bits")
+                }
+
+                fn of_word(word: usize) -> Self {
+                    Self::try_from(word).expect("it was one of these")
+                }
+            }
+        )*
+    };
+}
+
+words! { u8 u32 u64 usize }
+
 macro_rules! atomics {
-    ($($name:ident $(<$parameter:ident>)?($kind:ty) { $($more:tt)* })*) => {
+    ($($name:ident $(<$parameter:ident>)?($kind:ty) { $($operation:ident)* })*) => {
         $(
             #[doc = concat!("As `core::sync::atomic::", stringify!($name), "`.")]
             pub(crate) struct $name $(<$parameter>)? {
                 initial: $kind,
-                modelled: OnceLock<modelled::$name $(<$parameter>)?>,
+                modelled: OnceLock<Rc<modelled::AtomicUsize>>,
             }
 
             // SAFETY: (Aliasing) all threads of a model are coroutines of one thread, fact 11.
@@ -69,19 +123,26 @@ macro_rules! atomics {
                     Self { initial, modelled: OnceLock::new() }
                 }
 
-                fn modelled(&self) -> &modelled::$name $(<$parameter>)? {
-                    self.modelled.get_or_init(|| modelled::$name::new(self.initial))
+                fn modelled(&self) -> &modelled::AtomicUsize {
+                    self.modelled.get_or_init(kernel::atomic)
+                }
+
+                fn inside(&self, value: $kind) -> usize {
+                    value.to_word().wrapping_sub(self.initial.to_word())
+                }
+
+                fn outside(&self, word: usize) -> $kind {
+                    <$kind>::of_word(word.wrapping_add(self.initial.to_word()))
                 }
 
                 #[track_caller]
                 pub(crate) fn load(&self, order: Ordering) -> $kind {
-                    let is_blind = mistake::blinds(Location::caller(), concat!(stringify!($name), ".load"));
-                    if is_blind || std::thread::panicking() {
+                    let (place, operation) = (Location::caller(), concat!(stringify!($name), ".load"));
+                    if mistake::blinds(place, operation) || std::thread::panicking() {
                         return self.initial;
                     }
-                    access(Location::caller(), concat!(stringify!($name), ".load"), order, |order| {
-                        self.modelled().load(order)
-                    })
+                    let word = access(place, operation, order, |order| self.modelled().load(order));
+                    self.outside(word)
                 }
 
                 #[track_caller]
@@ -89,9 +150,22 @@ macro_rules! atomics {
                     if std::thread::panicking() {
                         return;
                     }
-                    access(Location::caller(), concat!(stringify!($name), ".store"), order, |order| {
-                        self.modelled().store(value, order);
+                    let operation = concat!(stringify!($name), ".store");
+                    access(Location::caller(), operation, order, |order| {
+                        self.modelled().store(self.inside(value), order);
                     });
+                }
+
+                #[track_caller]
+                pub(crate) fn swap(&self, value: $kind, order: Ordering) -> $kind {
+                    if std::thread::panicking() {
+                        return self.initial;
+                    }
+                    let operation = concat!(stringify!($name), ".swap");
+                    let word = access(Location::caller(), operation, order, |order| {
+                        self.modelled().swap(self.inside(value), order)
+                    });
+                    self.outside(word)
                 }
 
                 #[track_caller]
@@ -105,70 +179,70 @@ macro_rules! atomics {
                     if std::thread::panicking() {
                         return Err(self.initial);
                     }
-                    access(Location::caller(), concat!(stringify!($name), ".compare_exchange"), success, |success| {
-                        let failure = if success == Ordering::Relaxed {
-                            Ordering::Relaxed
-                        } else {
-                            failure
-                        };
+                    let operation = concat!(stringify!($name), ".compare_exchange");
+                    let (from, to) = (self.inside(from), self.inside(to));
+                    let exchanged = access(Location::caller(), operation, success, |success| {
+                        let failure = failing(success, failure);
                         self.modelled().compare_exchange(from, to, success, failure)
-                    })
+                    });
+                    exchanged
+                        .map(|word| self.outside(word))
+                        .map_err(|word| self.outside(word))
                 }
 
-                $($more)*
+                #[track_caller]
+                pub(crate) fn fetch_update(
+                    &self,
+                    set: Ordering,
+                    fetch: Ordering,
+                    mut update: impl FnMut($kind) -> Option<$kind>,
+                ) -> Result<$kind, $kind> {
+                    if std::thread::panicking() {
+                        return Err(self.initial);
+                    }
+                    let (place, operation) =
+                        (Location::caller(), concat!(stringify!($name), ".fetch_update"));
+                    let mut before = access(place, operation, fetch, |order| {
+                        self.modelled().load(order)
+                    });
+                    while let Some(after) = update(self.outside(before)) {
+                        let exchanged = access(place, operation, set, |set| {
+                            let (after, fetch) = (self.inside(after), failing(set, fetch));
+                            self.modelled().compare_exchange(before, after, set, fetch)
+                        });
+                        match exchanged {
+                            Ok(before) => return Ok(self.outside(before)),
+                            Err(now) => before = now,
+                        }
+                    }
+                    Err(self.outside(before))
+                }
+
+                $(
+                    #[track_caller]
+                    pub(crate) fn $operation(&self, value: $kind, order: Ordering) -> $kind {
+                        if std::thread::panicking() {
+                            return self.initial;
+                        }
+                        let is_sum = matches!(stringify!($operation), "fetch_add" | "fetch_sub");
+                        assert!(is_sum || self.initial.to_word() == 0, "not kept as a difference");
+                        let operation = concat!(stringify!($name), ".", stringify!($operation));
+                        let word = access(Location::caller(), operation, order, |order| {
+                            self.modelled().$operation(value.to_word(), order)
+                        });
+                        self.outside(word)
+                    }
+                )*
             }
         )*
-    };
-}
-
-macro_rules! changes {
-    ($name:ident, $kind:ty; $($operation:ident),*) => {
-        $(
-            #[track_caller]
-            pub(crate) fn $operation(&self, value: $kind, order: Ordering) -> $kind {
-                if std::thread::panicking() {
-                    return self.initial;
-                }
-                access(Location::caller(), concat!(stringify!($name), ".", stringify!($operation)), order, |order| {
-                    self.modelled().$operation(value, order)
-                })
-            }
-        )*
-
-        #[track_caller]
-        pub(crate) fn fetch_update(
-            &self,
-            set: Ordering,
-            fetch: Ordering,
-            mut update: impl FnMut($kind) -> Option<$kind>,
-        ) -> Result<$kind, $kind> {
-            if std::thread::panicking() {
-                return Err(self.initial);
-            }
-            let place = Location::caller();
-            let mut before = access(place, concat!(stringify!($name), ".fetch_update"), fetch, |order| {
-                self.modelled().load(order)
-            });
-            while let Some(after) = update(before) {
-                let exchanged = access(place, concat!(stringify!($name), ".fetch_update"), set, |order| {
-                    let fetch = if order == Ordering::Relaxed { order } else { fetch };
-                    self.modelled().compare_exchange(before, after, order, fetch)
-                });
-                match exchanged {
-                    Ok(before) => return Ok(before),
-                    Err(now) => before = now,
-                }
-            }
-            Err(before)
-        }
     };
 }
 
 atomics! {
-    AtomicBool(bool) { changes!(AtomicBool, bool; swap); }
-    AtomicPtr<T>(*mut T) { changes!(AtomicPtr, *mut T; swap); }
-    AtomicU8(u8) { changes!(AtomicU8, u8; fetch_and, fetch_or); }
+    AtomicBool(bool) {}
+    AtomicPtr<T>(*mut T) {}
+    AtomicU8(u8) { fetch_and fetch_or }
     AtomicU32(u32) {}
-    AtomicU64(u64) { changes!(AtomicU64, u64; fetch_max); }
-    AtomicUsize(usize) { changes!(AtomicUsize, usize; fetch_add, fetch_sub); }
+    AtomicU64(u64) { fetch_max }
+    AtomicUsize(usize) { fetch_add fetch_sub }
 }

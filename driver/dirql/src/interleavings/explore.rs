@@ -15,7 +15,10 @@ use std::{
     time::Instant,
 };
 
-use super::mistake::{self, Seed};
+use super::{
+    kernel,
+    mistake::{self, Seed},
+};
 
 /// The mistake that this process is to make, by its name.
 const MISTAKE: &str = "INTERLEAVINGS_MISTAKE";
@@ -47,7 +50,10 @@ pub(super) fn explore(test: &str, bounds: Bounds, seeds: &[Seed], flow: fn()) {
     };
     let begin = Instant::now();
     let orders = check(preemptions, None, flow);
-    let flow_name = test.rsplit("::").nth(1).unwrap_or(test);
+    let flow_name = test
+        .trim_start_matches("interleavings::flows::")
+        .replace("::every_order", "")
+        .replace('_', " ");
     std::println!(
         "interleavings: {flow_name}: {orders} orders with up to {preemptions} preemptions, {:.1} s",
         begin.elapsed().as_secs_f64()
@@ -81,6 +87,7 @@ fn check(preemptions: usize, seed: Option<Seed>, flow: fn()) -> usize {
         mistake::make(mistake);
         counted.fetch_add(1, Ordering::Relaxed);
         flow();
+        kernel::end();
     });
     orders.load(Ordering::Relaxed)
 }

@@ -1,22 +1,18 @@
 //! A machine for one run of a flow: a driver loaded, a device added, threads on processors.
 
-use std::{boxed::Box, rc::Rc, vec::Vec};
+use std::{boxed::Box, cell::RefCell, pin::Pin, rc::Rc, vec::Vec};
 
 use loom::thread::JoinHandle;
 
 use super::kernel::{self, Kernel};
-use crate::{driver::Driver, irql::Passive, sys, thunks};
+use crate::{device::Device, driver::Driver, irql::Passive, sys, thunks};
 
 /// A device of a driver with extension `E`, as the PnP manager knows it.
 pub(super) struct Machine {
     driver: Box<sys::DRIVER_OBJECT>,
     device: *mut sys::DEVICE_OBJECT,
-}
-
-/// An IRP of one of the flow's own, with its stack: the driver's location is the upper one.
-pub(super) struct Request {
-    irp: sys::IRP,
-    locations: [sys::IO_STACK_LOCATION; 2],
+    /// Their memory stays until the run is over.
+    requests: RefCell<Vec<Pin<Box<Stack>>>>,
 }
 
 impl Machine {
@@ -35,56 +31,95 @@ impl Machine {
         // SAFETY: (Caller) as the kernel calls DriverEntry, facts 10 and 11.
         let status = unsafe { thunks::initialize::<E>(&raw mut *driver, &raw const path) };
         assert_eq!(status, 0, "DriverEntry");
+        kernel::current().has_start_io(driver.DriverStartIo);
         let add_device = extension.AddDevice.expect("DriverEntry sets it");
         let physical = kernel::current().physical();
         // SAFETY: (Caller) as the PnP manager calls AddDevice, fact 10.
         let status = unsafe { add_device(&raw mut *driver, physical) };
         assert_eq!(status, 0, "AddDevice");
         let device = kernel::current().latest_device();
-        Rc::new(Self { driver, device })
+        Rc::new(Self {
+            driver,
+            device,
+            requests: RefCell::new(Vec::new()),
+        })
+    }
+
+    /// The device. Whoever has this is as one of the driver's own routines.
+    pub(super) fn device<E: Driver>(&self) -> &Device<E> {
+        // SAFETY: (Pointer) AddDevice has written it; its memory stays until the run is over, fact
+        // 1.
+        unsafe { Device::<E>::of(self.device) }
     }
 
     /// Sends a request to the driver; what its dispatch routine returned.
-    pub(super) fn send(&self, request: &mut Request, major: u32) -> sys::NTSTATUS {
+    pub(super) fn send(&self, request: &Request, major: u32) -> sys::NTSTATUS {
         let slot = usize::try_from(major).expect("a major function");
         let dispatch = self.driver.MajorFunction[slot].expect("DriverEntry sets it");
-        request.irp.CurrentLocation = 1;
-        request.locations[1].DeviceObject = self.device;
-        let irp = request.irp();
-        kernel::current().send(irp);
         // SAFETY: (Caller) as the I/O manager calls a dispatch routine, fact 10.
-        unsafe { dispatch(self.device, irp) }
+        unsafe { dispatch(self.device, request.irp) }
     }
 
-    /// Sends a PnP request; what the dispatch routine returned.
-    pub(super) fn pnp(&self, minor: u32) -> sys::NTSTATUS {
-        let mut request = Request::new();
-        request.locations[1].MinorFunction = u8::try_from(minor).expect("a minor function");
-        let mut resources = one_interrupt();
-        if minor == sys::IRP_MN_START_DEVICE {
-            request.locations[1].Parameters.StartDevice = sys::StartDevice {
-                AllocatedResourcesTranslated: &raw mut resources,
-            };
-        }
-        self.send(&mut request, sys::IRP_MJ_PNP)
-    }
-}
-
-impl Request {
-    pub(super) fn new() -> Box<Self> {
+    /// A request of the flow's own, sent on this file.
+    pub(super) fn request(&self, file: usize) -> Request {
         // SAFETY: integers, pointers and optional functions; zero is valid for all, fact 12.
-        Box::new(unsafe { core::mem::zeroed() })
-    }
-
-    /// The IRP, at the driver's location.
-    fn irp(&mut self) -> *mut sys::IRP {
-        self.irp
+        let mut stack: Box<Stack> = Box::new(unsafe { core::mem::zeroed() });
+        stack.irp.CurrentLocation = 1;
+        stack
+            .irp
             .Tail
             .Overlay
             .__bindgen_anon_2
             .__bindgen_anon_1
-            .CurrentStackLocation = &raw mut self.locations[1];
-        &raw mut self.irp
+            .CurrentStackLocation = &raw mut stack.locations[1];
+        stack.locations[1].DeviceObject = self.device;
+        stack.locations[1].FileObject = core::ptr::without_provenance_mut(file);
+        let irp = &raw mut stack.irp;
+        kernel::current().made(irp);
+        self.requests.borrow_mut().push(Box::into_pin(stack));
+        Request { irp }
+    }
+
+    /// Sends a PnP request; what the dispatch routine returned.
+    pub(super) fn pnp(&self, minor: u32) -> sys::NTSTATUS {
+        let request = self.request(0);
+        let mut resources = one_interrupt();
+        // SAFETY: (Pointer) a request of the flow's, fact 4.
+        let location = unsafe { sys::current_location(request.irp) };
+        // SAFETY: (Aliasing) it is not sent yet, fact 4.
+        let location = unsafe { &mut *location };
+        location.MinorFunction = u8::try_from(minor).expect("a minor function");
+        if minor == sys::IRP_MN_START_DEVICE {
+            location.Parameters.StartDevice = sys::StartDevice {
+                AllocatedResourcesTranslated: &raw mut resources,
+            };
+        }
+        self.send(&request, sys::IRP_MJ_PNP)
+    }
+}
+
+/// An IRP and its stack: the driver's location is the upper one.
+struct Stack {
+    irp: sys::IRP,
+    locations: [sys::IO_STACK_LOCATION; 2],
+}
+
+/// A request of the flow's own. It can be cancelled at any time, and is there until the run is
+/// over.
+#[derive(Clone, Copy)]
+pub(super) struct Request {
+    irp: *mut sys::IRP,
+}
+
+impl Request {
+    /// `IoCancelIrp`.
+    pub(super) fn cancel(&self) {
+        kernel::current().cancel(self.irp);
+    }
+
+    /// Whether it was completed; twice is a panic.
+    pub(super) fn is_completed(&self) -> bool {
+        kernel::current().is_completed(self.irp)
     }
 }
 
@@ -139,15 +174,19 @@ impl Threads {
         }));
     }
 
-    /// Waits for all of them; the DPCs that are queued have run then.
-    pub(super) fn join(self) {
-        for thread in self.flow {
+    /// Waits for those of the flow.
+    pub(super) fn wait_for_flow(&mut self) {
+        for thread in self.flow.drain(..) {
             thread.join().expect("a panic ends the run");
         }
+    }
+
+    /// Waits for all of them; the DPCs that are queued have run then.
+    pub(super) fn join(mut self) {
+        self.wait_for_flow();
         kernel::current().dpcs().over();
         for thread in self.dpcs {
             thread.join().expect("a panic ends the run");
         }
-        kernel::end();
     }
 }

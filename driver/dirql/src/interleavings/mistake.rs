@@ -16,6 +16,8 @@ pub(crate) enum Mistake {
     },
     /// `KeFlushQueuedDpcs` was left out.
     NoFlush,
+    /// The `SeqCst` accesses of that file are in no one order.
+    NoOneOrder { file: &'static str },
     /// Such accesses in that file see the value that the atomic began with.
     Blind {
         file: &'static str,
@@ -29,6 +31,12 @@ pub(crate) enum Mistake {
     NoDisconnect,
     /// `IoReleaseRemoveLockAndWait` was `IoReleaseRemoveLock`.
     NoRemoveLockWait,
+    /// The cancel spin lock is not taken.
+    NoCancelLock,
+    /// Spin locks are not taken.
+    NoSpinLock,
+    /// A DPC leaves its queue after its routine has run, and not before.
+    LateDequeue,
     /// Critical sections run without the interrupt lock.
     NoInterruptLock,
 }
@@ -66,6 +74,11 @@ pub(super) fn weakens(place: &Location<'_>, operation: &str) -> bool {
         return false;
     };
     weakened == operation && place.file().ends_with(file)
+}
+
+/// Whether `SeqCst` accesses at this place are to be no more than `AcqRel`.
+pub(super) fn disorders(place: &Location<'_>) -> bool {
+    matches!(MADE.get(), Some(Mistake::NoOneOrder { file }) if place.file().ends_with(file))
 }
 
 /// Whether an access at this place is to see nothing new.

@@ -23,12 +23,14 @@
 //!   more than the language does, and no more than x64 does.
 //! * Loads do not see stores that come later in program order of another thread ("load
 //!   buffering"), which loom cannot model.
-//! * Plain cells of this crate are not tracked one by one; what is in them is: the state of an
-//!   interrupt, the extension, the kernel's objects.
+//! * Cells that several may read at a time (an interrupt's connection) are not tracked; those behind
+//!   locks are, and so are the state of an interrupt, the extension, and the kernel's objects.
 
 pub(crate) mod atomic;
 mod explore;
+pub(crate) mod field;
 mod flows;
+pub(crate) mod guarded;
 pub(crate) mod kernel;
 mod machine;
 mod mistake;

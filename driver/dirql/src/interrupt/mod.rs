@@ -79,7 +79,10 @@ use crate::{
     object_table::Registered,
     resources::InterruptResource,
     status::{NtError, Result},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        GuardedUnsafeCell,
+        atomic::{AtomicBool, Ordering},
+    },
     sys,
 };
 use access::Access;
@@ -126,14 +129,14 @@ pub struct Interrupt<S, K = NeverSuspended> {
     /// Fact 8, but for `info`, which reads it behind `access`.
     connection: UnsafeCell<Option<Connection>>,
     /// What the ISR may queue. Written under fact 8 before the ISR can run.
-    requests: UnsafeCell<Requests>,
+    requests: GuardedUnsafeCell<Requests>,
     /// Initialised while connected, fact 7.
     state: UnsafeCell<MaybeUninit<S>>,
     /// The ISR is not to touch `S`: the device has no power. Read and written under the
     /// interrupt lock, since an ISR can wait for the lock while the device is put to sleep.
     asleep: AtomicBool,
     /// What was saved, while suspended. Fact 8.
-    saved: UnsafeCell<Option<K>>,
+    saved: GuardedUnsafeCell<Option<K>>,
     /// The kernel has its address while connected.
     _pinned: PhantomPinned,
 }
@@ -163,10 +166,10 @@ impl<S: ServiceRoutine, K: Send + 'static> Interrupt<S, K> {
             stage: Stage::new(),
             lock: UnsafeCell::new(0),
             connection: UnsafeCell::new(None),
-            requests: UnsafeCell::new(Requests::NONE),
+            requests: GuardedUnsafeCell::new(Requests::NONE),
             state: UnsafeCell::new(MaybeUninit::uninit()),
             asleep: AtomicBool::new(false),
-            saved: UnsafeCell::new(None),
+            saved: GuardedUnsafeCell::new(None),
             _pinned: PhantomPinned,
         }
     }

@@ -68,7 +68,10 @@ use crate::{
     irql::{AtMostDispatch, Passive, UpToDispatch},
     status::{NtError, Result},
     stop_code::{Reason, stop},
-    sync::atomic::{AtomicPtr, AtomicU8, Ordering},
+    sync::{
+        GuardedUnsafeCell,
+        atomic::{AtomicPtr, AtomicU8, Ordering},
+    },
     sys,
 };
 
@@ -85,7 +88,7 @@ pub struct IrpQueue {
     /// Fact 33.
     lock: UnsafeCell<sys::KSPIN_LOCK>,
     /// Reached under the lock.
-    content: UnsafeCell<Content>,
+    content: GuardedUnsafeCell<Content>,
     /// Whose IRPs these are. Written before the stage is `READY`.
     device: AtomicPtr<sys::DEVICE_OBJECT>,
     /// `NEW` until it was initialised, in place.
@@ -146,7 +149,7 @@ impl IrpQueue {
         Self {
             csq: UnsafeCell::new(sys::zeroed_csq()),
             lock: UnsafeCell::new(0),
-            content: UnsafeCell::new(Content {
+            content: GuardedUnsafeCell::new(Content {
                 list: IrpList::new(),
                 length: 0,
                 closed: None,

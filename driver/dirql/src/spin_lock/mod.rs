@@ -49,6 +49,7 @@ use core::cell::UnsafeCell;
 
 use crate::{
     irql::{AtMostDispatch, DISPATCH_LEVEL, Dispatch},
+    sync::GuardedUnsafeCell,
     sys,
 };
 use order::Checks;
@@ -61,7 +62,7 @@ pub use queued::QueuedSpinLock;
 pub struct SpinLock<T> {
     lock: UnsafeCell<sys::KSPIN_LOCK>,
     checks: Checks,
-    data: UnsafeCell<T>,
+    data: GuardedUnsafeCell<T>,
 }
 
 // SAFETY: (Aliasing) the data is reached only in `with`, under the lock, by one processor
@@ -89,7 +90,7 @@ impl<T> SpinLock<T> {
         Self {
             lock: UnsafeCell::new(0),
             checks,
-            data: UnsafeCell::new(data),
+            data: GuardedUnsafeCell::new(data),
         }
     }
 

@@ -6,6 +6,7 @@ use core::{cell::UnsafeCell, mem::MaybeUninit};
 use super::order::{Checks, LockRank};
 use crate::{
     irql::{AtMostDispatch, Dispatch},
+    sync::GuardedUnsafeCell,
     sys,
 };
 
@@ -15,7 +16,7 @@ use crate::{
 pub struct QueuedSpinLock<T> {
     lock: UnsafeCell<sys::KSPIN_LOCK>,
     checks: Checks,
-    data: UnsafeCell<T>,
+    data: GuardedUnsafeCell<T>,
 }
 
 // SAFETY: (Aliasing) the data is reached only in `with`, under the lock, by one processor
@@ -43,7 +44,7 @@ impl<T> QueuedSpinLock<T> {
         Self {
             lock: UnsafeCell::new(0),
             checks,
-            data: UnsafeCell::new(data),
+            data: GuardedUnsafeCell::new(data),
         }
     }
 

@@ -1,10 +1,11 @@
 //! The fields of an IRP that drivers reach through inline functions and macros:
 //! cancellation, the list entry, the driver's own words, the file object.
 
-use core::{
-    mem::offset_of,
-    ptr::null_mut,
-    sync::atomic::{AtomicPtr, AtomicU8, Ordering},
+use core::{mem::offset_of, ptr::null_mut};
+
+use crate::sync::{
+    atomic::Ordering,
+    field::{AtomicPtr, AtomicU8},
 };
 
 use super::{

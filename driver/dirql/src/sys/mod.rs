@@ -21,19 +21,21 @@ pub(crate) use host::*;
 // These take the place of the host's: what is named comes before a glob.
 #[cfg(all(test, feature = "interleavings"))]
 pub(crate) use crate::interleavings::kernel::{
-    IoAcquireRemoveLockEx, IoAttachDeviceToDeviceStack, IoConnectInterruptEx, IoCreateDevice,
-    IoDeleteDevice, IoDetachDevice, IoDisconnectInterruptEx, IoForwardIrpSynchronously,
-    IoInitializeRemoveLockEx, IoReleaseRemoveLockAndWaitEx, IoReleaseRemoveLockEx,
-    IoSetStartIoAttributes, IofCallDriver, IofCompleteRequest, KeAcquireInterruptSpinLock,
+    IoAcquireCancelSpinLock, IoAcquireRemoveLockEx, IoAttachDeviceToDeviceStack,
+    IoConnectInterruptEx, IoCreateDevice, IoCsqInitializeEx, IoCsqInsertIrpEx, IoCsqRemoveIrp,
+    IoCsqRemoveNextIrp, IoDeleteDevice, IoDetachDevice, IoDisconnectInterruptEx,
+    IoForwardIrpSynchronously, IoInitializeRemoveLockEx, IoReleaseCancelSpinLock,
+    IoReleaseRemoveLockAndWaitEx, IoReleaseRemoveLockEx, IoSetStartIoAttributes, IoStartNextPacket,
+    IoStartPacket, IofCallDriver, IofCompleteRequest, KeAcquireInterruptSpinLock,
     KeAcquireSpinLockAtDpcLevel, KeAcquireSpinLockForDpc, KeAcquireSpinLockRaiseToDpc,
-    KeCancelTimer, KeDelayExecutionThread, KeFlushQueuedDpcs, KeGetCurrentIrql,
+    KeCancelTimer, KeClearEvent, KeDelayExecutionThread, KeFlushQueuedDpcs, KeGetCurrentIrql,
     KeGetCurrentProcessorNumberEx, KeGetProcessorNumberFromIndex, KeInitializeDpc,
-    KeInitializeThreadedDpc, KeInitializeTimerEx, KeInsertQueueDpc, KeLowerIrql,
-    KeQueryActiveProcessorCountEx, KeReleaseInterruptSpinLock, KeReleaseSpinLock,
-    KeReleaseSpinLockForDpc, KeReleaseSpinLockFromDpcLevel, KeRemoveQueueDpc,
-    KeRevertToUserGroupAffinityThread, KeSetCoalescableTimer, KeSetImportanceDpc,
-    KeSetSystemGroupAffinityThread, KeSetTargetProcessorDpcEx, KeSetTimerEx,
-    KeSynchronizeExecution, KfRaiseIrql,
+    KeInitializeEvent, KeInitializeThreadedDpc, KeInitializeTimerEx, KeInsertQueueDpc, KeLowerIrql,
+    KeQueryActiveProcessorCountEx, KeReadStateEvent, KeReleaseInterruptSpinLock, KeReleaseSpinLock,
+    KeReleaseSpinLockForDpc, KeReleaseSpinLockFromDpcLevel, KeRemoveEntryDeviceQueue,
+    KeRemoveQueueDpc, KeResetEvent, KeRevertToUserGroupAffinityThread, KeSetCoalescableTimer,
+    KeSetEvent, KeSetImportanceDpc, KeSetSystemGroupAffinityThread, KeSetTargetProcessorDpcEx,
+    KeSetTimerEx, KeSynchronizeExecution, KeWaitForSingleObject, KfRaiseIrql,
 };
 #[cfg(windows)]
 pub(crate) use windows::*;

@@ -15,7 +15,7 @@ use crate::{
     interleavings::{
         explore::{Bounds, explore},
         kernel,
-        machine::{Machine, Request, Threads},
+        machine::{Machine, Threads},
         mistake::{Mistake, Seed},
         tracked::{Ground, Tracked},
     },
@@ -127,10 +127,9 @@ fn flow() {
         }
     });
     assert_eq!(machine.pnp(sys::IRP_MN_START_DEVICE), 0);
-    let other = Rc::clone(&machine);
+    let (other, request) = (Rc::clone(&machine), machine.request(0));
     threads.spawn(1, move || {
-        let mut request = Request::new();
-        other.send(&mut request, sys::IRP_MJ_DEVICE_CONTROL);
+        other.send(&request, sys::IRP_MJ_DEVICE_CONTROL);
     });
     assert_eq!(machine.pnp(sys::IRP_MN_REMOVE_DEVICE), 0);
     threads.join();
@@ -152,6 +151,13 @@ const SEEDS: &[Seed] = &[
         mistake: Mistake::Blind {
             file: "interrupt/access.rs",
             operation: "AtomicUsize.load",
+        },
+        symptoms: &["Causality violation", "after it was disconnected"],
+    },
+    Seed {
+        name: "a section below DISPATCH_LEVEL and the closing are not in one order",
+        mistake: Mistake::NoOneOrder {
+            file: "interrupt/access.rs",
         },
         symptoms: &["Causality violation", "after it was disconnected"],
     },

@@ -46,6 +46,7 @@ struct Queued {
 }
 
 struct Running {
+    dpc: usize,
     ticket: usize,
     is_threaded: bool,
 }
@@ -78,13 +79,13 @@ impl Dpcs {
     }
 
     fn initialize(&self, dpc: *mut KDPC, routine: Routine) {
-        let known = self.objects.borrow().get(&dpc.addr()).map(Rc::clone);
-        if let Some(object) = known {
-            object.change(|object| *object = routine);
-            return;
-        }
-        let object = Rc::new(Tracked::new(routine));
-        self.objects.borrow_mut().insert(dpc.addr(), object);
+        let object = Rc::clone(
+            self.objects
+                .borrow_mut()
+                .entry(dpc.addr())
+                .or_insert_with(|| Rc::new(Tracked::new(routine))),
+        );
+        object.change(|object| *object = routine);
     }
 
     /// What the object says, which the caller must be allowed to look at.
@@ -102,7 +103,10 @@ impl Dpcs {
 
     /// Queues it, unless it is queued.
     pub(super) fn insert(&self, state: &mut State, dpc: usize, is_threaded: bool) -> bool {
-        if state.queue.iter().any(|queued| queued.dpc == dpc) {
+        let is_queued = state.queue.iter().any(|queued| queued.dpc == dpc);
+        let is_late = mistake::is_made(Mistake::LateDequeue)
+            && state.running.iter().any(|running| running.dpc == dpc);
+        if is_queued || is_late {
             return false;
         }
         let ticket = state.next_ticket;
@@ -154,6 +158,7 @@ impl Dpcs {
         loop {
             if let Some(queued) = state.queue.pop_front() {
                 state.running.push(Running {
+                    dpc: queued.dpc,
                     ticket: queued.ticket,
                     is_threaded: queued.is_threaded,
                 });

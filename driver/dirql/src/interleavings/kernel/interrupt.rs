@@ -61,8 +61,9 @@ impl Interrupts {
             routine,
             context,
             lock: Lock::new(),
-            is_there: Tracked::new(true),
+            is_there: Tracked::new(false),
         });
+        connection.is_there.change(|is_there| *is_there = true);
         self.all.borrow_mut().push(Rc::clone(&connection));
         *self.vector() = Some(connection);
         address

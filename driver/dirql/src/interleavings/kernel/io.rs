@@ -1,10 +1,18 @@
 //! Devices and the way of an IRP: down to a bus that succeeds everything, and to its end, once.
 
-use std::{boxed::Box, cell::RefCell, collections::BTreeSet, vec, vec::Vec};
+use std::{
+    boxed::Box,
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    vec,
+    vec::Vec,
+};
 
 use loom::sync::Mutex;
 
 use super::{current, level};
+use crate::interleavings::tracked::Tracked;
 use crate::sys::{
     BOOLEAN, CCHAR, DEVICE_OBJECT, DRIVER_OBJECT, IRP, NTSTATUS, UNICODE_STRING, set_status,
 };
@@ -21,6 +29,8 @@ struct Unit {
 pub(super) struct Io {
     devices: RefCell<Vec<(Box<DEVICE_OBJECT>, Vec<Unit>)>>,
     completed: Mutex<BTreeSet<usize>>,
+    /// IRPs that were made, and whether each is still one: its memory goes when it is completed.
+    lives: RefCell<BTreeMap<usize, Rc<Tracked<bool>>>>,
 }
 
 impl Io {
@@ -28,6 +38,7 @@ impl Io {
         Self {
             devices: RefCell::new(Vec::new()),
             completed: Mutex::new(BTreeSet::new()),
+            lives: RefCell::new(BTreeMap::new()),
         }
     }
 
@@ -60,10 +71,28 @@ impl super::Kernel {
         &raw mut **object
     }
 
-    /// An IRP is sent, which may lie where another one did.
-    pub(in crate::interleavings) fn send(&self, irp: *mut IRP) {
-        let mut completed = self.io.completed.lock().expect("nothing panics with it");
-        completed.remove(&irp.addr());
+    /// An IRP was made.
+    pub(in crate::interleavings) fn made(&self, irp: *mut IRP) {
+        let life = Rc::new(Tracked::new(true));
+        self.io.lives.borrow_mut().insert(irp.addr(), life);
+    }
+
+    fn life(&self, irp: *mut IRP) -> Rc<Tracked<bool>> {
+        let lives = self.io.lives.borrow();
+        Rc::clone(lives.get(&irp.addr()).expect("an IRP of the flow"))
+    }
+
+    /// Whoever looks at an IRP says so.
+    #[track_caller]
+    pub(super) fn look_at(&self, irp: *mut IRP) {
+        let is_alive = self.life(irp).read(|is_alive| *is_alive);
+        assert!(is_alive, "an IRP was used after it was completed");
+    }
+
+    /// Whether an IRP was completed.
+    pub(in crate::interleavings) fn is_completed(&self, irp: *mut IRP) -> bool {
+        let completed = self.io.completed.lock().expect("nothing panics with it");
+        completed.contains(&irp.addr())
     }
 }
 
@@ -116,6 +145,8 @@ pub(crate) unsafe fn IofCompleteRequest(irp: *mut IRP, _: CCHAR) {
 /// The end of an IRP, which each has once.
 fn complete(irp: *mut IRP) {
     let kernel = current();
+    let was_alive = kernel.life(irp).change(core::mem::take);
+    assert!(was_alive, "an IRP was completed twice");
     let mut completed = kernel.io.completed.lock().expect("nothing panics with it");
-    assert!(completed.insert(irp.addr()), "an IRP was completed twice");
+    completed.insert(irp.addr());
 }

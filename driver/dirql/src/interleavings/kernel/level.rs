@@ -3,7 +3,7 @@
 use std::{cell::Cell, rc::Rc};
 
 use super::current;
-use crate::sys::{BOOLEAN, CCHAR, LARGE_INTEGER, NTSTATUS};
+use crate::sys::{BOOLEAN, CCHAR, IRP, LARGE_INTEGER, NTSTATUS};
 
 pub(super) const PASSIVE_LEVEL: u8 = 0;
 pub(super) const DISPATCH_LEVEL: u8 = 2;
@@ -14,10 +14,12 @@ pub(in crate::interleavings) const DIRQL: u8 = 5;
 struct Here {
     irql: Cell<u8>,
     processor: Cell<usize>,
+    /// The IRP whose cancel routine has not released the cancel spin lock.
+    cancels: Cell<Option<*mut IRP>>,
 }
 
 loom::thread_local! {
-    static HERE: Rc<Here> = Rc::new(Here { irql: Cell::new(PASSIVE_LEVEL), processor: Cell::new(0) });
+    static HERE: Rc<Here> = Rc::new(Here { irql: Cell::new(PASSIVE_LEVEL), processor: Cell::new(0), cancels: Cell::new(None) });
 }
 
 fn here() -> Rc<Here> {
@@ -31,6 +33,12 @@ pub(super) fn get() -> u8 {
 /// The processor that this thread is on.
 pub(super) fn processor() -> usize {
     here().processor.get()
+}
+
+/// Notes the IRP whose cancel routine this thread is about to call, or that it has none any more;
+/// what was noted before.
+pub(super) fn cancelling(irp: Option<*mut IRP>) -> Option<*mut IRP> {
+    here().cancels.replace(irp)
 }
 
 /// Puts this thread onto a processor.

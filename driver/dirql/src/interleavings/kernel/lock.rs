@@ -5,7 +5,10 @@ use std::{cell::RefCell, rc::Rc};
 use loom::sync::{Mutex, MutexGuard};
 
 use super::{current, level};
-use crate::sys::KSPIN_LOCK;
+use crate::{
+    interleavings::mistake::{self, Mistake},
+    sys::KSPIN_LOCK,
+};
 
 /// A lock without a guard.
 pub(super) struct Lock {
@@ -54,24 +57,36 @@ impl super::Kernel {
     }
 }
 
+fn acquire(word: *mut KSPIN_LOCK) {
+    if !mistake::is_made(Mistake::NoSpinLock) {
+        current().spin_lock(word).acquire();
+    }
+}
+
+fn release(word: *mut KSPIN_LOCK) {
+    if !mistake::is_made(Mistake::NoSpinLock) {
+        current().spin_lock(word).release();
+    }
+}
+
 pub(crate) unsafe fn KeAcquireSpinLockRaiseToDpc(lock: *mut KSPIN_LOCK) -> u8 {
     let old = level::raise(level::DISPATCH_LEVEL);
-    current().spin_lock(lock).acquire();
+    acquire(lock);
     old
 }
 
 pub(crate) unsafe fn KeAcquireSpinLockAtDpcLevel(lock: *mut KSPIN_LOCK) {
     assert_eq!(level::get(), level::DISPATCH_LEVEL);
-    current().spin_lock(lock).acquire();
+    acquire(lock);
 }
 
 pub(crate) unsafe fn KeReleaseSpinLock(lock: *mut KSPIN_LOCK, irql: u8) {
-    current().spin_lock(lock).release();
+    release(lock);
     level::lower(irql);
 }
 
 pub(crate) unsafe fn KeReleaseSpinLockFromDpcLevel(lock: *mut KSPIN_LOCK) {
-    current().spin_lock(lock).release();
+    release(lock);
 }
 
 pub(crate) unsafe fn KeAcquireSpinLockForDpc(lock: *mut KSPIN_LOCK) -> u8 {
