@@ -75,6 +75,10 @@ fn check(preemptions: usize, seed: Option<Seed>, flow: fn()) -> usize {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
     builder.max_branches = 50_000;
+    // What the environment may say would end the exploration before it is complete.
+    builder.max_permutations = None;
+    builder.max_duration = None;
+    builder.checkpoint_file = None;
     if mistake.is_some() {
         let hook = std::panic::take_hook();
         let orders = Arc::clone(&orders);
