@@ -77,8 +77,8 @@
 //!     be read.
 //!
 //! Modules have facts of their own, in their documentation. Each number stands for one
-//! fact in the whole crate; `cargo xtask lint unsafe-facts` checks that every comment
-//! cites one.
+//! fact in the whole crate. `cargo xtask lint unsafe-facts` checks that every comment
+//! cites one and that something rests on each; `UNSAFE.md` lists all `unsafe` with them.
 //!
 //! # Hosts
 //!

@@ -135,8 +135,8 @@ fn with_key<R>(
         SecurityQualityOfService: core::ptr::null_mut(),
     };
     let mut handle = core::ptr::null_mut();
-    // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) all live across the call; a
-    // root is open while its closure runs, fact 16.
+    // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) all live across the call, and
+    // the name is only read, fact 15; a root is open while its closure runs, fact 16.
     let status = unsafe { sys::ZwOpenKey(&raw mut handle, sys::KEY_READ, &raw mut attributes) };
     NtError::check(status)?;
     let result = f(irql, &Key { handle });
@@ -263,7 +263,8 @@ impl Key {
         let bytes = words.as_mut_bytes();
         let mut needed = 0;
         // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) the handle is open, fact 16;
-        // the buffer has the length that is passed, and all live across the call.
+        // the buffer has the length that is passed, all live across the call, and the name
+        // is only read, fact 15.
         let status = unsafe {
             sys::ZwQueryValueKey(
                 self.handle,

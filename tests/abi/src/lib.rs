@@ -8,6 +8,7 @@
 //! test: `cargo xtask test abi`.
 
 #![no_std]
+#![forbid(unsafe_code)]
 
 #[cfg(windows)]
 #[macro_use]

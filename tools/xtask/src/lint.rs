@@ -10,7 +10,7 @@ use crate::{
     build, command,
     cross_cargo::CrossCargo,
     toolchain::{Target, host_cargo},
-    unsafe_facts,
+    unsafe_ledger,
     workspace::{TEST_DRIVERS, Workspace, test_driver_package},
 };
 
@@ -19,6 +19,9 @@ pub(crate) struct LintArguments {
     /// Only these
     #[arg(value_enum)]
     lints: Vec<Lint>,
+    /// Write the pages of the unsafe ledger instead of comparing with them
+    #[arg(long)]
+    write: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -33,7 +36,7 @@ enum Lint {
     KernelClippy,
     /// The documentation, for the target of the kernel images
     KernelDoc,
-    /// Each SAFETY comment of dirql cites a numbered fact
+    /// Each unsafe block rests on something, in dirql on a numbered fact, and the ledger says so
     UnsafeFacts,
 }
 
@@ -55,9 +58,9 @@ const KERNEL_PACKAGES: [&str; 11] = [
 const DENY: [&str; 3] = ["--", "--deny", "warnings"];
 
 impl Lint {
-    fn run(self, workspace: &Workspace) -> anyhow::Result<()> {
+    fn run(self, workspace: &Workspace, is_to_write: bool) -> anyhow::Result<()> {
         let mut command = match self {
-            Self::UnsafeFacts => return unsafe_facts::check(workspace),
+            Self::UnsafeFacts => return unsafe_ledger::check(workspace, is_to_write),
             Self::Format => {
                 let mut cargo = host_cargo(workspace);
                 cargo.args(["fmt", "--all", "--check"]);
@@ -103,7 +106,7 @@ pub(crate) fn run(arguments: &LintArguments) -> anyhow::Result<()> {
         [] => Lint::value_variants(),
         chosen => chosen,
     };
-    let failed = failures(lints)?;
+    let failed = failures(lints, arguments.write)?;
     println!(
         "lint: {} passed, {} failed",
         lints.len() - failed.len(),
@@ -121,14 +124,14 @@ pub(crate) fn run(arguments: &LintArguments) -> anyhow::Result<()> {
 /// How many lints there are, and the names of those that found something.
 pub(crate) fn all() -> anyhow::Result<(usize, Vec<String>)> {
     let lints = Lint::value_variants();
-    Ok((lints.len(), failures(lints)?))
+    Ok((lints.len(), failures(lints, false)?))
 }
 
-fn failures(lints: &[Lint]) -> anyhow::Result<Vec<String>> {
+fn failures(lints: &[Lint], is_to_write: bool) -> anyhow::Result<Vec<String>> {
     let workspace = Workspace::current()?;
     let mut failed = Vec::new();
     for lint in lints {
-        if let Err(error) = lint.run(&workspace) {
+        if let Err(error) = lint.run(&workspace, is_to_write) {
             eprintln!("error: {}: {error:#}", lint.name());
             failed.push(lint.name());
         }

@@ -28,7 +28,7 @@ mod setup;
 mod source_copy;
 mod test;
 mod toolchain;
-mod unsafe_facts;
+mod unsafe_ledger;
 mod wdk_build_edits;
 mod wdk_stand_in;
 mod workspace;

@@ -132,7 +132,7 @@ impl Claimed {
         let mut list = null_mut();
         // SAFETY: (IRQL) the token says PASSIVE_LEVEL, fact 5. (Pointer) the driver object is
         // DriverEntry's; class and device object are optional, and the rest is this
-        // frame's, fact 11.
+        // frame's, fact 11. The path is only read, fact 15.
         let status = unsafe {
             sys::HalAssignSlotResources(
                 &raw mut path,
@@ -175,8 +175,8 @@ impl Drop for Claimed {
         let mut path = self.path().as_kernel();
         let mut list = null_mut();
         // SAFETY: (IRQL) dropped in DriverEntry or Unload, at PASSIVE_LEVEL, fact 41. (Pointer)
-        // as in `claim`; no requirements mean that the claim is given up. It cannot fail
-        // for a claim that stands, and there would be nothing to do about it.
+        // as in `claim`, facts 11 and 15; no requirements mean that the claim is given up.
+        // It cannot fail for a claim that stands, and there would be nothing to do about it.
         let _given_up = unsafe {
             sys::IoAssignResources(
                 &raw mut path,

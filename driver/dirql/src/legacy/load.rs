@@ -156,7 +156,8 @@ fn create_device<E: LegacyDriver>(
     let mut device_name = name.device.as_kernel();
     let mut object = null_mut();
     // SAFETY: (IRQL) the token says PASSIVE_LEVEL, fact 5. (Pointer) the driver object is the
-    // kernel's; name and result live across the call.
+    // kernel's; name and result live across the call, and the name is only read, facts 11
+    // and 15.
     let status = unsafe {
         sys::IoCreateDevice(
             driver,
@@ -191,7 +192,8 @@ fn create_device<E: LegacyDriver>(
 /// Makes a device object known to user mode.
 fn create_link(_irql: &mut Passive, name: DeviceName) -> Result<()> {
     let (mut link, mut device) = (name.link.as_kernel(), name.device.as_kernel());
-    // SAFETY: (IRQL) the token says PASSIVE_LEVEL, fact 5. (Pointer) both live across the call.
+    // SAFETY: (IRQL) the token says PASSIVE_LEVEL, fact 5. (Pointer) both live across the
+    // call and are only read, facts 11 and 15.
     let status = unsafe { sys::IoCreateSymbolicLink(&raw mut link, &raw mut device) };
     NtError::check(status).map(|_| ())
 }

@@ -50,8 +50,9 @@
 //!     extension are there in every completion routine and in the work item's routine.
 //! 36. **One at a time.** The power manager sends a device its next set-power IRP when the
 //!     one before has been completed; so the work item has one user at most.
-//! 37. **One change at a time.** `exclusive` lets one thread at a time change a device's
-//!     state, PnP's requests included: they may come while a device wakes up.
+//!
+//! Beside these, which memory safety rests on, `exclusive` lets one thread at a time change
+//! a device's state, PnP's requests included: they may come while a device wakes up.
 //!
 //! # Not here
 //!

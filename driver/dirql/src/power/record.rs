@@ -82,8 +82,8 @@ impl PowerRecord {
         self.asleep.store(asleep, Ordering::Release);
     }
 
-    /// Runs `change` while nobody else changes the device's state, fact 37. Waits are short:
-    /// nobody waits for an IRP inside.
+    /// Runs `change` while nobody else changes the device's state. Waits are short: nobody
+    /// waits for an IRP inside.
     pub(crate) fn exclusive<R>(
         &self,
         irql: &mut Passive,

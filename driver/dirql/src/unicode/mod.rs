@@ -123,7 +123,7 @@ impl<'a> UnicodeStr<'a> {
     pub fn eq_ignore_case(self, _irql: &mut Passive, other: UnicodeStr<'_>) -> bool {
         let (this, other) = (self.as_kernel(), other.as_kernel());
         // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) both live across the call,
-        // and their buffers are borrowed, facts 5, 10, 11 and 14.
+        // and their buffers are borrowed and only read, facts 5, 10, 11, 14 and 15.
         let equal =
             unsafe { sys::RtlEqualUnicodeString(&raw const this, &raw const other, true.into()) };
         equal != 0
