@@ -93,6 +93,8 @@ impl Registers for Bar {
 pub(crate) struct Shared(pub(crate) EduController, pub(crate) FlightRecorder);
 
 impl ServiceRoutine for Shared {
+    const DPCS: usize = 1;
+
     fn service(&mut self, irql: &mut Dirql) -> Claim {
         let start = Stamp::now();
         let service = self.0.service(start.0);

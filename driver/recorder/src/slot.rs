@@ -9,9 +9,6 @@ use crate::atomic::{
 /// Words of a record beside its number.
 pub(crate) const WORDS: usize = 3;
 
-/// How often it is tried to note that a record was given up.
-const TRIES: u32 = 3;
-
 /// What a reader finds in a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
@@ -80,21 +77,16 @@ impl Slot {
     /// Notes that the record of `number` was given up.
     ///
     /// Not by `fetch_max`, which tries until it succeeds: an ISR has no time for a loop
-    /// without a bound. A try fails only if another record was given up here since the load,
-    /// one of another round of the ring; so who runs out of tries has met as many rounds in
-    /// one slot at one moment. What is not noted then, a reader stops in front of until the
-    /// next round comes by here.
+    /// without a bound. This fails only if another record was given up here since the load,
+    /// one of another round of the ring. Then it may not be noted, and a reader stops in front
+    /// of it until the next round comes by here.
     fn give_up(&self, number: u64) {
-        for _ in 0..TRIES {
-            let before = self.given_up.load(Relaxed);
-            let noted = before > number
-                || self
-                    .given_up
-                    .compare_exchange(before, number.wrapping_add(1), Relaxed, Relaxed)
-                    .is_ok();
-            if noted {
-                return;
-            }
+        let before = self.given_up.load(Relaxed);
+        if before <= number {
+            let after = number.wrapping_add(1);
+            let _noted = self
+                .given_up
+                .compare_exchange(before, after, Relaxed, Relaxed);
         }
     }
 

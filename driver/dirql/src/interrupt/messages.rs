@@ -293,7 +293,7 @@ unsafe extern "C" fn isr_own_message<S: ServiceRoutine, const N: usize>(
     // SAFETY: (Aliasing) written before the ISR was registered, and not while it is, fact
     // 8.
     let requests = unsafe { &*interrupts.requests.get() };
-    requests.settle(claim)
+    requests.settle::<S>(claim)
 }
 
 /// The fallback for a device that was given a line: `connect_messages` refuses it and

@@ -65,6 +65,17 @@ impl DpcSet {
     const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
+
+    /// DpcForIsr, and those at the places below `count`.
+    const fn below(count: usize) -> Self {
+        Self(match count {
+            0 => 0b1,
+            1 => 0b11,
+            2 => 0b111,
+            3 => 0b1111,
+            _ => 0b1_1111,
+        })
+    }
 }
 
 /// How many DPCs of its own a driver can have its ISR queue.
@@ -77,6 +88,10 @@ pub const MOST_DPCS: usize = 4;
     note = "implement `ServiceRoutine` for it: the ISR is a method of the state that it shares"
 )]
 pub trait ServiceRoutine: Send + 'static {
+    /// How many DPCs of its own the interrupt is connected with at most: those are at the
+    /// places below this. The ISR looks at as many for each interrupt.
+    const DPCS: usize = MOST_DPCS;
+
     /// The ISR: tell whose interrupt it is, quiet the source, save what would be
     /// lost, and leave. May not allocate, wait or touch an IRP.
     ///
@@ -133,12 +148,12 @@ impl Requests {
 
     /// Does what the ISR asked for, as its last act, and says what it returns.
     #[inline]
-    pub(super) fn settle(&self, claim: Claim) -> sys::BOOLEAN {
+    pub(super) fn settle<S: ServiceRoutine>(&self, claim: Claim) -> sys::BOOLEAN {
         match claim {
             Claim::NotOurs => return 0,
             Claim::Ours => {}
             Claim::OursRequestDpc => self.dpc_for_isr(),
-            Claim::OursQueue(set) => self.queue(set),
+            Claim::OursQueue(set) => self.queue::<S>(set),
         }
         1
     }
@@ -154,11 +169,15 @@ impl Requests {
         let _already_queued = unsafe { sys::KeInsertQueueDpc(dpc, null_mut(), null_mut()) };
     }
 
-    fn queue(&self, set: DpcSet) {
+    fn queue<S: ServiceRoutine>(&self, set: DpcSet) {
+        let known = const { DpcSet::below(S::DPCS) };
+        if set.0 & !known.0 != 0 {
+            stop(Reason::NoSuchDpc, set.0.into());
+        }
         if set.has(DpcSet::FOR_ISR) {
             self.dpc_for_isr();
         }
-        for (place, object) in self.custom.iter().enumerate() {
+        for (place, object) in self.custom.iter().enumerate().take(S::DPCS) {
             if !set.has(DpcSet(2 << place)) {
                 continue;
             }
@@ -216,6 +235,6 @@ impl<S: ServiceRoutine, K: 'static> Interrupt<S, K> {
         // SAFETY: (Aliasing) written before the ISR was registered, and not while it is,
         // fact 8.
         let requests = unsafe { &*self.requests.get() };
-        requests.settle(claim)
+        requests.settle::<S>(claim)
     }
 }

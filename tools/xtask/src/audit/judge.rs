@@ -19,9 +19,9 @@ use super::{
 
 /// Instructions that a critical section may take at most.
 pub(super) const LONGEST_SECTION: u64 = 150;
-/// Instructions that an ISR may take at most. It acknowledges, saves what would be lost, writes
-/// the flight recorder and queues two kinds of DPCs on its longest way.
-pub(super) const LONGEST_ISR: u64 = 320;
+/// Instructions that an ISR may take at most. On its longest way it serves both engines, writes the
+/// flight recorder and queues two DPCs, which is more than any critical section does.
+pub(super) const LONGEST_ISR: u64 = 256;
 
 /// An ISR or a critical section.
 #[derive(Clone, Debug)]
