@@ -169,13 +169,14 @@ impl<R: Registers, T, D> Controller<R, T, D> {
     }
 
     /// Counts a watchdog tick for the transfer under way; true if it has ended and its DPC is
-    /// to run.
+    /// to run. Also for one that has ended before: its DPC may have come while the interrupt
+    /// was suspended, and found nothing.
     ///
     /// Touches a register only if the transfer is past its deadline or given up, or its end
     /// may have been missed.
     pub fn tick_transfer(&mut self) -> bool {
         let Stage::Running(running) = &mut self.dma.stage else {
-            return false;
+            return self.has_ended();
         };
         if running.ends_as == TransferOutcome::Done && running.deadline.tick() {
             running.ends_as = TransferOutcome::TimedOut;
@@ -186,11 +187,16 @@ impl<R: Registers, T, D> Controller<R, T, D> {
         (may_have_ended || !is_wanted) && self.look_at_transfer()
     }
 
-    /// Looks whether the device is done with the transfer under way; true if it is, and its
-    /// DPC is to run. For those who wait for a device whose interrupt may not come.
+    const fn has_ended(&self) -> bool {
+        matches!(self.dma.stage, Stage::Ended(_))
+    }
+
+    /// Looks whether the device is done with the transfer under way; true if it is, or was
+    /// before, and its DPC is to run. For those who wait for a device whose interrupt may not
+    /// come.
     pub fn look_at_transfer(&mut self) -> bool {
         if !matches!(self.dma.stage, Stage::Running(_)) {
-            return false;
+            return self.has_ended();
         }
         let look = self.look();
         // The interrupt may be on its way still.
