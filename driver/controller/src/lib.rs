@@ -12,7 +12,8 @@
 //! completes it, and ownership sees to it that this happens exactly once.
 //!
 //! There are two engines, which work at the same time: the one of the operations, drawn
-//! here, and the one of DMA, drawn in its module (`dma`).
+//! here, and the one of DMA, drawn in its module (`dma`). Whose turn it is at that one
+//! ([`Turn`]) is decided under a lock of its own.
 //!
 //! # States of the engine
 //!
@@ -55,6 +56,7 @@ mod registers;
 mod ring;
 mod sleep;
 mod transfer;
+mod turn;
 
 pub use controller::{Controller, Dpcs, Results, Service};
 pub use counters::Counters;
@@ -66,6 +68,7 @@ pub use sleep::Saved;
 pub use transfer::{
     ADDRESS_BITS, BUFFER_BYTES, Direction, EndedTransfer, Transfer, TransferOutcome,
 };
+pub use turn::Turn;
 
 #[cfg(test)]
 mod tests;

@@ -42,6 +42,7 @@ use dirql::{
     status::{NtError, Result},
     wait,
 };
+use edu_controller::Turn;
 use edu_interface::{DEVICE_BUFFER_BYTES, Section};
 use edu_requests::Range;
 
@@ -63,29 +64,8 @@ pin_project_lite::pin_project! {
         // Ends the device's transfers.
         #[pin]
         pub(crate) ended: Dpc<TransferEnded>,
-        turn: SpinLock<Turn>,
+        turn: SpinLock<Turn<FileObject, NtError>>,
     }
-}
-
-/// Whose turn it is.
-#[derive(Clone, Copy, Debug)]
-struct Turn {
-    /// Requests are begun. The one that has the turn is finished in any case.
-    is_open: bool,
-    taken: Option<Taken>,
-}
-
-/// A request that has the turn.
-#[derive(Clone, Copy, Debug)]
-struct Taken {
-    file: Option<FileObject>,
-    /// It is not to be gone on with, and fails with this.
-    given_up: Option<NtError>,
-    /// From before its map registers are asked for until AdapterControl has returned: no other
-    /// request's can be asked for, whatever has become of this one on another processor.
-    has_channel: bool,
-    /// It is completed.
-    is_over: bool,
 }
 
 impl Transfers {
@@ -94,10 +74,7 @@ impl Transfers {
             waiting: IrpQueue::new(),
             adapter: DmaAdapter::new(),
             ended: Dpc::new(),
-            turn: SpinLock::new(Turn {
-                is_open: false,
-                taken: None,
-            }),
+            turn: SpinLock::new(Turn::new()),
         }
     }
 }
@@ -148,41 +125,27 @@ pub(crate) fn begin_next(device: &Device<Edu>, irql: &mut Dispatch) {
 fn take_turn(device: &Device<Edu>, irql: &mut Dispatch) -> Option<PendingIrp> {
     let transfers = &device.transfers;
     transfers.turn.with(irql, |irql, turn| {
-        if !turn.is_open || turn.taken.is_some() {
-            return None;
-        }
-        let request = transfers.waiting.remove_next(irql)?;
-        turn.taken = Some(Taken {
-            file: request.file(),
-            given_up: None,
-            has_channel: true,
-            is_over: false,
-        });
-        Some(request)
+        turn.take(|| {
+            let request = transfers.waiting.remove_next(irql)?;
+            let file = request.file();
+            Some((request, file))
+        })
     })
 }
 
 /// The request that had the turn is completed. The turn is nobody's as soon as
 /// [`leave_channel`] was called, too.
 pub(crate) fn give_turn_back<I: AtMostDispatch>(device: &Device<Edu>, irql: &mut I) {
-    device.transfers.turn.with(irql, |_, turn| {
-        turn.taken = turn.taken.filter(|taken| taken.has_channel);
-        if let Some(taken) = &mut turn.taken {
-            taken.is_over = true;
-        }
-    });
+    device.transfers.turn.with(irql, |_, turn| turn.give_back());
 }
 
 /// Another request's map registers can be asked for; false if the one that had the turn is
 /// completed already, so that the turn is nobody's now.
 pub(crate) fn leave_channel(device: &Device<Edu>, irql: &mut Dispatch) -> bool {
-    device.transfers.turn.with(irql, |_, turn| {
-        turn.taken = turn.taken.filter(|taken| !taken.is_over);
-        if let Some(taken) = &mut turn.taken {
-            taken.has_channel = false;
-        }
-        turn.taken.is_some()
-    })
+    device
+        .transfers
+        .turn
+        .with(irql, |_, turn| turn.leave_channel())
 }
 
 /// Whether the request that has the turn is to be gone on with.
@@ -203,21 +166,14 @@ pub(crate) fn is_wanted(
 
 /// What the request that has the turn fails with, if it was given up.
 pub(crate) fn given_up(device: &Device<Edu>, irql: &mut Dispatch) -> Option<NtError> {
-    device
-        .transfers
-        .turn
-        .with(irql, |_, turn| turn.taken.and_then(|taken| taken.given_up))
+    device.transfers.turn.with(irql, |_, turn| turn.given_up())
 }
 
 /// IRP_MJ_CLEANUP: the queue has been looked through; what is left is the request that has
 /// the turn.
 pub(crate) fn clean_up(device: &Device<Edu>, irql: &mut UpToDispatch, file: FileObject) {
     device.transfers.turn.with(irql, |_, turn| {
-        if let Some(taken) = &mut turn.taken
-            && taken.file == Some(file)
-        {
-            taken.given_up.get_or_insert(NtError::STATUS_CANCELLED);
-        }
+        turn.clean_up(file, NtError::STATUS_CANCELLED);
     });
 }
 
@@ -243,10 +199,7 @@ pub(crate) fn open(device: &Device<Edu>, irql: &mut Passive) -> Result<()> {
 
 /// The device takes transfers: it is started, or awake.
 pub(crate) fn resume(device: &Device<Edu>, irql: &mut Passive) {
-    device
-        .transfers
-        .turn
-        .with(irql, |_, turn| turn.is_open = true);
+    device.transfers.turn.with(irql, |_, turn| turn.open());
     at_dispatch(irql, |irql| begin_next(device, irql));
 }
 
@@ -277,10 +230,7 @@ pub(crate) fn stop(device: &Device<Edu>, irql: &mut Passive, why: Stop) {
 
 /// No request is begun any more.
 fn close_turn(device: &Device<Edu>, irql: &mut Passive) {
-    device
-        .transfers
-        .turn
-        .with(irql, |_, turn| turn.is_open = false);
+    device.transfers.turn.with(irql, |_, turn| turn.close());
 }
 
 /// Waits until no request has the turn; false if one has it after `limit_ms`, or nobody can
@@ -293,7 +243,7 @@ fn wait_for_turn(
 ) -> bool {
     let turn = &device.transfers.turn;
     let mut waited_ms: u32 = 0;
-    while turn.with(irql, |_, turn| turn.taken.is_some()) {
+    while turn.with(irql, |_, turn| turn.is_taken()) {
         if limit_ms.is_some_and(|limit_ms| waited_ms >= limit_ms) {
             return false;
         }
@@ -314,11 +264,10 @@ fn wait_for_turn(
 /// The request that has the turn fails with this as soon as the device is done with its
 /// memory.
 fn give_up(device: &Device<Edu>, irql: &mut Passive, who: Section, error: NtError) {
-    device.transfers.turn.with(irql, |_, turn| {
-        if let Some(taken) = &mut turn.taken {
-            taken.given_up.get_or_insert(error);
-        }
-    });
+    device
+        .transfers
+        .turn
+        .with(irql, |_, turn| turn.give_up(error));
     section(device, irql, who, |_, shared| shared.0.give_up_transfer());
 }
 
