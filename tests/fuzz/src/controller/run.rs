@@ -407,7 +407,13 @@ impl Run<'_> {
     fn transfer_looked_at(&mut self, ended: bool) -> bool {
         let accesses = self.answers.take_accesses();
         let look = reads(&accesses, Register::DmaCommand).next_back();
-        if ended {
+        let waits = self.ledger.moving.is_some_and(|moving| moving.has_ended);
+        if waits {
+            assert!(
+                ended && look.is_none(),
+                "one that has ended waits for its DPC"
+            );
+        } else if ended {
             assert!(look.is_some(), "a transfer ends unseen");
             self.ledger.transfer_has_ended(&accesses);
         } else {
