@@ -9,7 +9,7 @@ use core::ops::DerefMut;
 use crate::events::{Event, EventSink};
 
 /// An event and how many came before it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Numbered {
     /// How many came before it, those included that were lost.
     pub sequence: u64,
@@ -18,7 +18,7 @@ pub struct Numbered {
 }
 
 /// The last events, in a ring of as many slots as `S` has.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EventLog<S> {
     slots: S,
     /// Slot of the next event.

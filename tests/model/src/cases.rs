@@ -2,22 +2,16 @@
 
 use edu_controller::Register;
 
-use crate::{ALWAYS, Case, Kind, Limits, Mistake, Signal};
-
-/// Nothing happens but what is asked for.
-const QUIET: Limits = Limits {
-    ticks: 0,
-    long_times: 0,
-    cancels: 0,
-    spurious: 0,
-    stops: 0,
-    sleeps: 0,
-    removals: 0,
-    surprises: 0,
+use crate::{
+    ALWAYS, Case, ENDLESS, Kind, Limits, Mistake, PENDS, QUIET, Request, Resources, Signal,
 };
 
+/// Requests of the smallest bound.
+const FEWEST_REQUESTS: usize = 3;
 /// The causes of both engines, raised by hand: whoever takes them for an end is wrong.
 const BOTH: u32 = 0x101;
+/// From now on.
+const NEW: Kind = Kind::Events(u64::MAX);
 
 /// How much is explored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,77 +29,153 @@ struct Plan {
     name: &'static str,
     /// The least bound that it belongs to.
     from: Bound,
-    kinds: &'static [Kind],
+    requests: &'static [Request],
     limits: Limits,
     /// More requests, behind the others, for the long bound.
-    more: &'static [Kind],
+    more: &'static [Request],
     /// What happens up to the long bound.
     long: Limits,
 }
 
-const PLANS: [Plan; 5] = [
+/// A request by the first handle.
+const fn one(kind: Kind) -> Request {
+    Request { file: 0, kind }
+}
+
+/// A request by the other handle.
+const fn other(kind: Kind) -> Request {
+    Request { file: 1, kind }
+}
+
+const PLANS: [Plan; 9] = [
     Plan {
         name: "operations and transfers",
         from: Bound::Smallest,
-        kinds: &[
-            Kind::Factorial(3),
-            Kind::Write,
-            Kind::Raise(BOTH),
-            Kind::Write,
-            Kind::Factorial(4),
+        requests: &[
+            one(Kind::Factorial(3)),
+            one(Kind::Write(2)),
+            one(Kind::Raise(BOTH)),
+            one(Kind::Write(1)),
+            one(Kind::Liveness(7)),
+            one(Kind::Factorial(4)),
         ],
         limits: Limits {
             spurious: 1,
             ..QUIET
         },
         more: &[
-            Kind::Raise(BOTH),
-            Kind::Write,
-            Kind::Raise(1),
-            Kind::Factorial(5),
+            one(Kind::Write(1)),
+            one(Kind::Raise(BOTH)),
+            one(Kind::Factorial(5)),
         ],
         long: Limits {
-            spurious: 3,
+            spurious: 2,
+            ..QUIET
+        },
+    },
+    Plan {
+        name: "those who wait for events",
+        from: Bound::Smallest,
+        requests: &[
+            one(NEW),
+            one(Kind::Raise(BOTH)),
+            other(Kind::Events(1)),
+            one(Kind::Write(1)),
+        ],
+        limits: Limits {
+            spurious: 1,
+            ..QUIET
+        },
+        more: &[one(Kind::Factorial(3))],
+        long: Limits {
+            cancels: 1,
+            spurious: 1,
             ..QUIET
         },
     },
     Plan {
         name: "cancellation and deadlines",
         from: Bound::Everyday,
-        kinds: &[
-            Kind::Factorial(3),
-            Kind::Raise(BOTH),
-            Kind::Write,
-            Kind::Factorial(4),
+        requests: &[
+            one(Kind::Factorial(3)),
+            one(Kind::Raise(BOTH)),
+            one(Kind::Write(2)),
+            one(Kind::Factorial(4)),
         ],
         limits: Limits {
-            ticks: 3,
+            long_times: ALWAYS,
+            cancels: 1,
+            ..QUIET
+        },
+        more: &[one(Kind::Write(1))],
+        long: Limits {
             long_times: ALWAYS,
             cancels: 2,
             ..QUIET
         },
-        more: &[Kind::Write],
-        long: Limits {
+    },
+    Plan {
+        name: "a watchdog at any moment",
+        from: Bound::Everyday,
+        requests: &[
+            one(Kind::Factorial(3)),
+            one(Kind::Raise(BOTH)),
+            one(Kind::Write(1)),
+        ],
+        limits: Limits {
             ticks: 3,
             long_times: ALWAYS,
-            cancels: 3,
-            spurious: 1,
+            cancels: 1,
+            ..QUIET
+        },
+        more: &[one(Kind::Factorial(4))],
+        long: Limits {
+            ticks: 4,
+            long_times: ALWAYS,
+            cancels: 1,
+            ..QUIET
+        },
+    },
+    Plan {
+        name: "a handle is closed",
+        from: Bound::Everyday,
+        requests: &[
+            one(Kind::Factorial(3)),
+            other(Kind::Write(2)),
+            other(Kind::Raise(BOTH)),
+            one(Kind::Write(1)),
+        ],
+        limits: Limits {
+            long_times: ALWAYS,
+            cleanups: 1,
+            ..QUIET
+        },
+        more: &[other(NEW)],
+        long: Limits {
+            long_times: ALWAYS,
+            cleanups: 2,
             ..QUIET
         },
     },
     Plan {
         name: "stop and start",
         from: Bound::Smallest,
-        kinds: &[
-            Kind::Factorial(3),
-            Kind::Write,
-            Kind::Raise(2),
-            Kind::Factorial(4),
+        requests: &[
+            one(Kind::Factorial(3)),
+            one(Kind::Write(1)),
+            one(Kind::Raise(2)),
+            one(Kind::Liveness(7)),
         ],
-        limits: Limits { stops: 2, ..QUIET },
-        more: &[Kind::Write, Kind::Raise(BOTH)],
+        limits: Limits {
+            stops: 2,
+            moves: 1,
+            ..QUIET
+        },
+        more: &[one(Kind::Factorial(4))],
         long: Limits {
-            stops: 3,
+            stops: 2,
+            moves: 2,
+            cancels: 1,
             spurious: 1,
             ..QUIET
         },
@@ -113,50 +183,67 @@ const PLANS: [Plan; 5] = [
     Plan {
         name: "sleep and waking up",
         from: Bound::Everyday,
-        kinds: &[
-            Kind::Factorial(3),
-            Kind::Write,
-            Kind::Raise(2),
-            Kind::Factorial(4),
+        requests: &[
+            one(Kind::Factorial(3)),
+            one(Kind::Write(1)),
+            one(Kind::Raise(2)),
         ],
         limits: Limits {
             long_times: ALWAYS,
-            sleeps: 2,
+            sleeps: 1,
+            power_cuts: 1,
             cancels: 1,
             ..QUIET
         },
-        more: &[Kind::Write],
+        more: &[one(Kind::Factorial(4))],
         long: Limits {
             long_times: ALWAYS,
-            sleeps: 3,
+            sleeps: 2,
+            power_cuts: 1,
             cancels: 1,
             ..QUIET
         },
     },
     Plan {
-        name: "removal and surprise removal",
+        name: "removal",
         from: Bound::Everyday,
-        kinds: &[
-            Kind::Factorial(3),
-            Kind::Write,
-            Kind::Raise(BOTH),
-            Kind::Write,
-        ],
+        requests: &[one(Kind::Factorial(3)), one(Kind::Write(1)), one(NEW)],
         limits: Limits {
+            long_times: ALWAYS,
+            stops: 1,
+            removals: 1,
+            ..QUIET
+        },
+        more: &[one(Kind::Raise(BOTH))],
+        long: Limits {
             long_times: ALWAYS,
             cancels: 1,
             stops: 1,
+            sleeps: 1,
             removals: 1,
+            ..QUIET
+        },
+    },
+    Plan {
+        name: "surprise removal",
+        from: Bound::Everyday,
+        requests: &[
+            one(Kind::Factorial(3)),
+            one(Kind::Write(1)),
+            one(Kind::Raise(BOTH)),
+        ],
+        limits: Limits {
+            long_times: ALWAYS,
+            sleeps: 1,
             surprises: 1,
             ..QUIET
         },
-        more: &[],
+        more: &[one(Kind::Liveness(7))],
         long: Limits {
             long_times: ALWAYS,
-            cancels: 2,
+            cancels: 1,
             stops: 1,
             sleeps: 1,
-            removals: 1,
             surprises: 1,
             ..QUIET
         },
@@ -170,16 +257,20 @@ pub fn all(bound: Bound) -> Vec<Case> {
     plans
         .flat_map(|plan| {
             [Signal::Line, Signal::Message].map(|signal| {
-                let mut kinds = plan.kinds.to_vec();
+                let mut requests = plan.requests.to_vec();
                 let mut limits = plan.limits;
-                if bound == Bound::Long {
-                    kinds.extend(plan.more);
-                    limits = plan.long;
+                match bound {
+                    Bound::Smallest => requests.truncate(FEWEST_REQUESTS),
+                    Bound::Everyday => {}
+                    Bound::Long => {
+                        requests.extend(plan.more);
+                        limits = plan.long;
+                    }
                 }
                 Case {
                     name: plan.name,
-                    signal,
-                    kinds,
+                    resources: Resources { base: 0, signal },
+                    requests,
                     limits,
                     mistake: Mistake::Nothing,
                 }
@@ -206,7 +297,7 @@ pub fn mistaken() -> Vec<Mistaken> {
         .filter_map(|&(mistake, name, signal, breaks)| {
             let case = cases
                 .iter()
-                .find(|case| (case.name, case.signal) == (name, signal))?
+                .find(|case| (case.name, case.resources.signal) == (name, signal))?
                 .clone();
             Some(Mistaken {
                 case: Case { mistake, ..case },
@@ -217,68 +308,65 @@ pub fn mistaken() -> Vec<Mistaken> {
 }
 
 /// Each mistake, the case that is to find it, and what it breaks.
-const MISTAKES: [(Mistake, &str, Signal, &str); 10] = [
-    (
-        Mistake::CompletesTwice,
-        "operations and transfers",
-        Signal::Message,
-        "each request completes once",
-    ),
-    (
-        Mistake::CancelsBlindly,
-        "cancellation and deadlines",
-        Signal::Message,
-        "each request completes once",
-    ),
-    (
-        Mistake::MixesResults,
-        "operations and transfers",
-        Signal::Message,
-        "with its own result",
-    ),
-    (
-        Mistake::TouchesSleeping,
-        "sleep and waking up",
-        Signal::Line,
-        "no register of a stopped or sleeping device",
-    ),
-    (
-        Mistake::FreesMemoryEarly,
-        "cancellation and deadlines",
-        Signal::Message,
-        "the device's memory is the device's",
-    ),
-    (
-        Mistake::StartsTwo,
-        "operations and transfers",
-        Signal::Message,
-        "nothing is refused, overwritten or dropped",
-    ),
-    (
-        Mistake::StopsUnsilenced,
-        "stop and start",
-        Signal::Message,
-        "nothing pends for ever",
-    ),
-    (
-        Mistake::DropsResults,
-        "operations and transfers",
-        Signal::Message,
-        "nothing pends for ever",
-    ),
-    (
-        Mistake::ForgetsDpc,
-        "operations and transfers",
-        Signal::Line,
-        "no interrupt is lost",
-    ),
-    (
-        Mistake::Swallows(Register::Status),
-        "operations and transfers",
-        Signal::Message,
-        "no interrupt is lost",
-    ),
-];
+const MISTAKES: [(Mistake, &str, Signal, &str); 19] = {
+    const ONCE: &str = "each request completes once";
+    const RESULT: &str = "with its own result and status";
+    const REGISTERS: &str = "no register of a stopped, sleeping or removed device";
+    const MEMORY: &str = "the device's memory is the device's";
+    const NOTHING_LOST: &str = "nothing is refused, overwritten or dropped";
+    const INTERRUPTS: &str = "no interrupt is lost";
+    const PLAIN: &str = "operations and transfers";
+    const EVENTS: &str = "those who wait for events";
+    const CANCEL: &str = "cancellation and deadlines";
+    const STOP: &str = "stop and start";
+    use Signal::{Line, Message};
+    [
+        (Mistake::CompletesTwice, PLAIN, Message, ONCE),
+        (Mistake::CancelsBlindly, CANCEL, Message, ONCE),
+        (Mistake::MixesResults, PLAIN, Message, RESULT),
+        (
+            Mistake::CleansUpEverything,
+            "a handle is closed",
+            Line,
+            RESULT,
+        ),
+        (
+            Mistake::TicksTwice,
+            "a watchdog at any moment",
+            Line,
+            RESULT,
+        ),
+        (
+            Mistake::TouchesSleeping,
+            "sleep and waking up",
+            Line,
+            REGISTERS,
+        ),
+        (Mistake::KeepsOldRegisters, STOP, Message, REGISTERS),
+        (Mistake::FreesMemoryEarly, CANCEL, Message, MEMORY),
+        (Mistake::StartsTwo, PLAIN, Message, NOTHING_LOST),
+        (Mistake::DropsEvents, EVENTS, Message, INTERRUPTS),
+        (
+            Mistake::Swallows(Register::Status),
+            CANCEL,
+            Message,
+            INTERRUPTS,
+        ),
+        (
+            Mistake::Swallows(Register::Acknowledge),
+            PLAIN,
+            Line,
+            INTERRUPTS,
+        ),
+        (Mistake::ForgetsDpc, PLAIN, Line, PENDS),
+        (Mistake::StopsUnsilenced, STOP, Message, PENDS),
+        (Mistake::DropsResults, PLAIN, Message, PENDS),
+        (Mistake::LooksOnce, EVENTS, Message, PENDS),
+        (Mistake::ForgetsReturn, PLAIN, Message, PENDS),
+        (Mistake::ForgetsHeld, STOP, Line, PENDS),
+        (Mistake::OffersForEver, STOP, Line, ENDLESS),
+    ]
+};
 
 #[cfg(test)]
 mod tests {

@@ -18,10 +18,20 @@ pub enum Signal {
     Message,
 }
 
+/// What the device is given when it is started: where its registers are, and how it
+/// interrupts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Resources {
+    /// Number of the place of its registers.
+    pub base: u8,
+    /// How it interrupts.
+    pub signal: Signal,
+}
+
 /// The device, as it stands between two of its steps.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Device {
-    signal: Signal,
+    pub(crate) resources: Resources,
     /// What it computes the factorial of.
     operand: Option<u32>,
     /// It has computed it, and has not looked yet whether that is to interrupt: whoever polls
@@ -35,9 +45,9 @@ pub struct Device {
     /// Source, destination, count and command.
     dma: [u32; 4],
     /// The memory of the last transfer that has ended.
-    pub last_memory: Option<u32>,
+    pub(crate) last_memory: Option<u32>,
     /// It answers nothing any more.
-    pub is_gone: bool,
+    pub(crate) is_gone: bool,
 }
 
 /// A step that the device takes by itself.
@@ -49,12 +59,14 @@ pub enum DeviceStep {
     RaiseFactorial,
     /// A transfer has ended.
     Transfer,
+    /// It is pulled out: every register reads as all ones from now on.
+    Vanish,
 }
 
 impl Device {
-    pub(crate) const fn new(signal: Signal) -> Self {
+    pub(crate) const fn new(resources: Resources) -> Self {
         Self {
-            signal,
+            resources,
             operand: None,
             is_finishing: false,
             factorial: 0,
@@ -68,13 +80,13 @@ impl Device {
         }
     }
 
-    /// The steps that it can take now.
+    /// The steps that it can take now; that it is pulled out is not one of its own.
     pub(crate) fn steps(&self) -> impl Iterator<Item = DeviceStep> {
         let here = !self.is_gone;
         [
             (
                 // One thread does both, in turn.
-                here && self.operand.is_some() && !self.is_finishing,
+                here && self.is_computing() && !self.is_finishing,
                 DeviceStep::Compute,
             ),
             (here && self.is_finishing, DeviceStep::RaiseFactorial),
@@ -102,20 +114,28 @@ impl Device {
                 self.last_memory = Some(self.memory());
                 self.raise(CAUSE_DMA);
             }
+            DeviceStep::Vanish => self.is_gone = true,
         }
+    }
+
+    /// It has no power: it forgets what it was doing, and what it was told.
+    pub(crate) const fn lose_power(&mut self) {
+        let is_gone = self.is_gone;
+        *self = Self::new(self.resources);
+        self.is_gone = is_gone;
     }
 
     fn raise(&mut self, causes: u32) {
         self.causes |= causes;
-        if self.signal == Signal::Message && self.causes != 0 {
+        if self.resources.signal == Signal::Message && self.causes != 0 {
             self.messages = (self.messages + 1).min(MOST_MESSAGES);
         }
     }
 
-    /// Whether a processor is interrupted.
+    /// Whether a processor is interrupted. A message that is on its way comes, even if the
+    /// device is gone meanwhile; a line that nobody drives is not asserted.
     pub(crate) const fn is_interrupting(&self) -> bool {
-        match self.signal {
-            // One that is gone asserts no line.
+        match self.resources.signal {
             Signal::Line => self.causes != 0 && !self.is_gone,
             Signal::Message => self.messages > 0,
         }
@@ -132,12 +152,18 @@ impl Device {
     }
 
     /// Whether the device reads or writes this memory.
-    pub(crate) fn uses(&self, memory: u32) -> bool {
+    pub(crate) const fn uses(&self, memory: u32) -> bool {
         !self.is_gone && self.is_transferring() && self.memory() == memory
     }
 
-    const fn is_transferring(&self) -> bool {
+    /// Whether a transfer is under way.
+    pub(crate) const fn is_transferring(&self) -> bool {
         self.dma[3] & DMA_RUNNING != 0
+    }
+
+    /// Whether it computes a factorial.
+    pub(crate) const fn is_computing(&self) -> bool {
+        self.operand.is_some()
     }
 
     /// All transfers here are to the device: from memory, the source.
@@ -154,7 +180,7 @@ impl Device {
             Register::Liveness => !self.liveness,
             Register::Factorial => self.factorial,
             Register::Status => {
-                let computing = if self.operand.is_some() {
+                let computing = if self.is_computing() {
                     STATUS_COMPUTING
                 } else {
                     0

@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-use crate::{device::DeviceStep, request::Id, wire::Meanwhile};
+use crate::{
+    device::{DeviceStep, Resources},
+    request::{File, Id},
+    wire::Meanwhile,
+};
 
 /// What a device leaves D0 or its resources for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -11,21 +15,30 @@ pub enum Next {
     Stop,
     /// A sleep.
     Sleep,
-    /// A removal.
+    /// SURPRISE_REMOVAL or REMOVE_DEVICE.
     Removal,
 }
 
-/// One step.
+/// One step. Each is what one routine does in one critical section, or under one lock, with
+/// what it does before and after for itself alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// The next request is sent.
+    /// The next request is sent: the dispatch routine queues it.
     Send,
-    /// StartIo takes the next operation.
+    /// The I/O manager takes the next packet off its queue, and StartIo's thunk looks at it.
     StartIo,
     /// StartIo's critical section.
     Arm,
-    /// AdapterControl and its critical section.
-    StartTransfer,
+    /// StartIo's thunk looks whether the packet was given up meanwhile.
+    CatchUp,
+    /// StartIo's thunk holds a packet that the device does not take.
+    Hold,
+    /// The AdapterControl routine begins.
+    AdapterControl,
+    /// The critical section in which a transfer is programmed.
+    ArmTransfer,
+    /// The AdapterControl routine has returned.
+    HasReturned,
     /// The device.
     Device(DeviceStep),
     /// The ISR, on whatever processor.
@@ -34,30 +47,51 @@ pub enum Action {
     Spurious,
     /// DpcForIsr's critical section.
     DpcForIsr,
-    /// It completes the next of what it has drained.
-    Complete,
-    /// The CustomDpc.
+    /// Somebody completes what it has taken out: the one at this place.
+    Complete(u8),
+    /// The CustomDpc's critical section.
     DpcForDma,
+    /// What it does with the transfer that it has found.
+    EndTransfer,
+    /// A request for events looks.
+    LookForEvents(Id),
+    /// It is queued.
+    QueueForEvents(Id),
+    /// Those that wait for events are answered.
+    Answer,
     /// The watchdog.
     Tick,
-    /// More than a second.
+    /// Nothing happens for a long time but ticks of the watchdog, until one has an effect.
     LongTime,
-    /// A request is cancelled.
+    /// A request is cancelled, wherever it is.
     Cancel(Id),
-    /// A stop, a sleep or a removal begins.
+    /// The packet in StartIo's or the device's hands, which was given up, is taken out.
+    TakeBack(Id),
+    /// IRP_MJ_CLEANUP of a handle: what waits is cancelled.
+    Cleanup(File),
+    /// It comes to the transfer that has the turn.
+    CleanUpTurn(File),
+    /// A stop, a sleep or a removal begins: packets are held or fail, no transfer is begun.
     Leave(Next),
-    /// The device is silenced for it.
-    Silence,
-    /// The DPCs are flushed, and the interrupt is disconnected.
-    Disconnect,
     /// It looks whether a transfer has ended whose interrupt may not come.
     Look,
-    /// START_DEVICE.
-    Start,
+    /// It has waited for the transfer for long enough.
+    StopWaiting,
+    /// The device is silenced.
+    Silence,
+    /// The watchdog is stopped, and the DPCs are flushed; then as much as comes before the
+    /// interrupt is disconnected.
+    StopWatchdog,
+    /// The interrupt is disconnected, or made inactive.
+    Disconnect,
+    /// What was under way is held.
+    HoldUnderWay,
+    /// START_DEVICE, with these resources.
+    Start(Resources),
     /// The device wakes up.
     Wake,
-    /// The device goes.
-    Vanish,
+    /// The same, and it has forgotten everything.
+    WakeAfterPowerCut,
 }
 
 impl Action {
@@ -65,7 +99,18 @@ impl Action {
     pub(crate) const fn accesses_registers(self) -> bool {
         matches!(
             self,
-            Self::Isr | Self::Spurious | Self::Tick | Self::Cancel(_) | Self::Look | Self::Silence
+            Self::Isr
+                | Self::Spurious
+                | Self::ArmTransfer
+                | Self::Tick
+                | Self::CatchUp
+                | Self::TakeBack(_)
+                | Self::Look
+                | Self::Silence
+                | Self::StopWatchdog
+                | Self::Disconnect
+                | Self::Start(_)
+                | Self::Wake
         )
     }
 }
@@ -90,6 +135,3 @@ impl fmt::Debug for Step {
         }
     }
 }
-
-/// More accesses than a critical section makes before its last one.
-pub(crate) const MOST_ACCESSES: u8 = 4;
