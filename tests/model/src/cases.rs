@@ -86,7 +86,7 @@ const PLANS: [Plan; 9] = [
             spurious: 1,
             ..QUIET
         },
-        more: &[one(Kind::Factorial(3))],
+        more: &[one(Kind::Factorial(3)), other(NEW)],
         long: Limits {
             cancels: 1,
             spurious: 1,
@@ -130,7 +130,7 @@ const PLANS: [Plan; 9] = [
         },
         more: &[one(Kind::Factorial(4))],
         long: Limits {
-            ticks: 4,
+            ticks: 3,
             long_times: ALWAYS,
             cancels: 1,
             ..QUIET
@@ -195,7 +195,7 @@ const PLANS: [Plan; 9] = [
             cancels: 1,
             ..QUIET
         },
-        more: &[one(Kind::Factorial(4))],
+        more: &[],
         long: Limits {
             long_times: ALWAYS,
             sleeps: 2,
@@ -217,7 +217,6 @@ const PLANS: [Plan; 9] = [
         more: &[one(Kind::Raise(BOTH))],
         long: Limits {
             long_times: ALWAYS,
-            cancels: 1,
             stops: 1,
             sleeps: 1,
             removals: 1,
@@ -238,7 +237,7 @@ const PLANS: [Plan; 9] = [
             surprises: 1,
             ..QUIET
         },
-        more: &[one(Kind::Liveness(7))],
+        more: &[],
         long: Limits {
             long_times: ALWAYS,
             cancels: 1,

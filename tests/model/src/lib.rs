@@ -142,12 +142,11 @@ impl Case {
             .discoveries()
             .into_iter()
             .map(|(name, path)| {
-                let why = path
-                    .last_state()
-                    .wrong
-                    .values()
-                    .cloned()
-                    .collect::<Vec<_>>();
+                let last = path.last_state();
+                let mut why: Vec<_> = last.wrong.values().cloned().collect();
+                if why.is_empty() {
+                    why = last.pending();
+                }
                 let why = why.join("; ");
                 let steps = path.into_actions();
                 (name, Shown { why, steps })

@@ -179,6 +179,19 @@ impl System {
         next.seen.accesses
     }
 
+    /// The requests that have not ended, for people.
+    #[must_use]
+    pub fn pending(&self) -> Vec<String> {
+        (0..)
+            .zip(&self.places)
+            .filter(|(_, place)| !matches!(place, Place::Ended(_)))
+            .map(|(id, place)| {
+                let kind = self.kind(id);
+                format!("request {id}, {kind:?}, is {place:?} in {:?}", self.phase)
+            })
+            .collect()
+    }
+
     /// The system after this step.
     #[must_use]
     pub fn after(&self, step: Step) -> Self {
