@@ -294,4 +294,37 @@ mod tests {
         let soon = Some(Due::after_ms(1));
         assert_eq!(event.wait(&mut irql, soon), Waited::TimedOut);
     }
+
+    /// Before its first wait an event is noted here and not in the kernel's object: nobody can
+    /// tell.
+    #[test]
+    fn what_it_says_is_the_same_before_its_first_wait_and_after() {
+        // SAFETY: as above, fact 5.
+        let mut irql = unsafe { Passive::assume() };
+        let event = pin!(Event::new(Kind::Notification));
+        let event = event.as_ref();
+        let soon = Some(Due::after_ms(1));
+        for _ in 0..2 {
+            assert!(!event.is_set(&mut irql));
+            assert!(!event.clear(&mut irql));
+            assert!(!event.set(&mut irql));
+            assert!(event.is_set(&mut irql));
+            assert!(event.set(&mut irql));
+            assert!(event.clear(&mut irql));
+            assert!(!event.is_set(&mut irql));
+            assert!(!event.clear(&mut irql));
+            assert_eq!(event.wait(&mut irql, soon), Waited::TimedOut);
+        }
+    }
+
+    #[test]
+    fn an_event_that_nobody_has_set_is_not_signalled() {
+        // SAFETY: as above, fact 5.
+        let mut irql = unsafe { Passive::assume() };
+        for kind in [Kind::Notification, Kind::Synchronization] {
+            let event = pin!(Event::new(kind));
+            let soon = Some(Due::after_ms(1));
+            assert_eq!(event.as_ref().wait(&mut irql, soon), Waited::TimedOut);
+        }
+    }
 }

@@ -173,3 +173,6 @@ impl IrpHolders {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

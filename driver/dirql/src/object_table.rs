@@ -152,3 +152,6 @@ impl ObjectTable {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

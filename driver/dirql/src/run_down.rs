@@ -124,15 +124,18 @@ mod tests {
     #[test]
     fn lets_in_while_open_only() {
         let run_down = RunDown::new();
-        assert!(run_down.enter().is_none());
+        let lets_in = || (run_down.is_open(), run_down.enter().is_some());
+        assert_eq!(lets_in(), (false, false));
         assert!(run_down.begin_opening());
         assert!(!run_down.begin_opening());
-        assert!(run_down.enter().is_none());
+        assert_eq!(lets_in(), (false, false));
         run_down.opened();
+        assert_eq!(lets_in(), (true, true));
         let pass = run_down.enter().expect("open");
+        assert!(run_down.is_open());
         assert!(run_down.begin_closing());
         assert!(!run_down.begin_closing());
-        assert!(run_down.enter().is_none());
+        assert_eq!(lets_in(), (false, false));
         drop(pass);
         // SAFETY: a host thread starts at the level that the host kernel calls PASSIVE,
         // fact 5.

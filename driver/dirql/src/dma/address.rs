@@ -47,3 +47,34 @@ impl LogicalAddress {
         Self(self.0.saturating_add(bytes as u64))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::LogicalAddress;
+    use crate::sys;
+
+    const ADDRESS: u64 = 0x0123_4567_89ab_cdef;
+
+    fn at(address: u64) -> LogicalAddress {
+        LogicalAddress::new(sys::LARGE_INTEGER {
+            QuadPart: address.cast_signed(),
+        })
+    }
+
+    #[test]
+    fn the_device_is_given_what_the_kernel_gave() {
+        for address in [ADDRESS, 0, u64::MAX, 1 << 63] {
+            assert_eq!(at(address).to_bits(), address);
+            let back = LogicalAddress::new(at(address).to_operation());
+            assert_eq!(back.to_bits(), address);
+        }
+        assert_eq!(at(ADDRESS).halves(), (0x89ab_cdef, 0x0123_4567));
+    }
+
+    #[test]
+    fn an_address_further_on_never_comes_round_to_the_beginning() {
+        assert_eq!(at(0xffff_ffff).advanced(2).to_bits(), 0x1_0000_0001);
+        assert_eq!(at(ADDRESS).advanced(0), at(ADDRESS));
+        assert_eq!(at(u64::MAX - 1).advanced(5).to_bits(), u64::MAX);
+    }
+}

@@ -138,7 +138,22 @@ unsafe fn free<T>(block: NonNull<T>, tag: Tag) {
 
 #[cfg(test)]
 mod tests {
-    use super::Tag;
+    use super::{PoolBox, Tag};
+    use crate::{irql::Passive, sys};
+
+    const DIRQL: u8 = 5;
+
+    /// The kernel's pool is out of reach at DIRQL, and a block that is lost is never found again.
+    #[test]
+    #[should_panic(expected = "bug check")]
+    fn pool_that_is_dropped_at_dirql_stops_the_machine() {
+        // SAFETY: a host thread starts at the level that the host kernel calls PASSIVE, fact 5.
+        let mut irql = unsafe { Passive::assume() };
+        let block = PoolBox::new(&mut irql, Tag::new(*b"Test"), 1).expect("memory");
+        // SAFETY: not below where the thread is. It ends at this level, fact 10.
+        unsafe { sys::KfRaiseIrql(DIRQL) };
+        drop(block);
+    }
 
     #[test]
     fn a_tag_is_printable() {

@@ -97,3 +97,52 @@ impl PowerRecord {
         result
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::sync::atomic::{AtomicU32, Ordering};
+    use std::thread;
+
+    use super::PowerRecord;
+    use crate::irql::Passive;
+
+    fn passive() -> Passive {
+        // SAFETY: a host thread starts at the level that the host kernel calls PASSIVE, fact
+        // 5.
+        unsafe { Passive::assume() }
+    }
+
+    #[test]
+    fn a_device_sleeps_until_it_is_woken_or_stopped() {
+        let record = PowerRecord::new();
+        assert!(!record.is_asleep());
+        record.set_asleep(true);
+        assert!(record.is_asleep());
+        record.set_asleep(false);
+        assert!(!record.is_asleep());
+        record.set_asleep(true);
+        record.stopped();
+        assert!(!record.is_asleep());
+    }
+
+    #[test]
+    fn changes_are_made_one_after_the_other() {
+        const ROUNDS: u32 = 20;
+        let (record, inside, made) = (PowerRecord::new(), AtomicU32::new(0), AtomicU32::new(0));
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for _ in 0..ROUNDS {
+                        record.exclusive(&mut passive(), |_| {
+                            assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                            thread::yield_now();
+                            made.fetch_add(1, Ordering::Relaxed);
+                            inside.fetch_sub(1, Ordering::SeqCst);
+                        });
+                    }
+                });
+            }
+        });
+        assert_eq!(made.into_inner(), 2 * ROUNDS);
+    }
+}
