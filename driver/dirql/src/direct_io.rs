@@ -345,3 +345,6 @@ impl Mdl<'_> {
         Some((mdl, index))
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

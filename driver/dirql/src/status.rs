@@ -191,4 +191,10 @@ mod tests {
             assert_eq!(status_of::<()>(&Err(error)), status);
         }
     }
+
+    #[test]
+    fn prints_the_code_as_the_documentation_writes_it() {
+        let text = std::format!("{:?}", NtError::STATUS_DEVICE_NOT_READY);
+        assert_eq!(text, "NTSTATUS 0xc00000a3");
+    }
 }

@@ -147,6 +147,7 @@ impl Part {
 #[cfg(test)]
 mod tests {
     use super::{PAGE, Part};
+    use crate::{direct_io::tests::Request, status::NtError};
 
     fn part(index: usize, length: usize) -> Part {
         Part {
@@ -177,5 +178,35 @@ mod tests {
                 assert_eq!(usize::try_from(more.registers()), Ok(registers + 1));
             }
         }
+    }
+
+    #[test]
+    fn a_part_is_what_is_left_of_the_buffer() {
+        // Its buffer has 16 bytes and begins at byte 0x123 of page 7.
+        let begins = 0x7123;
+        for start in [0, 1, 9] {
+            for (request, to_device) in [(Request::read(10), false), (Request::write(10), true)] {
+                let part = Part::of(&*request, start).expect("some of it is left");
+                assert_eq!((part.index, part.length), (begins + start, 10 - start));
+                assert_eq!(part.current_va().addr(), begins + start);
+                assert_eq!(part.to_device, to_device);
+            }
+        }
+    }
+
+    #[test]
+    fn of_nothing_there_is_no_part() {
+        for (length, start) in [(10, 10), (10, 11), (10, usize::MAX), (0, 0), (20, 16)] {
+            let part = Part::of(&*Request::read(length), start);
+            let nothing_left = Some(NtError::STATUS_INVALID_PARAMETER);
+            assert_eq!(part.err(), nothing_left, "{length} bytes from {start} on");
+        }
+    }
+
+    #[test]
+    fn a_length_that_is_no_ulong_is_the_longest_that_is() {
+        assert_eq!(part(0, 77).ulong_length(), 77);
+        assert_eq!(part(0, 0xffff_ffff).ulong_length(), 0xffff_ffff);
+        assert_eq!(part(0, 0x1_0000_0000).ulong_length(), u32::MAX);
     }
 }

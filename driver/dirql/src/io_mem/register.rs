@@ -127,7 +127,7 @@ impl Writable for ReadWrite {}
 
 #[cfg(test)]
 mod tests {
-    use super::fits;
+    use super::{ReadOnly, Register, fits};
 
     #[test]
     fn a_register_ends_inside_the_block() {
@@ -144,5 +144,11 @@ mod tests {
         assert!(!fits::<u16>(1, 0x40));
         assert!(!fits::<u32>(2, 0x40));
         assert!(!fits::<u64>(4, 0x40));
+    }
+
+    #[test]
+    fn prints_its_offset() {
+        let status = Register::<0x100, 0x24, u32, ReadOnly>::new();
+        assert_eq!(std::format!("{status:?}"), "Register(0x24)");
     }
 }

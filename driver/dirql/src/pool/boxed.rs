@@ -135,4 +135,12 @@ mod tests {
         let mut irql = unsafe { Passive::assume() };
         assert!(PoolBox::new(&mut irql, TAG, ()).is_ok());
     }
+
+    #[test]
+    fn prints_as_its_value_does() {
+        // SAFETY: as above, fact 5.
+        let mut irql = unsafe { Passive::assume() };
+        let boxed = PoolBox::new(&mut irql, TAG, [1, 2]).expect("memory");
+        assert_eq!(std::format!("{boxed:?}"), "[1, 2]");
+    }
 }

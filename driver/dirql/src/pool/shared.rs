@@ -175,4 +175,36 @@ mod tests {
         });
         assert_eq!(*dropped.lock().expect("as above"), [OWNERS * TIMES]);
     }
+
+    #[test]
+    fn half_of_all_addresses_are_owners_enough() {
+        const MOST: usize = isize::MAX.unsigned_abs();
+        // SAFETY: as above, fact 5.
+        let mut irql = unsafe { Passive::assume() };
+        let first = PoolArc::new(&mut irql, TAG, 7).expect("memory");
+        first.shared().owners.store(MOST, Ordering::Relaxed);
+        let second = first.clone();
+        assert_eq!(first.shared().owners.swap(2, Ordering::Relaxed), MOST + 1);
+        assert_eq!((*first, *second), (7, 7));
+    }
+
+    /// A count that went round would free what has owners. They can only be forgotten ones.
+    #[test]
+    #[should_panic(expected = "bug check")]
+    fn more_owners_than_there_can_be_stop_the_machine() {
+        const MOST: usize = isize::MAX.unsigned_abs();
+        // SAFETY: as above, fact 5.
+        let mut irql = unsafe { Passive::assume() };
+        let first = PoolArc::new(&mut irql, TAG, 7).expect("memory");
+        first.shared().owners.store(MOST + 1, Ordering::Relaxed);
+        let _one_too_many = first.clone();
+    }
+
+    #[test]
+    fn prints_as_its_value_does() {
+        // SAFETY: as above, fact 5.
+        let mut irql = unsafe { Passive::assume() };
+        let shared = PoolArc::new(&mut irql, TAG, [1, 2]).expect("memory");
+        assert_eq!(std::format!("{shared:?}"), "[1, 2]");
+    }
 }

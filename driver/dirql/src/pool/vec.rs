@@ -307,6 +307,7 @@ mod tests {
         let mut irql = unsafe { Passive::assume() };
         let copy = PoolVec::copy_of(&mut irql, TAG, b"abc").expect("memory");
         assert_eq!(*copy, *b"abc");
+        assert_eq!(std::format!("{copy:?}"), "[97, 98, 99]");
         let filled = PoolVec::filled(&mut irql, TAG, 3, 7).expect("memory");
         assert_eq!(*filled, [7; 3]);
         let empty = PoolVec::copy_of(&mut irql, TAG, b"").expect("nothing to allocate");

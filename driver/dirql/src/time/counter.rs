@@ -149,4 +149,22 @@ mod tests {
         assert!(before.counter.value <= counter.value);
         assert!(counter.value <= after.counter.value);
     }
+
+    #[test]
+    fn stamps_are_as_far_apart_as_they_are() {
+        let (earlier, later) = (Stamp(1_000), Stamp(1_007));
+        assert_eq!((later.since(earlier), earlier.since(later)), (7, 0));
+    }
+
+    /// However often it is looked, since one that comes late can be hidden by an interrupt.
+    #[test]
+    fn the_stamp_of_a_reading_lies_between_those_around_it() {
+        for _ in 0..1_000 {
+            let before = Stamp::now();
+            let (took, reading) = Reading::once();
+            let after = Stamp::now();
+            assert!(before <= reading.stamp && reading.stamp <= after);
+            assert!(took <= after.since(before));
+        }
+    }
 }

@@ -288,4 +288,16 @@ mod tests {
         let text = UnicodeStr::new(&units).expect("short");
         assert_eq!(text.to_string(), "a\u{fffd}b");
     }
+
+    #[test]
+    fn is_the_text_that_it_has_and_no_other() {
+        let text = crate::unicode!("Edu0");
+        assert_eq!(text, *"Edu0");
+        for other in ["", "Edu", "Edu00", "edu0"] {
+            assert_ne!(text, *other);
+        }
+        assert!(!text.is_empty());
+        assert!(crate::unicode!("").is_empty());
+        assert_eq!(std::format!("{text:?}"), "\"Edu0\"");
+    }
 }
