@@ -40,7 +40,7 @@ const SAMPLE: usize = 12;
 enum Choice {
     /// Those that the commit chooses.
     Sample,
-    /// Those whose names hold one of these regular expressions.
+    /// Those whose names hold one of these.
     Named(Vec<String>),
     All,
 }
@@ -61,26 +61,37 @@ pub(super) fn run(workspace: &Workspace, words: &[String], long: bool) -> anyhow
         ([], true) => Choice::All,
         (words, _) => Choice::Named(words.to_vec()),
     };
-    let outcomes = tool.run(PACKAGES, &choice.arguments(workspace, all.len())?)?;
+    let mut outcomes = tool.run(PACKAGES, &choice.arguments(workspace, &all)?)?;
+    // cargo-mutants 27.1.0 takes those that delete a field for a match of any expression.
+    outcomes.retain(|outcome| choice.has(&outcome.mutant));
     judge(&sources, &list, &all, &outcomes, &choice)
 }
 
 impl Choice {
-    /// As arguments of cargo-mutants, when there are `all` mutants.
-    fn arguments(&self, workspace: &Workspace, all: usize) -> anyhow::Result<Vec<String>> {
+    /// As arguments of cargo-mutants, when these are `all` mutants.
+    fn arguments(&self, workspace: &Workspace, all: &[Mutant]) -> anyhow::Result<Vec<String>> {
         Ok(match self {
             Self::All => Vec::new(),
-            Self::Named(words) => words
-                .iter()
-                .flat_map(|word| ["--re".to_owned(), word.clone()])
-                .collect(),
+            Self::Named(words) => {
+                ensure!(
+                    all.iter().any(|mutant| self.has(mutant)),
+                    "none of the {} mutants has {} in its name, which is FILE:LINE:COLUMN and what \
+                     is changed",
+                    all.len(),
+                    words.join(" or ")
+                );
+                words
+                    .iter()
+                    .flat_map(|word| ["--re".to_owned(), expression(word)])
+                    .collect()
+            }
             Self::Sample => {
                 let tree = command::output(
                     Command::new("git")
                         .current_dir(workspace.root())
                         .args(["rev-parse", "HEAD^{tree}"]),
                 )?;
-                let (shard, shards) = shard(&tree, all)?;
+                let (shard, shards) = shard(&tree, all.len())?;
                 vec![
                     format!("--shard={shard}/{shards}"),
                     "--sharding=round-robin".to_owned(),
@@ -88,6 +99,20 @@ impl Choice {
             }
         })
     }
+
+    /// Whether `mutant` may be among them.
+    fn has(&self, mutant: &Mutant) -> bool {
+        match self {
+            Self::Named(words) => words.iter().any(|word| mutant.name.contains(word)),
+            Self::Sample | Self::All => true,
+        }
+    }
+}
+
+/// A regular expression that finds `word`, and perhaps more.
+fn expression(word: &str) -> String {
+    let literal_or_any = |c: char| if c.is_alphanumeric() { c } else { '.' };
+    word.chars().map(literal_or_any).collect()
 }
 
 /// Which of how many shares of `all` mutants the tree with this name chooses.
@@ -110,7 +135,7 @@ fn judge(
 ) -> anyhow::Result<Tally> {
     ensure!(
         !outcomes.is_empty(),
-        "no mutant was tried: the names of all {} have nothing of that in them",
+        "cargo-mutants tried none of the {} mutants",
         all.len()
     );
     let line_of = |mutant: &Mutant| line_of(sources, mutant);
@@ -164,7 +189,39 @@ fn failure(what: &str, rerun: &str) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::{SAMPLE, shard};
+    use std::path::Path;
+
+    use super::{
+        Choice, SAMPLE, expression,
+        outcome::{Mutant, Position, Span},
+        shard,
+    };
+    use crate::workspace::Workspace;
+
+    #[test]
+    fn what_no_name_holds_is_an_error() {
+        let mutant = Mutant {
+            name: "a/b.rs:7:9: replace < with <= in x::y".to_owned(),
+            package: "a".to_owned(),
+            file: "a/b.rs".to_owned(),
+            span: Span {
+                start: Position { line: 7 },
+            },
+        };
+        let arguments = |word: &str| {
+            let choice = Choice::Named(vec![word.to_owned()]);
+            let nowhere = Workspace::at(Path::new("/no/such/folder"));
+            choice.arguments(&nowhere, std::slice::from_ref(&mutant))
+        };
+        let found = arguments("b.rs:7:9: replace < with <=").expect("it is in the name");
+        assert_eq!(found, ["--re", &expression("b.rs:7:9: replace < with <=")]);
+        assert!(
+            found[1].starts_with("b.rs.7.9..replace...with"),
+            "{found:?}"
+        );
+        let error = arguments("b.rs:8").expect_err("it is not in the name");
+        assert!(error.to_string().contains("b.rs:8"), "{error}");
+    }
 
     #[test]
     fn a_tree_chooses_its_share_and_no_other() {
