@@ -21,7 +21,8 @@
 //!   A DPC leaves its queue in the step of its critical section: a routine that runs twice for
 //!   nothing is not seen.
 //! * Memory is sequentially consistent here. That wrappers and locks keep it so is `dirql`'s
-//!   own matter.
+//!   own matter. The flight recorder, which no lock protects, is not here at all: the tests of
+//!   `edu-recorder` run it under loom, with every number read or counted as lost.
 //!
 //! # Time
 //!
@@ -60,6 +61,7 @@ pub mod system;
 mod wire;
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -98,6 +100,8 @@ pub struct Explored {
     pub time: Duration,
     /// The properties that do not hold, each with what shows it.
     pub broken: Vec<(&'static str, Shown)>,
+    /// The kinds of steps that there were, and of ends.
+    pub happened: BTreeSet<String>,
 }
 
 /// What shows that a property does not hold.
@@ -152,8 +156,11 @@ impl Case {
                 (name, Shown { why, steps })
             })
             .collect();
+        let mut happened = BTreeSet::new();
         if until == Until::AllIsSeen || until == Until::IsBroken(ENDLESS) {
-            let endless = cycles::find(self).map(|steps| {
+            let seen = cycles::find(self);
+            happened = seen.happened();
+            let endless = seen.cycle.map(|steps| {
                 let why = "the last of these steps lead back to where they began".to_owned();
                 (ENDLESS, Shown { why, steps })
             });
@@ -165,6 +172,7 @@ impl Case {
             depth: checker.max_depth(),
             time: begun.elapsed(),
             broken,
+            happened,
         }
     }
 }

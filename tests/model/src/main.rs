@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         );
         return ExitCode::FAILURE;
     }
-    if report::run(&tests) {
+    if report::run(&tests, arguments.words.is_empty()) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

@@ -1,7 +1,7 @@
 //! The tests of the model: a case each, and a mistake each. They run on all processors of the
 //! host, for each is explored by one thread; what they found is printed in their order.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 
 use crate::{
     Case, Explored, Until,
@@ -31,6 +31,8 @@ pub struct Verdict {
     pub passed: bool,
     /// What was seen.
     pub found: String,
+    /// The kinds of steps and ends that there were, in a case.
+    pub happened: BTreeSet<String>,
 }
 
 impl Test {
@@ -84,6 +86,7 @@ fn holds(explored: &Explored) -> Verdict {
     Verdict {
         passed: explored.broken.is_empty() && are_many,
         found,
+        happened: explored.happened.clone(),
     }
 }
 
@@ -103,6 +106,7 @@ fn finds(mistaken: &Mistaken) -> Verdict {
                 shown.steps.len(),
                 shown.why
             ),
+            happened: BTreeSet::new(),
         },
         None => Verdict {
             passed: false,
@@ -112,6 +116,7 @@ fn finds(mistaken: &Mistaken) -> Verdict {
                 explored.broken,
                 figures(&explored)
             ),
+            happened: BTreeSet::new(),
         },
     }
 }
@@ -138,6 +143,25 @@ fn is_complete(mistaken: &[Mistaken]) -> Verdict {
         } else {
             format!("no mistake breaks {unbroken:?}")
         },
+        happened: BTreeSet::new(),
+    }
+}
+
+/// Whether everything happens that is to: what never happens is not proved.
+#[must_use]
+pub fn everything(happened: &BTreeSet<String>) -> Verdict {
+    let never: Vec<_> = cases::HAPPENS
+        .into_iter()
+        .filter(|what| !happened.contains(*what))
+        .collect();
+    Verdict {
+        passed: never.is_empty(),
+        found: if never.is_empty() {
+            format!("{} kinds of steps and ends", happened.len())
+        } else {
+            format!("this never happens: {never:?}")
+        },
+        happened: BTreeSet::new(),
     }
 }
 
@@ -159,22 +183,31 @@ fn write_line(text: &mut String, line: &str) {
     let _written = write!(text, "\n    {line}");
 }
 
-/// Runs the tests, prints them as Rust's test harness does; whether all passed.
+/// Runs the tests, prints them as Rust's test harness does; whether all passed. With
+/// `are_all`, what has happened in them is looked at, too.
 #[must_use]
-pub fn run(tests: &[Test]) -> bool {
-    let count = tests.len();
+pub fn run(tests: &[Test], are_all: bool) -> bool {
+    let count = tests.len() + usize::from(are_all);
     println!("\nrunning {count} tests");
     let mut failed = 0_usize;
+    let mut happened = BTreeSet::new();
+    let mut show = |name: &str, verdict: &Verdict| {
+        let word = if verdict.passed { "ok" } else { "FAILED" };
+        println!("test {name} ... {word}");
+        println!("    {}", verdict.found);
+        failed += usize::from(!verdict.passed);
+    };
     in_order(
         tests,
         |test| (test.name(), test.run()),
-        |(name, verdict)| {
-            let word = if verdict.passed { "ok" } else { "FAILED" };
-            println!("test {name} ... {word}");
-            println!("    {}", verdict.found);
-            failed += usize::from(!verdict.passed);
+        |(name, mut verdict)| {
+            happened.append(&mut verdict.happened);
+            show(&name, &verdict);
         },
     );
+    if are_all {
+        show("holds/everything happens", &everything(&happened));
+    }
     let word = if failed == 0 { "ok" } else { "FAILED" };
     println!(
         "\ntest result: {word}. {} passed; {failed} failed; 0 ignored",

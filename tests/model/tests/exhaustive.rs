@@ -4,7 +4,7 @@
 use model::{
     Mistake,
     cases::{self, Bound},
-    report::Test,
+    report::{self, Test},
 };
 
 #[test]
@@ -41,6 +41,17 @@ fn a_mistake_that_breaks_nothing_fails() {
     harmless.case.mistake = Mistake::Nothing;
     let verdict = Test::Finds(harmless).run();
     assert!(!verdict.passed, "{}", verdict.found);
+}
+
+/// A case that leaves something out is told.
+#[test]
+fn what_never_happens_is_said() {
+    let mut happened = cases::HAPPENS.map(str::to_owned).into();
+    assert!(report::everything(&happened).passed);
+    happened.remove("Isr");
+    let verdict = report::everything(&happened);
+    assert!(!verdict.passed);
+    assert!(verdict.found.contains("Isr"), "{}", verdict.found);
 }
 
 /// A property that no mistake breaks says nothing.
