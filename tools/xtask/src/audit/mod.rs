@@ -76,7 +76,9 @@ pub(crate) fn run(arguments: &AuditArguments) -> anyhow::Result<bool> {
             let page = workspace.root().join(PAGE);
             workspace::write_if_changed(&page, audited.page().as_bytes())?;
         } else {
-            failures.extend(audited.documented(&workspace)?);
+            let (wrong, said) = audited.documented(&workspace)?;
+            println!("documentation: {said}");
+            failures.extend(wrong);
         }
     }
     for failure in &failures {
@@ -99,14 +101,11 @@ pub(crate) fn verdicts(workspace: &Workspace) -> anyhow::Result<Vec<Verdict>> {
         },
     };
     let failures = audited.audit.failures.clone();
+    let (wrong, said) = audited.documented(workspace)?;
     let mut verdicts = vec![
         verdict("limits", failures, audited.figure(0)),
         verdict("stops", audited.reviewed(workspace)?, STOPS.to_owned()),
-        verdict(
-            "documentation",
-            audited.documented(workspace)?,
-            PAGE.to_owned(),
-        ),
+        verdict("documentation", wrong, said),
     ];
     verdicts.extend(mistakes::verdicts(
         &workspace::read(&out.join("edu.sys"))?,
@@ -163,14 +162,18 @@ impl Audited {
         Ok(wrong)
     }
 
-    /// What is wrong with the page.
-    fn documented(&self, workspace: &Workspace) -> anyhow::Result<Vec<String>> {
+    /// What is wrong with the page, and what to say if nothing is.
+    fn documented(&self, workspace: &Workspace) -> anyhow::Result<(Vec<String>, String)> {
         let page = read_text(&workspace.root().join(PAGE))?;
-        // Another compiler makes other code. What it makes is held to the limits all the same.
         if !page.contains(&self.compiler) {
-            return Ok(Vec::new());
+            let said = format!(
+                "{PAGE} is of another compiler than {}, which makes other code: the limits hold, \
+                 the figures were not compared",
+                self.compiler
+            );
+            return Ok((Vec::new(), said));
         }
-        Ok(differences(&page, &self.page()))
+        Ok((differences(&page, &self.page()), PAGE.to_owned()))
     }
 
     fn figure(&self, failures: usize) -> String {
