@@ -11,7 +11,7 @@ use fuzz::{
 };
 
 /// Inputs by chance within which a mistake must be found.
-const BOUND: usize = 200_000;
+const BOUND: usize = 20_000;
 const SEED: u64 = 6;
 
 fn named(name: &str) -> Target {

@@ -68,6 +68,10 @@ const ABOUT: &[(&str, &str)] = &[
     ),
     ("power/", "sleep and waking up with requests under way"),
     (
+        "random/",
+        "requests by chance: codes, lengths, bytes, handles, cancellations, each answer judged",
+    ),
+    (
         "recorder/",
         "what the flight recorder wrote is what happened",
     ),

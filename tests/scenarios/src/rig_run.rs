@@ -75,10 +75,14 @@ struct Arguments {
     /// calls that fail, cancellations, surprise removals, stop and start, sleep
     #[arg(long, value_name = "MINUTES", conflicts_with = "scenarios")]
     soak: Option<f64>,
+    /// So many requests by chance, from several threads and handles at once, each answer judged;
+    /// `--seed` has others
+    #[arg(long, value_name = "REQUESTS", conflicts_with = "scenarios")]
+    random: Option<u64>,
     /// Run fixed requests on a machine whose time is its instructions' and whose processors take
     /// turns: every such run of one processor with the same options is the same, to the
     /// instruction
-    #[arg(long, conflicts_with_all = ["scenarios", "eductl", "exercise", "soak", "keep", "gdb"])]
+    #[arg(long, conflicts_with_all = ["scenarios", "eductl", "exercise", "soak", "random", "keep", "gdb"])]
     icount: bool,
     /// Leave the rig up, after eductl's command if there is one, until Enter or Ctrl-C
     #[arg(long, conflicts_with = "scenarios")]
@@ -217,6 +221,15 @@ fn soak(running: &Running, minutes: f64, seed: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Sends the driver requests by chance.
+fn random(running: &Running, count: u64, seed: u64) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let totals = cases::random::run(&running.connect()?, count, seed)?;
+    let seconds = began.elapsed().as_secs_f64();
+    println!("seed {seed}, {seconds:.0} s: {totals}");
+    Ok(())
+}
+
 /// Boots one rig and does with it what was asked for; the exit code is eductl's.
 fn run_rig(arguments: &Arguments, artifacts: &Artifacts) -> anyhow::Result<u8> {
     let mut machine = arguments.machine.machine(artifacts);
@@ -227,8 +240,15 @@ fn run_rig(arguments: &Arguments, artifacts: &Artifacts) -> anyhow::Result<u8> {
         return Ok(0);
     }
     let stays = arguments.keep
-        || (arguments.eductl.is_empty() && !arguments.exercise && arguments.soak.is_none());
-    if stays || arguments.soak.is_some() || arguments.machine.waits_for_debugger() {
+        || (arguments.eductl.is_empty()
+            && !arguments.exercise
+            && arguments.soak.is_none()
+            && arguments.random.is_none());
+    if stays
+        || arguments.soak.is_some()
+        || arguments.random.is_some()
+        || arguments.machine.waits_for_debugger()
+    {
         machine = machine.with_time_limit(Duration::ZERO);
     }
     // Without a limit only Ctrl-C ends a machine that waits for a debugger.
@@ -279,6 +299,12 @@ fn run_rig(arguments: &Arguments, artifacts: &Artifacts) -> anyhow::Result<u8> {
         && outcome.is_ok()
     {
         outcome = soak(&running, minutes, arguments.machine.seed());
+    }
+    if let Some(count) = arguments.random
+        && is_wanted
+        && outcome.is_ok()
+    {
+        outcome = random(&running, count, arguments.machine.seed());
     }
     if is_wanted && stays && outcome.is_ok() {
         keep_up::wait(artifacts, &running, &wish)?;

@@ -20,6 +20,7 @@ mod pending;
 mod pnp;
 mod power;
 mod program;
+pub(crate) mod random;
 mod recorder;
 mod reference;
 mod report;
@@ -130,6 +131,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         events::add,
         power::add,
         stress::add,
+        random::add,
         recorder::add,
         reference::add,
         trace::add,

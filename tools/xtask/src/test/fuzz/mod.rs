@@ -1,9 +1,11 @@
 //! `cargo xtask test fuzz`: arbitrary bytes for whatever takes bytes from somebody else.
 //!
 //! Every day the inputs that fuzzing has found are tried again, and a fixed number by
-//! chance. `--long` has libFuzzer look for new ones.
+//! chance. `--long` has libFuzzer look for new ones, and sends the shipped driver as many
+//! requests by chance in the rig as the scenarios `random/` send a few of.
 
 mod libfuzzer;
+mod requests;
 
 use super::{
     TestArguments,
@@ -31,6 +33,9 @@ pub(super) fn run(workspace: &Workspace, arguments: &TestArguments) -> anyhow::R
     }
     if arguments.long {
         tally.add(libfuzzer::run(workspace, &arguments.arguments)?);
+        if arguments.arguments.is_empty() {
+            tally.add(requests::run(workspace)?);
+        }
     }
     Ok(tally)
 }
