@@ -281,12 +281,13 @@ mod tests {
         let (mut events, mut batch) = (Events::new(), EventBatch::new());
         events.save(event(0));
         events.take(&mut batch);
-        assert_eq!(batch.len(), 1);
+        assert_eq!((batch.len(), batch.is_empty()), (1, false));
         events.save(event(1));
         events.take(&mut batch);
         let mut log = Log::default();
         batch.drain(&mut log);
         assert_eq!(log.events, [(0, event(0))]);
+        assert_eq!((batch.len(), batch.is_empty()), (0, true));
         drain(&mut events, &mut log);
         assert_eq!(log.events, [(0, event(0)), (1, event(1))]);
     }
