@@ -2,8 +2,8 @@
 //!
 //! The rules are C's, for x64. They are not taken on trust: what bindgen made carries the
 //! numbers that a C compiler found, rustc confirms them whenever the bindings are compiled,
-//! and here they are compared with what was worked out; what is worked out of `windows-sys`
-//! is confirmed by rustc, too.
+//! and here all of them are compared with what was worked out. The same code then works out
+//! the layouts of `windows-sys`, of which `tests/abi` has rustc compare many.
 
 use anyhow::{Context as _, bail, ensure};
 use syn::{BinOp, Expr, Lit, Type, UnOp};
