@@ -113,7 +113,7 @@ impl Power for Sleeper {
         // The registers cannot be named here, but what was saved can.
         let _resumed = device
             .interrupt
-            .with_disconnected(irql, |_, saved| saved.resumed);
+            .with_disconnected(irql, |saved| saved.resumed);
         None
     }
 

@@ -161,10 +161,13 @@ fn change_state<E: Driver>(
         sys::IRP_MN_CANCEL_REMOVE_DEVICE => return cancel_remove(header, irql, irp),
         sys::IRP_MN_REMOVE_DEVICE => return remove(device, irql, irp),
         sys::IRP_MN_QUERY_STOP_DEVICE => {
-            if state.is(State::Started) {
-                state.set(State::StopPending);
-                header.packets().pause(irql);
-            }
+            // A power-up that is under way would let the packets go again.
+            header.power().exclusive(irql, |irql| {
+                if state.is(State::Started) {
+                    state.set(State::StopPending);
+                    header.packets().pause(irql);
+                }
+            });
         }
         sys::IRP_MN_STOP_DEVICE => stop(device, irql, State::Stopped, Stop::Rebalance),
         sys::IRP_MN_QUERY_REMOVE_DEVICE => {

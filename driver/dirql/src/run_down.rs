@@ -73,6 +73,17 @@ impl RunDown {
         debug_assert!(moved, "only the opening thread gets here");
     }
 
+    /// As `opened`; the opening thread is inside when the first of the others comes.
+    pub(crate) fn opened_inside(&self) -> Pass<'_> {
+        let inside = self
+            .0
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |word| {
+                (word & STATE == OPENING).then_some((word & !STATE | OPEN).wrapping_add(ONE))
+            });
+        debug_assert!(inside.is_ok(), "only the opening thread gets here");
+        Pass(self)
+    }
+
     /// False if it is not open. Nobody new comes in from here on.
     pub(crate) fn begin_closing(&self) -> bool {
         self.step(OPEN, CLOSING)

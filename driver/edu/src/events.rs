@@ -18,7 +18,8 @@
 //! then everybody who waits is looked at again. Whoever logs events looks at the queue
 //! afterwards. Both locks are taken by both, in opposite order of what they do, so one of them
 //! sees the other. And the ISR asks for a DPC from the critical section on in which
-//! the request has looked.
+//! the request has looked; from the first one on if it looked while the device was stopped
+//! or asleep.
 //!
 //! **Bounded.** A DPC answers all who wait, so they are not more than [`MOST_WAITING`]. Each
 //! waits for what comes after the newest event there is, so its answer is short.

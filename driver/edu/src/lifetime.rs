@@ -94,7 +94,11 @@ impl Driver for Edu {
             &line,
             &[dpc],
             shared,
-            |_, shared| shared.0.enable(),
+            |_, shared| {
+                // Those who have waited for an event since before could not say so.
+                shared.0.expect_event();
+                shared.0.enable();
+            },
         )?;
         device.kept.with(irql, |_, kept| kept.info = Some(info));
         pinned.watchdog.initialize(device, irql)?;
@@ -115,7 +119,7 @@ impl Driver for Edu {
         // Of a device that sleeps the counters are with what was saved.
         let saved = device
             .interrupt
-            .with_disconnected(irql, |_, saved| saved.counters);
+            .with_disconnected(irql, |saved| saved.counters);
         let mut controller = device.interrupt.disconnect(irql).map(|shared| shared.0);
         if let Some(controller) = &mut controller {
             // The DPC may not have come to what the ISR saved last.

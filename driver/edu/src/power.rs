@@ -36,6 +36,8 @@ impl Suspend for Shared {
     }
 
     fn restore(&mut self, _irql: &mut Dirql, saved: Saved) {
+        // As in `start_device`.
+        self.0.expect_event();
         self.0.restore(saved);
     }
 }
@@ -58,6 +60,8 @@ impl Power for Edu {
             return Err(NtError::STATUS_DEVICE_NOT_READY);
         }
         device.kept.with(irql, |_, kept| kept.asleep = false);
+        // What the ISR saved last had a DPC that came when sections were closed already.
+        complete_results(device, irql);
         device
             .pinned()
             .project_ref()
@@ -136,7 +140,7 @@ pub(crate) fn counters(
         let irql = passive.token();
         let saved = device
             .interrupt
-            .with_disconnected(irql, |_, saved| read(&mut saved.counters));
+            .with_disconnected(irql, |saved| read(&mut saved.counters));
         if let Some(result) = saved {
             return Ok(result);
         }

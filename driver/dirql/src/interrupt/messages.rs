@@ -202,12 +202,15 @@ impl<S: ServiceRoutine, const N: usize> MessageInterrupts<S, N> {
             let Some(object) = connection.message_object(message) else {
                 continue;
             };
-            let arm = |irql: &mut Dirql, state: &mut S| arm(message, irql, state);
+            let arm = |irql: &mut Dirql, state: &mut S| {
+                arm(message, irql, state);
+                // Under the lock, as in `Interrupt::connect`: this message's DPC gets in.
+                access.open(object);
+            };
             // SAFETY: (IRQL) `connect`, which alone gets here, has a `Passive` token. (Pointer)
             // connected, and the stage keeps everybody else from disconnecting it. (Aliasing)
             // fact 9. (Ready) `connect` has written the state.
             unsafe { synchronize::run(object, state.get().cast(), arm) };
-            access.open(object);
         }
     }
 

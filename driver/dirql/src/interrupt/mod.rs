@@ -292,11 +292,16 @@ impl<S: ServiceRoutine, K: Send + 'static> Interrupt<S, K> {
                 // SAFETY: (Aliasing) as above; the ISR does not read this cell, facts 7 and
                 // 8.
                 unsafe { *self.connection.get() = Some(connection) };
+                let arm = |irql: &mut Dirql, state: &mut S| {
+                    arm(irql, state);
+                    // Under the lock: the ISR that comes as soon as the lock is free may
+                    // request a DPC, which runs before this call returns and must get in.
+                    self.access.open(object);
+                };
                 // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) connected just
                 // now, and the stage keeps everybody else from disconnecting it, facts 5
                 // and 8.
                 unsafe { synchronize::run(object, self.state.get().cast(), arm) };
-                self.access.open(object);
                 self.stage.end(Stage::CONNECTED);
                 Ok(info)
             }
@@ -318,7 +323,8 @@ impl<S: ServiceRoutine, K: Send + 'static> Interrupt<S, K> {
     /// # IRQL
     /// PASSIVE_LEVEL.
     pub fn disconnect(&self, irql: &mut Passive) -> Option<S> {
-        if !self.stage.begin(Stage::CONNECTED) && !self.stage.begin(Stage::SUSPENDED) {
+        let stages = [Stage::CONNECTED, Stage::SUSPENDED];
+        if !self.stage.begin_when_free(irql, &stages) {
             return None;
         }
         self.access.close(irql);

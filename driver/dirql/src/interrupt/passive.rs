@@ -191,10 +191,15 @@ impl<S: PassiveServiceRoutine> PassiveInterrupt<S> {
                 let (object, info) = (connection.object, connection.info);
                 // SAFETY: (Aliasing) as above; the ISR does not read this cell, fact 52.
                 unsafe { *self.connection.get() = Some(connection) };
+                let arm = |irql: &mut PassiveSection, state: &mut S| {
+                    arm(irql, state);
+                    // With the event held: the work item that the next ISR queues gets in.
+                    self.run_down.opened_inside()
+                };
                 // SAFETY: (IRQL) the token says PASSIVE_LEVEL. (Pointer) connected just now, and
-                // whoever would disconnect it waits for the opening to end, facts 51 and 52.
-                unsafe { self.run(object, arm) };
-                self.run_down.opened();
+                // whoever would disconnect it waits for the opening to end, and then for the
+                // pass, facts 51 and 52.
+                drop(unsafe { self.run(object, arm) });
                 Ok(info)
             }
             Err(error) => {

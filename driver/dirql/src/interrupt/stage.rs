@@ -3,7 +3,11 @@
 //! Connecting, disconnecting, suspending and resuming come from PnP and power requests,
 //! which do not overlap; this makes sure of it, because safe code could do otherwise.
 
-use crate::sync::atomic::{AtomicU8, Ordering};
+use crate::{
+    irql::Passive,
+    sync::atomic::{AtomicU8, Ordering},
+    wait,
+};
 
 /// The stage of one interrupt.
 #[derive(Debug)]
@@ -28,6 +32,21 @@ impl Stage {
             .is_ok()
     }
 
+    /// As `begin`, from any of these; waits while somebody else is moving it, because where
+    /// it stands then is no answer.
+    pub(super) fn begin_when_free(&self, irql: &mut Passive, from: &[u8]) -> bool {
+        loop {
+            let stage = self.0.load(Ordering::Relaxed);
+            if stage == Self::BUSY {
+                wait::delay(irql, 1);
+            } else if !from.contains(&stage) {
+                return false;
+            } else if self.begin(stage) {
+                return true;
+            }
+        }
+    }
+
     /// Moves the stage on.
     pub(super) fn end(&self, to: u8) {
         self.0.store(to, Ordering::Release);
@@ -37,6 +56,30 @@ impl Stage {
 #[cfg(test)]
 mod tests {
     use super::Stage;
+    use crate::irql::Passive;
+
+    #[test]
+    fn who_finds_it_moving_waits_for_where_it_ends() {
+        let stage = Stage::new();
+        assert!(stage.begin(Stage::DISCONNECTED));
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                // SAFETY: a host thread starts at the level that the host kernel calls PASSIVE,
+                // fact 5.
+                let mut irql = unsafe { Passive::assume() };
+                let from = [Stage::CONNECTED, Stage::SUSPENDED];
+                stage.begin_when_free(&mut irql, &from)
+            });
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            assert!(!waiting.is_finished());
+            stage.end(Stage::SUSPENDED);
+            assert!(waiting.join().expect("it does not panic"));
+        });
+        stage.end(Stage::DISCONNECTED);
+        // SAFETY: as above, fact 5.
+        let mut irql = unsafe { Passive::assume() };
+        assert!(!stage.begin_when_free(&mut irql, &[Stage::SUSPENDED]));
+    }
 
     #[test]
     fn one_at_a_time_and_only_from_where_it_is() {

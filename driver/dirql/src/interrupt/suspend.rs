@@ -74,10 +74,14 @@ impl<S: Suspend> Interrupt<S, S::Saved> {
     /// inactive; false, and nothing is done, if it was not connected. Wraps
     /// `IoReportInterruptInactive`.
     ///
+    /// What the ISR saved last may have got no DPC any more, or one that came when everybody was
+    /// shut out: it is still in the state when the interrupt is [resumed](Self::resume), and
+    /// whoever resumes it looks for it.
+    ///
     /// # IRQL
     /// PASSIVE_LEVEL.
     pub fn suspend(&self, irql: &mut Passive) -> bool {
-        if !self.stage.begin(Stage::CONNECTED) {
+        if !self.stage.begin_when_free(irql, &[Stage::CONNECTED]) {
             return false;
         }
         self.access.close(irql);
@@ -106,8 +110,8 @@ impl<S: Suspend> Interrupt<S, S::Saved> {
     ///
     /// # IRQL
     /// PASSIVE_LEVEL.
-    pub fn resume(&self, _irql: &mut Passive) -> bool {
-        if !self.stage.begin(Stage::SUSPENDED) {
+    pub fn resume(&self, irql: &mut Passive) -> bool {
+        if !self.stage.begin_when_free(irql, &[Stage::SUSPENDED]) {
             return false;
         }
         // SAFETY: (Aliasing) the stage is this thread's, fact 8.
@@ -119,10 +123,11 @@ impl<S: Suspend> Interrupt<S, S::Saved> {
             let restore = |irql: &mut Dirql, state: &mut S| {
                 self.asleep.store(false, Ordering::Relaxed);
                 state.restore(irql, saved);
+                // Under the lock, as in `connect`: a DPC that the next ISR requests gets in.
+                self.access.open(connection.object);
             };
             // SAFETY: (IRQL) (Pointer) as in `suspend`, facts 5, 7 and 8.
             unsafe { synchronize::run(connection.object, self.state.get().cast(), restore) };
-            self.access.open(connection.object);
         }
         self.stage.end(Stage::CONNECTED);
         true
@@ -131,19 +136,22 @@ impl<S: Suspend> Interrupt<S, S::Saved> {
     /// Lends what was saved, while the interrupt is suspended; `None`, and nothing is run,
     /// while it is not. No lock is needed: nobody else can get at it, the ISR included.
     ///
+    /// Whoever suspends, resumes or disconnects meanwhile waits until `routine` has returned;
+    /// it has no token with which it could do so itself.
+    ///
     /// # IRQL
     /// PASSIVE_LEVEL.
     pub fn with_disconnected<R>(
         &self,
         irql: &mut Passive,
-        routine: impl FnOnce(&mut Passive, &mut S::Saved) -> R,
+        routine: impl FnOnce(&mut S::Saved) -> R,
     ) -> Option<R> {
-        if !self.stage.begin(Stage::SUSPENDED) {
+        if !self.stage.begin_when_free(irql, &[Stage::SUSPENDED]) {
             return None;
         }
         // SAFETY: (Aliasing) the stage is this thread's, fact 8.
         let saved = unsafe { &mut *self.saved.get() };
-        let result = saved.as_mut().map(|saved| routine(irql, saved));
+        let result = saved.as_mut().map(routine);
         self.stage.end(Stage::SUSPENDED);
         result
     }

@@ -88,8 +88,10 @@ pub(super) unsafe extern "C" fn cancel_waiting(
     // SAFETY: (IRQL) cancel routines are called at DISPATCH_LEVEL, with the cancel lock,
     // facts 5, 10 and 31.
     let mut irql = unsafe { Dispatch::assume() };
-    // The current one is StartIo's, which sees that it was cancelled.
-    let was_queued = !is_current(object, irp) && take_out(header, irp);
+    // One that is not in the queue is StartIo's, which sees that it was cancelled. The queue
+    // says so, not CurrentIrp: that is stale from the completion of a packet to the start of
+    // the next, and this IRP may have the memory of the one that was completed.
+    let was_queued = take_out(header, irp);
     if was_queued {
         // SAFETY: (Pointer) it was in the queue, so it is in the list, fact 32. The
         // cancel lock is held.

@@ -155,13 +155,10 @@ impl Content {
     /// Takes an IRP of the list out of the device queue too; `false` if it is not there:
     /// on its way to StartIo, or into the queue. The cancel lock is held.
     fn take(&mut self, header: &Header, irp: *mut sys::IRP) -> bool {
-        let is_current = is_current(header.object(), irp);
-        if is_current {
-            self.doomed = irp.addr();
-        }
         // SAFETY: (Pointer) what is in the list is alive. Fact 31: the cancel lock is held.
         let was_cancelable = unsafe { sys::set_cancel_routine(irp, None) };
-        if is_current || !was_cancelable {
+        if !was_cancelable {
+            self.doom_current(header, irp);
             return false;
         }
         // SAFETY: (Pointer) as above, facts 31 and 32.
@@ -174,7 +171,18 @@ impl Content {
             // SAFETY: (Pointer) it is in the list, fact 32.
             unsafe { self.list.remove(irp) };
             let _ends_here = self.take_doom(irp);
+        } else {
+            self.doom_current(header, irp);
         }
         was_queued
+    }
+
+    /// Has an IRP that is on its way to StartIo completed there. One that waits with the
+    /// memory of a current IRP that has ended is taken out by its cancel routine, which
+    /// takes this back.
+    fn doom_current(&mut self, header: &Header, irp: *mut sys::IRP) {
+        if is_current(header.object(), irp) {
+            self.doomed = irp.addr();
+        }
     }
 }

@@ -37,7 +37,7 @@ impl Suspend for Shared {
 }
 
 fn while_asleep(interrupt: &Interrupt<Shared, Saved>, irql: &mut Passive) {
-    interrupt.with_disconnected(irql, |_, shared| shared.registers.write(MODE, 1));
+    interrupt.with_disconnected(irql, |shared| shared.registers.write(MODE, 1));
 }
 
 fn main() {}

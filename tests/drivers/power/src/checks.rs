@@ -65,7 +65,7 @@ fn read(device: &Device<Sleeper>, irql: &mut Passive) -> Outcome {
 fn asleep(device: &Device<Sleeper>, irql: &mut Passive, change: Option<u32>) -> Outcome {
     let reached = device.interrupt.synchronize(irql, |_, _| ());
     check!(reached.is_none());
-    let saved = device.interrupt.with_disconnected(irql, |_, saved| {
+    let saved = device.interrupt.with_disconnected(irql, |saved| {
         if let Some(value) = change {
             saved.liveness = value;
         }
