@@ -3,13 +3,13 @@
 //! They are loom's, with three differences. They can be made in constants, as `core`'s can:
 //! each takes one of those that the [modelled kernel](super::kernel) was made with, before there
 //! was a second thread, and has its value there as what differs from the one that it began with.
-//! An access with `SeqCst` has a fence of that kind on both sides, because loom takes the
-//! ordering itself for `AcqRel`; on x64 each such access but a load is a full barrier, too. And a
+//! A store or an exchange with `SeqCst` has a fence of that kind on both sides, because loom takes
+//! the ordering itself for `AcqRel`; on x64 these are full barriers, and loads are not. And a
 //! [seeded mistake](super::mistake) may weaken them, by the file that an access is in.
 
 #![expect(dead_code, reason = "each kind has what `core`'s has, used or not")]
 
-use std::{panic::Location, rc::Rc, sync::OnceLock, sync::atomic::Ordering};
+use std::{boxed::Box, panic::Location, rc::Rc, sync::OnceLock, sync::atomic::Ordering};
 
 use loom::sync::atomic as modelled;
 
@@ -27,16 +27,22 @@ pub(crate) fn fence(order: Ordering) {
 }
 
 /// Makes one access, with the fences that stand for `SeqCst`.
-fn access<R>(
+pub(super) fn access<R>(
     place: &Location<'_>,
     operation: &'static str,
     order: Ordering,
     access: impl FnOnce(Ordering) -> R,
 ) -> R {
+    if !mistake::delays(place, operation)
+        && let Some(store) = kernel::take_later()
+    {
+        store();
+    }
     if mistake::weakens(place, operation) {
         return access(Ordering::Relaxed);
     }
-    if order != Ordering::SeqCst || mistake::disorders(place) {
+    let is_barrier = order == Ordering::SeqCst && operation.rsplit('.').next() != Some("load");
+    if !is_barrier || mistake::disorders(place) {
         return access(order);
     }
     modelled::fence(Ordering::SeqCst);
@@ -123,8 +129,12 @@ macro_rules! atomics {
                     Self { initial, modelled: OnceLock::new() }
                 }
 
-                fn modelled(&self) -> &modelled::AtomicUsize {
+                fn shared(&self) -> &Rc<modelled::AtomicUsize> {
                     self.modelled.get_or_init(kernel::atomic)
+                }
+
+                fn modelled(&self) -> &modelled::AtomicUsize {
+                    self.shared()
                 }
 
                 fn inside(&self, value: $kind) -> usize {
@@ -142,7 +152,11 @@ macro_rules! atomics {
                         return self.initial;
                     }
                     let word = access(place, operation, order, |order| self.modelled().load(order));
-                    self.outside(word)
+                    let seen = self.outside(word);
+                    if mistake::overlooks(place, operation, seen.to_word()) {
+                        return self.initial;
+                    }
+                    seen
                 }
 
                 #[track_caller]
@@ -150,10 +164,13 @@ macro_rules! atomics {
                     if std::thread::panicking() {
                         return;
                     }
-                    let operation = concat!(stringify!($name), ".store");
-                    access(Location::caller(), operation, order, |order| {
-                        self.modelled().store(self.inside(value), order);
-                    });
+                    let (place, operation) = (Location::caller(), concat!(stringify!($name), ".store"));
+                    let (modelled, value) = (Rc::clone(self.shared()), self.inside(value));
+                    if mistake::delays(place, operation) {
+                        kernel::later(Box::new(move || modelled.store(value, order)));
+                        return;
+                    }
+                    access(place, operation, order, |order| modelled.store(value, order));
                 }
 
                 #[track_caller]
@@ -179,9 +196,10 @@ macro_rules! atomics {
                     if std::thread::panicking() {
                         return Err(self.initial);
                     }
-                    let operation = concat!(stringify!($name), ".compare_exchange");
+                    let (place, operation) =
+                        (Location::caller(), concat!(stringify!($name), ".compare_exchange"));
                     let (from, to) = (self.inside(from), self.inside(to));
-                    let exchanged = access(Location::caller(), operation, success, |success| {
+                    let exchanged = access(place, operation, success, |success| {
                         let failure = failing(success, failure);
                         self.modelled().compare_exchange(from, to, success, failure)
                     });

@@ -1,11 +1,14 @@
 //! Fields of the kernel's that several change at a time, such as an IRP's cancel routine.
 //!
-//! The field stays where the kernel has it; each access is a step that the checker orders, and
-//! whoever comes later sees all that came before.
+//! The place of the field tells which it is; the value is the checker's, so a load may have an
+//! older one, as the memory model lets it.
 
-use std::sync::atomic::{self, Ordering};
+use std::{
+    panic::Location,
+    sync::atomic::{self, Ordering},
+};
 
-use super::kernel;
+use super::{atomic::access, kernel};
 
 macro_rules! fields {
     ($($name:ident $(<$parameter:ident>)?($kind:ty))*) => {
@@ -33,20 +36,33 @@ fields! {
 }
 
 impl<T> AtomicPtr<T> {
+    #[track_caller]
     pub(crate) fn swap(&self, value: *mut T, _: Ordering) -> *mut T {
-        kernel::step(core::ptr::from_ref(self).addr());
-        self.0.swap(value, Ordering::Relaxed)
+        let field = kernel::field(core::ptr::from_ref(self).addr());
+        let place = Location::caller();
+        // The kernel's own exchange of this field is a full barrier.
+        let before = access(place, "AtomicPtr.swap", Ordering::SeqCst, |order| {
+            field.swap(value.expose_provenance(), order)
+        });
+        core::ptr::with_exposed_provenance_mut(before)
     }
 }
 
 impl AtomicU8 {
-    pub(crate) fn load(&self, _: Ordering) -> u8 {
-        kernel::step(core::ptr::from_ref(self).addr());
-        self.0.load(Ordering::Relaxed)
+    #[track_caller]
+    pub(crate) fn load(&self, order: Ordering) -> u8 {
+        let field = kernel::field(core::ptr::from_ref(self).addr());
+        let word = access(Location::caller(), "AtomicU8.load", order, |order| {
+            field.load(order)
+        });
+        u8::try_from(word).expect("it was a byte")
     }
 
-    pub(crate) fn store(&self, value: u8, _: Ordering) {
-        kernel::step(core::ptr::from_ref(self).addr());
-        self.0.store(value, Ordering::Relaxed);
+    #[track_caller]
+    pub(crate) fn store(&self, value: u8, order: Ordering) {
+        let field = kernel::field(core::ptr::from_ref(self).addr());
+        access(Location::caller(), "AtomicU8.store", order, |order| {
+            field.store(value.into(), order);
+        });
     }
 }

@@ -1,5 +1,5 @@
 //! The cells that this crate keeps behind locks: asking for the place counts as a change, so two
-//! that are not ordered are found, whichever lock or look was forgotten.
+//! that are not ordered are found. What is done with the place afterwards is not seen.
 
 use std::{rc::Rc, sync::OnceLock};
 

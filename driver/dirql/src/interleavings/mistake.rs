@@ -18,6 +18,19 @@ pub(crate) enum Mistake {
     NoFlush,
     /// The `SeqCst` accesses of that file are in no one order.
     NoOneOrder { file: &'static str },
+    /// Stores of that kind in that file are made when the thread next accesses another file's.
+    Late {
+        file: &'static str,
+        operation: &'static str,
+    },
+    /// The driver lets its device interrupt after `connect`, and not in `arm`.
+    ArmedLate,
+    /// Such accesses in that file that would see this word see the value that the atomic began with.
+    Overlooks {
+        file: &'static str,
+        operation: &'static str,
+        word: usize,
+    },
     /// Such accesses in that file see the value that the atomic began with.
     Blind {
         file: &'static str,
@@ -79,6 +92,31 @@ pub(super) fn weakens(place: &Location<'_>, operation: &str) -> bool {
 /// Whether `SeqCst` accesses at this place are to be no more than `AcqRel`.
 pub(super) fn disorders(place: &Location<'_>) -> bool {
     matches!(MADE.get(), Some(Mistake::NoOneOrder { file }) if place.file().ends_with(file))
+}
+
+/// Whether a store at this place is to be made later.
+pub(super) fn delays(place: &Location<'_>, operation: &str) -> bool {
+    let Some(Mistake::Late {
+        file,
+        operation: delayed,
+    }) = MADE.get()
+    else {
+        return false;
+    };
+    delayed == operation && place.file().ends_with(file)
+}
+
+/// Whether a load at this place is not to see this word.
+pub(super) fn overlooks(place: &Location<'_>, operation: &str, seen: usize) -> bool {
+    let Some(Mistake::Overlooks {
+        file,
+        operation: blinded,
+        word,
+    }) = MADE.get()
+    else {
+        return false;
+    };
+    word == seen && blinded == operation && place.file().ends_with(file)
 }
 
 /// Whether an access at this place is to see nothing new.

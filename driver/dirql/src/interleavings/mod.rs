@@ -18,13 +18,20 @@
 //!
 //! # What this does not show
 //!
-//! * More threads, or more preemptions in one run, than the flow's bounds.
-//! * `SeqCst` accesses are taken for `AcqRel` ones between two `SeqCst` fences, which orders
-//!   more than the language does, and no more than x64 does.
-//! * Loads do not see stores that come later in program order of another thread ("load
-//!   buffering"), which loom cannot model.
-//! * Cells that several may read at a time (an interrupt's connection) are not tracked; those behind
-//!   locks are, and so are the state of an interrupt, the extension, and the kernel's objects.
+//! * More threads, or more preemptions in one run, than the flow's bounds. One thread makes the
+//!   interrupts, so no ISR is against another one.
+//! * Loom keeps the last seven stores of an atomic; older ones are not read. It does not let a load
+//!   see a store that comes later in program order of another thread ("load buffering").
+//! * Loom takes a `SeqCst` access for an `AcqRel` one. Stores and exchanges have a `SeqCst` fence on
+//!   both sides instead, loads have none: what x64 does.
+//! * All DPCs and timers are behind one lock of the modelled kernel, so any two calls of theirs are
+//!   ordered; so are two on one event, one remove lock, one device queue.
+//! * A guarded cell counts when its place is asked for, and not for as long as it is used. An
+//!   interrupt's connection and its state are not guarded, but what a flow puts into the state is
+//!   tracked. Of an IRP its cancel routine and its flag are steps, the rest of it is not.
+//! * IRPs are not used again, and nothing fails for want of memory.
+//! * Spin locks are those of debug builds, with owner mark and order.
+//! * No flow has work items, several messages, passive-level interrupts, or power requests.
 
 pub(crate) mod atomic;
 mod explore;

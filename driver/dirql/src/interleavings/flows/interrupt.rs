@@ -15,8 +15,8 @@ use crate::{
     interleavings::{
         explore::{Bounds, explore},
         kernel,
-        machine::{Machine, Threads},
-        mistake::{Mistake, Seed},
+        machine::{Machine, Threads, passive},
+        mistake::{self, Mistake, Seed},
         tracked::{Ground, Tracked},
     },
     interrupt::{Claim, Interrupt, ServiceRoutine},
@@ -57,9 +57,17 @@ impl ServiceRoutine for State {
 }
 
 impl State {
-    fn take(&mut self) -> u32 {
+    fn arm(&mut self) {
+        self.is_armed.change(|is_armed| *is_armed = true);
+    }
+
+    fn look(&self) {
         self.ground.touch();
         assert!(self.is_armed.read(|is_armed| *is_armed), "before `arm`");
+    }
+
+    fn take(&mut self) -> u32 {
+        self.look();
         self.new.change(core::mem::take)
     }
 }
@@ -88,8 +96,13 @@ impl Driver for Extension {
         let line = resources.interrupt()?;
         let interrupt = device.pinned().project_ref().interrupt;
         interrupt.connect(device, irql, &line, state, |_, state| {
-            state.is_armed.change(|is_armed| *is_armed = true);
+            if !mistake::is_made(Mistake::ArmedLate) {
+                state.arm();
+            }
         })?;
+        if mistake::is_made(Mistake::ArmedLate) {
+            interrupt.synchronize(irql, |_, state| state.arm());
+        }
         Ok(())
     }
 
@@ -99,6 +112,12 @@ impl Driver for Extension {
             let _left = state.take();
         }
         None
+    }
+
+    /// Looks whether it is armed, and takes nothing.
+    fn create(device: &Device<Self>, irql: &mut UpToDispatch, irp: Irp) -> Dispatched {
+        let _seen = device.interrupt.synchronize(irql, |_, state| state.look());
+        irp.complete(irql, Ok(0))
     }
 
     fn device_control(device: &Device<Self>, irql: &mut UpToDispatch, irp: Irp) -> Dispatched {
@@ -133,6 +152,27 @@ fn flow() {
     });
     assert_eq!(machine.pnp(sys::IRP_MN_REMOVE_DEVICE), 0);
     threads.join();
+}
+
+/// The device interrupts from the moment on in which it may; requests come before that, for a
+/// device that is stopped takes them. All that the ISR has claimed is drained.
+fn restarted() {
+    let machine = Machine::new::<Extension>(2);
+    let mut threads = Threads::new(&[1]);
+    assert_eq!(machine.pnp(sys::IRP_MN_START_DEVICE), 0);
+    assert_eq!(machine.pnp(sys::IRP_MN_STOP_DEVICE), 0);
+    threads.spawn(1, || kernel::current().interrupt());
+    let (other, request) = (Rc::clone(&machine), machine.request(0));
+    threads.spawn(1, move || {
+        other.send(&request, sys::IRP_MJ_CREATE);
+    });
+    assert_eq!(machine.pnp(sys::IRP_MN_START_DEVICE), 0);
+    threads.join();
+    let device = machine.device::<Extension>();
+    let left = device
+        .interrupt
+        .synchronize(&mut passive(), |_, state| state.take());
+    assert_eq!(left, Some(0), "an interrupt was lost");
 }
 
 const SEEDS: &[Seed] = &[
@@ -189,5 +229,35 @@ fn every_order() {
         bounds,
         SEEDS,
         flow,
+    );
+}
+
+const RESTARTED_SEEDS: &[Seed] = &[
+    Seed {
+        name: "the device is let interrupt after `connect`",
+        mistake: Mistake::ArmedLate,
+        symptoms: &["before `arm`"],
+    },
+    Seed {
+        name: "sections are let in after the armed section",
+        mistake: Mistake::Late {
+            file: "interrupt/access.rs",
+            operation: "AtomicPtr.store",
+        },
+        symptoms: &["an interrupt was lost"],
+    },
+];
+
+#[test]
+fn every_order_of_a_restart() {
+    let bounds = Bounds {
+        preemptions: 2,
+        preemptions_long: 3,
+    };
+    explore(
+        "interleavings::flows::interrupt::every_order_of_a_restart",
+        bounds,
+        RESTARTED_SEEDS,
+        restarted,
     );
 }

@@ -138,7 +138,7 @@ fn cleaned_up() {
 
 const SEEDS: &[Seed] = &[
     Seed {
-        name: "the queue's lock is not taken",
+        name: "no spin lock is taken, the queue's neither",
         mistake: Mistake::NoSpinLock,
         symptoms: &["Causality violation"],
     },
@@ -154,7 +154,7 @@ const SEEDS: &[Seed] = &[
 
 const REMOVED_SEEDS: &[Seed] = &[
     Seed {
-        name: "the queue's lock is not taken",
+        name: "no spin lock is taken, the queue's neither",
         mistake: Mistake::NoSpinLock,
         symptoms: &["Causality violation", "pends for ever"],
     },

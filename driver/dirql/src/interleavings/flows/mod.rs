@@ -7,4 +7,5 @@ mod irp_queue;
 mod run_down;
 mod shared;
 mod start_io;
+mod suspend;
 mod timer;

@@ -175,14 +175,14 @@ const NO_CANCEL_LOCK: Seed = Seed {
     mistake: Mistake::NoCancelLock,
     symptoms: &[
         "pends for ever",
-        "completed",
-        "bug check",
+        "completed twice",
+        "after it was completed",
         "Causality violation",
     ],
 };
 
 const NO_SPIN_LOCK: Seed = Seed {
-    name: "spin locks are not taken",
+    name: "no spin lock is taken",
     mistake: Mistake::NoSpinLock,
     symptoms: &["Causality violation"],
 };

@@ -3,6 +3,8 @@
 //! What is asked for: once `stop` has returned, or the device is gone, the routine does not run
 //! and will not, whether it expires once and is started anew, or is periodic.
 
+use std::cell::Cell;
+
 use pin_project_lite::pin_project;
 use uuid::Uuid;
 
@@ -36,6 +38,11 @@ pin_project! {
     }
 }
 
+std::thread_local! {
+    /// The timer expires again and again by itself; else its routine starts it anew.
+    static IS_PERIODIC: Cell<bool> = const { Cell::new(false) };
+}
+
 struct Watch;
 
 impl CustomTimerDpc for Watch {
@@ -46,6 +53,9 @@ impl CustomTimerDpc for Watch {
         device
             .hardware
             .read(|is_there| assert!(*is_there, "the timer is stopped"));
+        if IS_PERIODIC.get() {
+            return;
+        }
         // A timer that is being stopped refuses, and that is what is wanted.
         let _refused = device.timer.start_once(irql, Due::after_ms(1)).is_err();
     }
@@ -67,6 +77,9 @@ impl Driver for Extension {
         let timer = device.pinned().project_ref().timer;
         timer.initialize(device, irql)?;
         device.hardware.change(|is_there| *is_there = true);
+        if IS_PERIODIC.get() {
+            return timer.start_periodic(irql, Due::after_ms(1), 1).map(|_| ());
+        }
         timer.start_once(irql, Due::after_ms(1)).map(|_| ())
     }
 
@@ -86,9 +99,9 @@ impl Driver for Extension {
 
 /// It has expired when it is taken down, so its routine may run on one processor or start it
 /// anew; it may expire again meanwhile, and what is pending in the end does.
-fn flow(stop: u32) {
+fn flow(stop: u32, dpcs: &[usize]) {
     let machine = Machine::new::<Extension>(2);
-    let mut threads = Threads::new(&[0, 1]);
+    let mut threads = Threads::new(dpcs);
     assert_eq!(machine.pnp(sys::IRP_MN_START_DEVICE), 0);
     kernel::current().tick();
     threads.spawn(1, || kernel::current().tick());
@@ -98,11 +111,18 @@ fn flow(stop: u32) {
 }
 
 fn stopped() {
-    flow(sys::IRP_MN_STOP_DEVICE);
+    IS_PERIODIC.set(false);
+    flow(sys::IRP_MN_STOP_DEVICE, &[1]);
 }
 
 fn removed() {
-    flow(sys::IRP_MN_REMOVE_DEVICE);
+    IS_PERIODIC.set(false);
+    flow(sys::IRP_MN_REMOVE_DEVICE, &[1]);
+}
+
+fn periodic() {
+    IS_PERIODIC.set(true);
+    flow(sys::IRP_MN_REMOVE_DEVICE, &[0, 1]);
 }
 
 const SEEDS: &[Seed] = &[
@@ -160,5 +180,20 @@ fn every_order_of_a_removal() {
         BOUNDS,
         SEEDS,
         removed,
+    );
+}
+
+/// Its routine may run on both processors at once.
+#[test]
+fn every_order_of_a_periodic_timers_removal() {
+    let bounds = Bounds {
+        preemptions: 1,
+        preemptions_long: 2,
+    };
+    explore(
+        "interleavings::flows::timer::every_order_of_a_periodic_timers_removal",
+        bounds,
+        &SEEDS[..2],
+        periodic,
     );
 }

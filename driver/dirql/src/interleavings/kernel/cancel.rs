@@ -2,7 +2,9 @@
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
-use loom::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
+
+use loom::sync::atomic::AtomicUsize;
 
 use super::{atomic, current, level, lock::Lock};
 use crate::{
@@ -14,15 +16,15 @@ use crate::{
 /// What cancels.
 pub(super) struct Cancel {
     lock: Lock,
-    /// For each field that several change at a time, what the checker orders.
-    steps: RefCell<BTreeMap<usize, Rc<AtomicUsize>>>,
+    /// The fields that several change at a time, by address.
+    fields: RefCell<BTreeMap<usize, Rc<AtomicUsize>>>,
 }
 
 impl Cancel {
     pub(super) fn new() -> Self {
         Self {
             lock: Lock::new(),
-            steps: RefCell::new(BTreeMap::new()),
+            fields: RefCell::new(BTreeMap::new()),
         }
     }
 
@@ -42,20 +44,19 @@ impl Cancel {
     }
 }
 
-/// One access to the field at this address: a step of its own, after all that came before.
-pub(in crate::interleavings) fn step(field: usize) {
+/// The value of the field at this address, which is zero to begin with.
+pub(in crate::interleavings) fn field(field: usize) -> Rc<AtomicUsize> {
     let kernel = current();
-    let known = kernel.cancel.steps.borrow().get(&field).map(Rc::clone);
-    let step = known.unwrap_or_else(|| {
+    let known = kernel.cancel.fields.borrow().get(&field).map(Rc::clone);
+    known.unwrap_or_else(|| {
         let new = atomic();
         kernel
             .cancel
-            .steps
+            .fields
             .borrow_mut()
             .insert(field, Rc::clone(&new));
         new
-    });
-    step.fetch_add(1, Ordering::AcqRel);
+    })
 }
 
 /// Takes the cancel routine away; it is the caller's to call.

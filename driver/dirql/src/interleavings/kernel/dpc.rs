@@ -38,6 +38,20 @@ pub(super) struct State {
     pub(super) timers: BTreeMap<usize, super::timer::Pending>,
 }
 
+impl State {
+    /// A timer expires; what is flushed now waits for its DPC. By the ticket it ends.
+    pub(super) fn begin_expiring(&mut self) -> usize {
+        let ticket = self.next_ticket;
+        self.next_ticket = ticket.wrapping_add(1);
+        self.running.push(Running {
+            dpc: 0,
+            ticket,
+            is_threaded: false,
+        });
+        ticket
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Queued {
     dpc: usize,
@@ -118,6 +132,20 @@ impl Dpcs {
         });
         self.changed.notify_all();
         true
+    }
+
+    /// The DPC of a timer that has expired is queued under its ticket, unless it is queued.
+    pub(super) fn expired(&self, dpc: usize, ticket: usize) {
+        let mut state = self.state();
+        state.running.retain(|running| running.ticket != ticket);
+        if !state.queue.iter().any(|queued| queued.dpc == dpc) {
+            state.queue.push_back(Queued {
+                dpc,
+                ticket,
+                is_threaded: false,
+            });
+        }
+        self.changed.notify_all();
     }
 
     /// Runs DPCs on `processor` until [`Self::over`].
@@ -220,7 +248,15 @@ fn initialize(dpc: *mut KDPC, routine: Option<DpcRoutine>, context: PVOID, is_th
         context,
         is_threaded,
     };
-    current().dpcs.initialize(dpc, routine);
+    let kernel = current();
+    let is_queued = kernel
+        .dpcs
+        .state()
+        .queue
+        .iter()
+        .any(|queued| queued.dpc == dpc.addr());
+    assert!(!is_queued, "a DPC is initialised while it is queued");
+    kernel.dpcs.initialize(dpc, routine);
 }
 
 pub(crate) unsafe fn KeInsertQueueDpc(dpc: *mut KDPC, _: PVOID, _: PVOID) -> BOOLEAN {

@@ -159,6 +159,15 @@ pub(crate) unsafe fn IoDisconnectInterruptEx(parameters: *mut IO_DISCONNECT_INTE
     connection.is_there.change(|is_there| *is_there = false);
 }
 
+/// The driver is told of interrupts all the same: more than the documentation lets happen.
+pub(crate) unsafe fn IoReportInterruptInactive(_: *mut IO_DISCONNECT_INTERRUPT_PARAMETERS) {
+    assert!(level::get() <= level::DISPATCH_LEVEL);
+}
+
+pub(crate) unsafe fn IoReportInterruptActive(_: *mut IO_DISCONNECT_INTERRUPT_PARAMETERS) {
+    assert!(level::get() <= level::DISPATCH_LEVEL);
+}
+
 pub(crate) unsafe fn KeSynchronizeExecution(
     object: *mut KINTERRUPT,
     routine: Option<unsafe extern "C" fn(PVOID) -> BOOLEAN>,

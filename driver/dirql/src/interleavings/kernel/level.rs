@@ -1,6 +1,6 @@
 //! IRQL, and what it keeps from happening on a processor.
 
-use std::{cell::Cell, rc::Rc};
+use std::{boxed::Box, cell::Cell, rc::Rc};
 
 use super::current;
 use crate::sys::{BOOLEAN, CCHAR, IRP, LARGE_INTEGER, NTSTATUS};
@@ -14,12 +14,14 @@ pub(in crate::interleavings) const DIRQL: u8 = 5;
 struct Here {
     irql: Cell<u8>,
     processor: Cell<usize>,
+    /// A store that a mistake makes this thread's later than it should be.
+    later: Cell<Option<Box<dyn FnOnce()>>>,
     /// The IRP whose cancel routine has not released the cancel spin lock.
     cancels: Cell<Option<*mut IRP>>,
 }
 
 loom::thread_local! {
-    static HERE: Rc<Here> = Rc::new(Here { irql: Cell::new(PASSIVE_LEVEL), processor: Cell::new(0), cancels: Cell::new(None) });
+    static HERE: Rc<Here> = Rc::new(Here { irql: Cell::new(PASSIVE_LEVEL), processor: Cell::new(0), cancels: Cell::new(None), later: Cell::new(None) });
 }
 
 fn here() -> Rc<Here> {
@@ -33,6 +35,16 @@ pub(super) fn get() -> u8 {
 /// The processor that this thread is on.
 pub(super) fn processor() -> usize {
     here().processor.get()
+}
+
+/// Keeps a store for later.
+pub(in crate::interleavings) fn later(store: Box<dyn FnOnce()>) {
+    here().later.set(Some(store));
+}
+
+/// The store that was kept.
+pub(in crate::interleavings) fn take_later() -> Option<Box<dyn FnOnce()>> {
+    here().later.take()
 }
 
 /// Notes the IRP whose cancel routine this thread is about to call, or that it has none any more;

@@ -27,7 +27,7 @@ mod timer;
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, vec::Vec};
 
-pub(super) use cancel::step;
+pub(super) use cancel::field;
 pub(crate) use cancel::{IoAcquireCancelSpinLock, IoReleaseCancelSpinLock};
 pub(crate) use csq::{IoCsqInitializeEx, IoCsqInsertIrpEx, IoCsqRemoveIrp, IoCsqRemoveNextIrp};
 pub(crate) use dpc::{
@@ -39,8 +39,9 @@ pub(crate) use event::{
     KeWaitForSingleObject,
 };
 pub(crate) use interrupt::{
-    IoConnectInterruptEx, IoDisconnectInterruptEx, KeAcquireInterruptSpinLock,
-    KeReleaseInterruptSpinLock, KeSynchronizeExecution,
+    IoConnectInterruptEx, IoDisconnectInterruptEx, IoReportInterruptActive,
+    IoReportInterruptInactive, KeAcquireInterruptSpinLock, KeReleaseInterruptSpinLock,
+    KeSynchronizeExecution,
 };
 pub(crate) use io::{
     IoAttachDeviceToDeviceStack, IoCreateDevice, IoDeleteDevice, IoDetachDevice,
@@ -62,7 +63,7 @@ pub(crate) use remove_lock::{
 pub(crate) use start_io::{IoStartNextPacket, IoStartPacket, KeRemoveEntryDeviceQueue};
 pub(crate) use timer::{KeCancelTimer, KeInitializeTimerEx, KeSetCoalescableTimer, KeSetTimerEx};
 
-pub(super) use level::DIRQL;
+pub(super) use level::{DIRQL, later, take_later};
 use lock::Lock;
 use loom::sync::atomic::AtomicUsize;
 
@@ -87,6 +88,7 @@ pub(crate) struct Kernel {
     device_queue: start_io::DeviceQueue,
     dpcs: dpc::Dpcs,
     events: event::Events,
+    timers: timer::Timers,
     interrupts: interrupt::Interrupts,
     io: io::Io,
     remove_locks: remove_lock::RemoveLocks,
@@ -137,6 +139,7 @@ impl Kernel {
             device_queue: start_io::DeviceQueue::new(),
             dpcs: dpc::Dpcs::new(),
             events: event::Events::new(),
+            timers: timer::Timers::new(),
             interrupts: interrupt::Interrupts::new(),
             io: io::Io::new(),
             remove_locks: remove_lock::RemoveLocks::new(),
