@@ -174,8 +174,6 @@ const PLANS: [Plan; 9] = [
         long: Limits {
             stops: 2,
             moves: 2,
-            cancels: 1,
-            spurious: 1,
             ..QUIET
         },
     },
@@ -217,7 +215,6 @@ const PLANS: [Plan; 9] = [
         long: Limits {
             long_times: ALWAYS,
             stops: 1,
-            sleeps: 1,
             removals: 1,
             ..QUIET
         },
@@ -239,7 +236,6 @@ const PLANS: [Plan; 9] = [
         more: &[],
         long: Limits {
             long_times: ALWAYS,
-            cancels: 1,
             stops: 1,
             sleeps: 1,
             surprises: 1,
