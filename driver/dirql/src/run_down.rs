@@ -129,7 +129,7 @@ impl Drop for Pass<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::RunDown;
+    use super::{ONE, Ordering, RunDown, STATE};
     use crate::irql::Passive;
 
     #[test]
@@ -179,5 +179,20 @@ mod tests {
         run_down.closed();
         assert!(!run_down.is_open());
         assert!(!run_down.begin_closing());
+    }
+
+    #[test]
+    fn who_opens_it_can_be_inside_before_anybody_else() {
+        let run_down = RunDown::new();
+        let inside = || run_down.0.load(Ordering::Relaxed) & !STATE;
+        assert!(run_down.begin_opening());
+        let pass = run_down.opened_inside();
+        assert!(run_down.is_open());
+        assert_eq!(inside(), ONE);
+        assert!(run_down.enter().is_some());
+        assert!(run_down.begin_closing());
+        assert_eq!(inside(), ONE, "whoever closes it waits for this");
+        drop(pass);
+        assert_eq!(inside(), 0);
     }
 }
