@@ -168,6 +168,8 @@ fn complete_in_both(place: Place) -> NTSTATUS {
         // SAFETY: The driver's own IRP; that it may be completed is the fault, and the
         // executive looks it up first.
         unsafe { iof_complete_request(irp, 0) };
+        // Something is left to do, so the call is no jump and this routine is on its stack.
+        EVENTS.fetch_add(1, Ordering::AcqRel);
     }
     pend(place, deferred);
     queue(place.device, 0);

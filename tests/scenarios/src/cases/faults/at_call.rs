@@ -107,6 +107,9 @@ fn cancel_at(
 
 /// What a request ends with whose device is gone.
 const GONE: [NtStatus; 2] = [NtStatus::DELETE_PENDING, NtStatus::NO_SUCH_DEVICE];
+/// What a request ends with that was let in before its device went, and looks for the
+/// counters while the driver lets go of it.
+const GOING: [NtStatus; 3] = [GONE[0], GONE[1], NtStatus::DEVICE_NOT_READY];
 
 /// Each request ends, done or failed, at whichever call the device goes; the driver lets it
 /// go, and is added again.
@@ -151,9 +154,10 @@ fn remove_at(rig: &Rig, call: u32) -> anyhow::Result<String> {
     for mut pending in pending {
         ensure!(pending.answers_within(LIMIT), "a request does not end");
         let answer = pending.wait_transfer().map(drop);
-        may_be_gone("a request", answer)?;
+        may_be_gone("a request", answer, &GONE)?;
     }
-    may_be_gone("STATISTICS", Device::new(&handle).statistics().map(drop))?;
+    let statistics = Device::new(&handle).statistics().map(drop);
+    may_be_gone("STATISTICS", statistics, &GOING)?;
     Box::new(handle).close()?;
     let routine = at_call(rig, 0, Event::Nothing)?;
     if !routine.is_empty() {
@@ -163,9 +167,13 @@ fn remove_at(rig: &Rig, call: u32) -> anyhow::Result<String> {
     Ok(routine)
 }
 
-fn may_be_gone<E: Into<DeviceError>>(what: &str, answer: Result<(), E>) -> anyhow::Result<()> {
+fn may_be_gone<E: Into<DeviceError>>(
+    what: &str,
+    answer: Result<(), E>,
+    statuses: &[NtStatus],
+) -> anyhow::Result<()> {
     match answer {
         Ok(()) => Ok(()),
-        Err(error) => fails_with::<(), _>(what, Err(error.into()), &GONE),
+        Err(error) => fails_with::<(), _>(what, Err(error.into()), statuses),
     }
 }
