@@ -19,8 +19,9 @@ use super::{
 
 /// Instructions that a critical section may take at most.
 pub(super) const LONGEST_SECTION: u64 = 150;
-/// Instructions that an ISR may take at most. On its longest way it serves both engines, writes the
-/// flight recorder and queues two DPCs, which is more than any critical section does.
+/// Instructions that an ISR may take at most, so that it gets no longer than it is: it should be
+/// within [`LONGEST_SECTION`] too. On its longest way it serves both engines, writes the flight
+/// recorder and queues two DPCs.
 pub(super) const LONGEST_ISR: u64 = 256;
 
 /// An ISR or a critical section.

@@ -23,7 +23,9 @@ pub(super) fn page(driver: &str, compiler: &str, audit: &Audit) -> String {
          registers on one way, at most, and which registers. **Stack** is from the return address \
          on. What the kernel does in an import is not counted.\n\n\
          ## ISRs and critical sections\n\n\
-         At most {LONGEST_ISR} instructions in an ISR, {LONGEST_SECTION} in a critical section.\n\n\
+         At most {LONGEST_SECTION} instructions in a critical section. An ISR should be no longer than that, and \
+         the longest way through this driver's is: it writes the flight recorder too. {LONGEST_ISR} is where \
+         the audit fails.\n\n\
          | routine | source | longest | of | reads | writes | copies | stack | imports |\n\
          |---|---|--:|--:|---|---|--:|--:|---|\n"
     );
