@@ -24,6 +24,9 @@ pub(super) const LONGEST_SECTION: u64 = 150;
 /// recorder and queues two DPCs.
 pub(super) const LONGEST_ISR: u64 = 256;
 
+/// Bytes that a critical section or an ISR may copy or fill at most, which are no instructions.
+pub(super) const MOST_COPIED: u64 = 512;
+
 /// An ISR or a critical section.
 #[derive(Clone, Debug)]
 pub(super) struct Section {
@@ -81,6 +84,8 @@ pub(super) fn judge(program: &Program<'_>) -> anyhow::Result<Audit> {
     judge.entries()?;
     judge.handed_over();
     judge.connected();
+    judge.locked();
+    judge.unread();
     judge.panics()?;
     let mut audit = judge.audit;
     audit.sections.sort_by(|one, other| {
@@ -197,6 +202,12 @@ impl Judge<'_> {
                 named.name
             ));
         }
+        if copied > MOST_COPIED {
+            self.fail(format!(
+                "{} may copy {copied} bytes, and {MOST_COPIED} are allowed",
+                named.name
+            ));
+        }
         let mut total = 0;
         let mut registers = BTreeSet::new();
         for start in &reach.routines {
@@ -302,6 +313,36 @@ impl Judge<'_> {
             }
         }
         self.audit.failures.extend(wrong);
+    }
+
+    /// An interrupt's lock that is taken in the middle of a routine makes a critical section that
+    /// has no routine of its own, and so is not measured.
+    fn locked(&mut self) {
+        const ACQUIRES: &str = "KeAcquireInterruptSpinLock";
+        let program = self.program;
+        for routine in program.routines.values() {
+            for call in routine.calls() {
+                if call.target == Target::Import(ACQUIRES.to_owned()) && !is_import_stub(routine) {
+                    self.fail(format!(
+                        "{} takes an interrupt's lock at {:#x}: what it does with it is no \
+                         SynchCritSection routine, and the audit does not measure it",
+                        program.name(routine.entry),
+                        call.at
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Code that no way leads to.
+    fn unread(&mut self) {
+        let program = self.program;
+        for (routine, at) in program.unread() {
+            self.fail(format!(
+                "the audit does not get to the code at {at:#x} of {}",
+                program.name(routine)
+            ));
+        }
     }
 
     /// Panics and stops of the whole image.

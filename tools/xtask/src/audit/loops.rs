@@ -87,7 +87,10 @@ impl Exit {
             (true, false) => negated(*jump),
             _ => return None,
         };
-        if comparison.op0_kind() != OpKind::Register {
+        if comparison.op0_kind() != OpKind::Register
+            || is_high_byte(comparison.op0_register())
+            || comparison.op1_kind() == OpKind::Register && is_high_byte(comparison.op1_register())
+        {
             return None;
         }
         let register = comparison.op0_register();
@@ -118,14 +121,13 @@ impl Exit {
         })
     }
 
-    /// How often the head runs, when the register begins with `start` and `step` is added on
+    /// How often the head runs, when the register begins with `start` and `step` is taken on
     /// each way around. Whether the step or the comparison comes first is not looked at: the
     /// longer of both counts.
-    fn rounds(&self, start: u64, step: u64) -> Option<u64> {
-        let leaves_at = |first: u64| {
-            (0..MOST).find(|round| self.leaves(first.wrapping_add(step.wrapping_mul(*round))))
-        };
-        let (before, behind) = (leaves_at(start)?, leaves_at(start.wrapping_add(step))?);
+    fn rounds(&self, start: u64, step: Step) -> Option<u64> {
+        let leaves_at =
+            |first: u64| (0..MOST).find(|round| self.leaves(step.from(start, first + *round)));
+        let (before, behind) = (leaves_at(0)?, leaves_at(1)?);
         Some(before.max(behind) + 1)
     }
 
@@ -148,6 +150,34 @@ impl Exit {
             _ => false,
         }
     }
+}
+
+/// What happens to a counter on each way around the loop.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    add: u64,
+    /// Of the register that is written, in bytes: writing four of them clears the others.
+    width: usize,
+}
+
+impl Step {
+    /// What a register that began with `start` holds after so many steps.
+    const fn from(self, start: u64, steps: u64) -> u64 {
+        let value = start.wrapping_add(self.add.wrapping_mul(steps));
+        if self.width == 4 && steps > 0 {
+            value & 0xffff_ffff
+        } else {
+            value
+        }
+    }
+}
+
+/// Whether a register is the second byte of another, whose first one is not the same.
+const fn is_high_byte(register: Register) -> bool {
+    matches!(
+        register,
+        Register::AH | Register::BH | Register::CH | Register::DH
+    )
 }
 
 fn negated(mut jump: Instruction) -> ConditionCode {
@@ -176,7 +206,7 @@ fn step(
     body: &BTreeSet<u64>,
     register: Register,
     factory: &mut InstructionInfoFactory,
-) -> Option<u64> {
+) -> Option<Step> {
     let register = register.full_register();
     let mut writers = BTreeMap::new();
     for at in body {
@@ -196,15 +226,17 @@ fn step(
     if writer.op0_kind() != OpKind::Register || writer.op0_register().size() < 4 {
         return None;
     }
-    match writer.mnemonic() {
-        Mnemonic::Inc => Some(1),
-        Mnemonic::Dec => Some(u64::MAX),
-        Mnemonic::Add if is_immediate(writer.op1_kind()) => Some(writer.immediate(1)),
-        Mnemonic::Sub if is_immediate(writer.op1_kind()) => {
-            Some(writer.immediate(1).wrapping_neg())
-        }
-        _ => None,
-    }
+    let add = match writer.mnemonic() {
+        Mnemonic::Inc => 1,
+        Mnemonic::Dec => u64::MAX,
+        Mnemonic::Add if is_immediate(writer.op1_kind()) => writer.immediate(1),
+        Mnemonic::Sub if is_immediate(writer.op1_kind()) => writer.immediate(1).wrapping_neg(),
+        _ => return None,
+    };
+    Some(Step {
+        add,
+        width: writer.op0_register().size(),
+    })
 }
 
 /// What `register` holds on every way into the loop.
@@ -224,5 +256,46 @@ impl Block {
     fn before_comparison(&self, register: Register) -> Option<u64> {
         let before = self.before.constant(register)?;
         (self.after.constant(register) == Some(before)).then_some(before)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use iced_x86::{ConditionCode, Register};
+
+    use super::{Exit, Step};
+
+    const fn exit(width: usize, limit: u64, leaves_if: ConditionCode) -> Exit {
+        Exit {
+            register: Register::RCX,
+            width,
+            limit,
+            leaves_if,
+        }
+    }
+
+    #[test]
+    fn a_counter_gets_to_its_limit() {
+        let up = Step { add: 1, width: 4 };
+        assert_eq!(exit(4, 8, ConditionCode::e).rounds(0, up), Some(9));
+        let down = Step {
+            add: u64::MAX,
+            width: 8,
+        };
+        assert_eq!(exit(8, 0, ConditionCode::e).rounds(8, down), Some(9));
+        assert_eq!(
+            exit(8, u64::MAX, ConditionCode::e).rounds(8, down),
+            Some(10)
+        );
+    }
+
+    #[test]
+    fn half_a_register_never_gets_to_a_limit_of_the_whole() {
+        let down = Step {
+            add: u64::MAX,
+            width: 4,
+        };
+        assert_eq!(exit(8, u64::MAX, ConditionCode::e).rounds(8, down), None);
+        assert_eq!(exit(8, 0, ConditionCode::l).rounds(8, down), None);
     }
 }

@@ -97,6 +97,37 @@ const MISTAKES: &[Mistake] = &[
         },
     },
     Mistake {
+        what: "too much that is copied",
+        says: "bytes, and 512 are allowed",
+        // mov ecx, 0x10_0000; rep stosb; ret
+        make: |copy| copy.code(&[0xb9, 0x00, 0x00, 0x10, 0x00, 0xf3, 0xaa, 0xc3]),
+    },
+    Mistake {
+        what: "a counter of which half is stepped",
+        says: "has no proven bound",
+        // mov ecx, 8; again: dec ecx; cmp rcx, -1; jne again; ret
+        make: |copy| {
+            copy.code(&[
+                0xb9, 0x08, 0x00, 0x00, 0x00, 0xff, 0xc9, 0x48, 0x83, 0xf9, 0xff, 0x75, 0xf8, 0xc3,
+            ])
+        },
+    },
+    Mistake {
+        what: "code that it does not get to",
+        says: "does not get to the code at",
+        // ret; xor eax, eax; ret
+        make: |copy| copy.code(&[0xc3, 0x31, 0xc0, 0xc3]),
+    },
+    Mistake {
+        what: "an interrupt's lock in the middle of a routine",
+        says: "takes an interrupt's lock at",
+        make: |copy| {
+            let name = b"KeAcquireSpinLockRaiseToDpc\0";
+            let at = find(&copy.bytes, name)?;
+            copy.put(at, b"KeAcquireInterruptSpinLock\0")
+        },
+    },
+    Mistake {
         what: "too deep a frame",
         says: "bytes of stack",
         make: |copy| copy.deepen(),
@@ -161,10 +192,14 @@ impl Altered<'_> {
         Ok(())
     }
 
-    /// Overwrites the critical section.
+    /// Overwrites the critical section, all of it.
     fn code(&mut self, code: &[u8]) -> anyhow::Result<()> {
         let start = self.section(VICTIM)?;
         let offset = self.offset(start)?;
+        let routine = self.symbols.routines().get(&start);
+        let end = routine.and_then(|it| it.end).context("it has no end")?;
+        // int3, which fills gaps
+        self.put(offset, &vec![0xcc; usize::try_from(end - start)?])?;
         self.put(offset, code)
     }
 
@@ -241,7 +276,7 @@ fn find(bytes: &[u8], text: &[u8]) -> anyhow::Result<usize> {
     bytes
         .windows(text.len())
         .position(|window| window == text)
-        .context("the image has no debug record")
+        .context("the image has nothing of the kind")
 }
 
 /// One verdict for each mistake.

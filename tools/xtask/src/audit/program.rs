@@ -117,6 +117,50 @@ impl<'a> Program<'a> {
         symbol.max(record).or_else(next).unwrap_or(u64::MAX)
     }
 
+    /// Code that no way leads to, by the routine in which it lies: what was not read was not
+    /// measured. What fills gaps is not meant, nor the trap behind a call that never returns.
+    pub(super) fn unread(&self) -> Vec<(u64, u64)> {
+        let starts: BTreeSet<u64> = self.routines.keys().copied().collect();
+        let read: BTreeMap<u64, u64> = self
+            .routines
+            .values()
+            .flat_map(Routine::instructions)
+            .map(|instruction| (instruction.ip(), instruction.next_ip()))
+            .collect();
+        let calls: BTreeSet<u64> = self
+            .routines
+            .values()
+            .flat_map(Routine::calls)
+            .filter_map(|call| read.get(&call.at).copied())
+            .collect();
+        let mut unread = Vec::new();
+        for &start in &starts {
+            let end = self.end(start, &starts);
+            let mut address = start;
+            while address < end {
+                if let Some(&next) = read.get(&address) {
+                    address = next;
+                    continue;
+                }
+                // Behind the last routine there may be anything.
+                let Ok(instruction) = self.image.instruction(address) else {
+                    break;
+                };
+                let fills = match instruction.mnemonic() {
+                    Mnemonic::Int3 | Mnemonic::Nop => true,
+                    Mnemonic::Ud2 => calls.contains(&address),
+                    _ => false,
+                };
+                if !fills {
+                    unread.push((start, address));
+                    break;
+                }
+                address = instruction.next_ip();
+            }
+        }
+        unread
+    }
+
     /// Routines that are called, or whose address is taken.
     fn starts(&self) -> BTreeSet<u64> {
         let called = self

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     entry::Kind,
-    judge::{Audit, Entry, LONGEST_ISR, LONGEST_SECTION, Section},
+    judge::{Audit, Entry, LONGEST_ISR, LONGEST_SECTION, MOST_COPIED, Section},
     measure::Access,
     name::Named,
 };
@@ -25,7 +25,7 @@ pub(super) fn page(driver: &str, compiler: &str, audit: &Audit) -> String {
          ## ISRs and critical sections\n\n\
          At most {LONGEST_SECTION} instructions in a critical section. An ISR should be no longer than that, and \
          the longest way through this driver's is: it writes the flight recorder too. {LONGEST_ISR} is where \
-         the audit fails.\n\n\
+         the audit fails. Neither may copy more than {MOST_COPIED} bytes.\n\n\
          | routine | source | longest | of | reads | writes | copies | stack | imports |\n\
          |---|---|--:|--:|---|---|--:|--:|---|\n"
     );

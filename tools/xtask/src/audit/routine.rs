@@ -320,8 +320,13 @@ impl Reader<'_> {
     fn learn(&mut self, routine: &mut Routine) -> anyhow::Result<bool> {
         let mut is_new = false;
         for block in routine.blocks.values() {
+            // Behind a conditional jump there is code, whoever it jumps to.
+            let conditional = block
+                .last()
+                .filter(|last| last.flow_control() == FlowControl::ConditionalBranch)
+                .map(Instruction::ip);
             for call in &block.calls {
-                if (self.around.never_returns)(&call.target) {
+                if Some(call.at) != conditional && (self.around.never_returns)(&call.target) {
                     is_new |= self.stops.insert(call.at);
                 }
             }

@@ -6,6 +6,9 @@ use super::outcome::{Fate, Outcome};
 
 /// Of a hundred mutants that are Rust, fewer than these survive.
 const PERCENT: usize = 5;
+/// From so many mutants on the bound is for a crate by itself: two that no test can tell from
+/// the original are no five of a hundred then.
+const MANY: usize = 100;
 
 /// Figures of each crate.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -41,15 +44,30 @@ impl Figures {
         figures
     }
 
-    /// A sentence if too many survive, argued away or not.
-    ///
-    /// Of all crates together: one that has thirty mutants is over any bound with two that
-    /// no test can tell from the original.
-    pub(super) fn over_the_bound(&self) -> Option<String> {
-        let survived: usize = self.0.values().map(|count| count.survived).sum();
-        let viable: usize = self.0.values().map(|count| count.viable()).sum();
-        (survived > 0 && survived * 100 >= viable * PERCENT)
-            .then(|| format!("{survived} of {viable} mutants survive; fewer than {PERCENT} % may"))
+    /// A sentence for all crates, and for each that has many mutants, of which too many survive,
+    /// argued away or not.
+    pub(super) fn over_the_bound(&self) -> Vec<String> {
+        let sum = |of: fn(Count) -> usize| self.0.values().map(|count| of(*count)).sum();
+        let all = Count {
+            killed: sum(|count| count.killed),
+            hung: sum(|count| count.hung),
+            survived: sum(|count| count.survived),
+            unviable: 0,
+        };
+        let crates = self.0.iter().filter(|(_, count)| count.viable() >= MANY);
+        crates
+            .map(|(package, count)| (package.as_str(), *count))
+            .chain([("all crates", all)])
+            .filter(|(_, count)| count.survived > 0)
+            .filter(|(_, count)| count.survived * 100 >= count.viable() * PERCENT)
+            .map(|(of, count)| {
+                format!(
+                    "{} of {} mutants of {of} survive; fewer than {PERCENT} % may",
+                    count.survived,
+                    count.viable()
+                )
+            })
+            .collect()
     }
 }
 
@@ -90,10 +108,10 @@ mod tests {
 
     #[test]
     fn one_in_twenty_is_too_many() {
-        assert!(figures(19, 1).over_the_bound().is_some());
-        assert_eq!(figures(20, 1).over_the_bound(), None);
-        assert_eq!(figures(0, 0).over_the_bound(), None);
-        assert!(figures(0, 1).over_the_bound().is_some());
+        assert_eq!(figures(19, 1).over_the_bound().len(), 1);
+        assert_eq!(figures(20, 1).over_the_bound(), Vec::<String>::new());
+        assert_eq!(figures(0, 0).over_the_bound(), Vec::<String>::new());
+        assert_eq!(figures(0, 1).over_the_bound().len(), 1);
     }
 
     #[test]
@@ -102,8 +120,16 @@ mod tests {
             let counts = [("a", count(9, 1)), ("b", count(killed, 0))];
             Figures(counts.map(|(name, count)| (name.to_owned(), count)).into())
         };
-        assert_eq!(both(11).over_the_bound(), None);
-        assert!(both(10).over_the_bound().is_some());
+        assert_eq!(both(11).over_the_bound(), Vec::<String>::new());
+        assert_eq!(both(10).over_the_bound().len(), 1);
+    }
+
+    #[test]
+    fn a_large_crate_is_bound_by_itself() {
+        let counts = [("a", count(95, 5)), ("b", count(1000, 0))];
+        let both = Figures(counts.map(|(name, count)| (name.to_owned(), count)).into());
+        let [only] = <[String; 1]>::try_from(both.over_the_bound()).expect("one is over");
+        assert!(only.contains("5 of 100 mutants of a "), "{only}");
     }
 
     #[test]
