@@ -12,7 +12,7 @@ use super::{
     name::{self, Named},
     program::Program,
     reach::{self, Reach},
-    routine::Target,
+    routine::{Call, Routine, Target},
     stack::Stacks,
     values::Value,
 };
@@ -236,13 +236,12 @@ impl Judge<'_> {
     /// Every routine that is handed to KeSynchronizeExecution is known to be a critical
     /// section, and every critical section is handed to it somewhere.
     fn handed_over(&mut self) {
+        const SYNCHRONIZES: &str = "KeSynchronizeExecution";
         let program = self.program;
         let mut handed = BTreeSet::new();
         for routine in program.routines.values() {
             for call in routine.calls() {
-                if call.target != Target::Import("KeSynchronizeExecution".to_owned())
-                    || is_import_stub(routine)
-                {
+                if is_import_stub(routine) || imported(program, call) != Some(SYNCHRONIZES) {
                     continue;
                 }
                 match call.values.get(Register::RDX) {
@@ -322,7 +321,7 @@ impl Judge<'_> {
         let program = self.program;
         for routine in program.routines.values() {
             for call in routine.calls() {
-                if call.target == Target::Import(ACQUIRES.to_owned()) && !is_import_stub(routine) {
+                if !is_import_stub(routine) && imported(program, call) == Some(ACQUIRES) {
                     self.fail(format!(
                         "{} takes an interrupt's lock at {:#x}: what it does with it is no \
                          SynchCritSection routine, and the audit does not measure it",
@@ -390,7 +389,25 @@ impl Judge<'_> {
     }
 }
 
+/// The import that a call reaches, by itself or by the stub that jumps there.
+fn imported<'a>(program: &'a Program<'_>, call: &'a Call) -> Option<&'a str> {
+    match &call.target {
+        Target::Import(name) => Some(name),
+        Target::Routine(start) => {
+            let stub = program
+                .routines
+                .get(start)
+                .filter(|it| is_import_stub(it))?;
+            match &stub.calls().next()?.target {
+                Target::Import(name) => Some(name),
+                _ => None,
+            }
+        }
+        Target::Unknown => None,
+    }
+}
+
 /// Whether a routine does nothing but jump to an import.
-fn is_import_stub(routine: &super::routine::Routine) -> bool {
+fn is_import_stub(routine: &Routine) -> bool {
     routine.blocks.len() == 1 && routine.instructions().count() == 1 && routine.calls().count() == 1
 }
