@@ -104,14 +104,16 @@ impl Reading {
     /// Any.
     #[must_use]
     pub fn now() -> Self {
-        let (mut took, mut best) = Self::once();
+        let mut best = Self::once();
         for _ in 1..Self::ATTEMPTS {
-            let (takes, reading) = Self::once();
-            if takes < took {
-                (took, best) = (takes, reading);
-            }
+            best = Self::quicker(best, Self::once());
         }
-        best
+        best.1
+    }
+
+    /// The one that took less time, the first of equals.
+    const fn quicker(first: (u64, Self), second: (u64, Self)) -> (u64, Self) {
+        if second.0 < first.0 { second } else { first }
     }
 
     /// Reads both, with the stamps that it took.
@@ -138,6 +140,25 @@ mod tests {
         assert_eq!(last.1.frequency, first.1.frequency);
         let counted = last.1.value - first.1.value;
         assert!(counted > first.1.frequency / 1_000);
+    }
+
+    #[test]
+    fn the_reading_that_took_less_time_is_taken_and_the_first_of_equals() {
+        let reading = |took, value| {
+            let counter = PerformanceCounter {
+                value,
+                frequency: 1,
+            };
+            let stamp = Stamp(value);
+            (took, Reading { stamp, counter })
+        };
+        let taken = |one, other| {
+            Reading::quicker(reading(one, 1), reading(other, 2))
+                .1
+                .stamp
+                .0
+        };
+        assert_eq!((taken(9, 3), taken(3, 9), taken(4, 4)), (2, 1, 1));
     }
 
     #[test]
