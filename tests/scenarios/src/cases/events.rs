@@ -7,7 +7,10 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use edu_interface::{Event, EventsHeader, EventsRequest, FROM_NOW, WAIT_EVENTS};
-use eductl::{Device, NtStatus, Open, Transport as _, rig::RigHandle};
+use eductl::{
+    Device, NtStatus, Open, PendingEvents, Transport as _,
+    rig::{Rig, RigHandle},
+};
 use rig_protocol::{Action, Request};
 use zerocopy::IntoBytes as _;
 
@@ -27,6 +30,12 @@ const SHORTEST: usize = size_of::<EventsHeader>() + size_of::<Event>();
 const A_WHILE: Duration = Duration::from_millis(300);
 /// How long an answer may take that must come.
 const LIMIT: Duration = Duration::from_secs(20);
+/// The cause of a factorial's end.
+const FACTORIAL: u32 = 1;
+/// Keeps the device busy for longer than the driver waits for it.
+const LONG: u32 = 1_000_000_000;
+/// So long the driver waits for it.
+const SHORT_MS: u32 = 20;
 
 pub(super) fn add(list: &mut List) {
     list.add("events/one-waiter", one_waiter);
@@ -249,11 +258,6 @@ fn under_load(machine: &Machine) -> anyhow::Result<()> {
 /// Interrupts that end nothing, while nobody waits for any, cost no DPC. The DPC of the next
 /// one that does finds them all, and whoever asks then is told of each.
 fn several_before_one_dpc(artifacts: &Artifacts) -> anyhow::Result<()> {
-    /// The cause of a factorial's end.
-    const FACTORIAL: u32 = 1;
-    /// Keeps the device busy for longer than the driver waits for it.
-    const LONG: u32 = 1_000_000_000;
-    const SHORT_MS: u32 = 20;
     const ROUNDS: u32 = 3;
     const LAST: u32 = 0x40;
     in_rig(&Machine::new(artifacts), |rig| {
@@ -338,17 +342,41 @@ fn slow_reader(artifacts: &Artifacts) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Who comes while the device is stopped or asleep can leave no wish with the ISR, and is told all
+/// the same.
+fn come_while_down<'a>(
+    rig: &Rig,
+    device: &Device<'a>,
+    mut kept: PendingEvents<'a>,
+) -> anyhow::Result<PendingEvents<'a>> {
+    for (down, up) in [(Action::Stop, Action::Start), (Action::Sleep, Action::Wake)] {
+        device.raise(0x800, LONG_MS)?;
+        ensure!(kept.ends_within(LIMIT), "it was not told before {down:?}");
+        let next = kept.wait()?.next;
+        rig.pnp(0, down)?;
+        kept = device.start_wait_events(next)?;
+        ensure!(!kept.ends_within(A_WHILE), "nothing has happened: {down:?}");
+        rig.pnp(0, up)?;
+        fails_with(
+            "a factorial that is given up",
+            device.factorial(LONG, SHORT_MS),
+            &[NtStatus::IO_TIMEOUT],
+        )?;
+        ensure!(
+            kept.ends_within(LIMIT),
+            "it came while the device was down, and was not told after {up:?}"
+        );
+        kept = device.start_wait_events(kept.wait()?.next)?;
+    }
+    Ok(kept)
+}
+
 /// Waiters end when they are cancelled, with their handle and with the device, and with
 /// nothing else: those of another handle, and those of a device that is stopped or asleep for
 /// a while, are told of the next interrupt.
 fn waiting(machine: &Machine) -> anyhow::Result<()> {
     /// Requests of a device that may wait.
     const MOST: usize = 64;
-    /// The cause of a factorial's end.
-    const FACTORIAL: u32 = 1;
-    /// Keeps the device busy for longer than the driver waits for it.
-    const LONG: u32 = 1_000_000_000;
-    const SHORT_MS: u32 = 20;
     in_rig(machine, |rig| {
         let handle = rig.open_handle(&Open::read_write(0))?;
         let device = Device::new(&handle);
@@ -424,6 +452,7 @@ fn waiting(machine: &Machine) -> anyhow::Result<()> {
                 kept = device.start_wait_events(reply.next)?;
             }
         }
+        let mut kept = come_while_down(rig, &device, kept)?;
         rig.pnp(0, Action::SurpriseRemoval)?;
         ensure!(kept.ends_within(LIMIT), "its device has gone");
         fails_with(
