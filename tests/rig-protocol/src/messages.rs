@@ -5,7 +5,7 @@ use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 /// Version of the messages here; [`Reply::Hello`] carries it.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// Requests that may be outstanding at one time; the rig answers more with
 /// [`Reply::Refused`].
@@ -139,6 +139,19 @@ pub enum Request {
     /// Takes the oldest event that a driver has traced (ETW) and nobody has taken yet.
     /// Answered by [`Reply::Traced`].
     TakeTraced,
+    /// Tells whoever watches the machine's instructions where it is. Answered by
+    /// [`Reply::Completed`].
+    Mark {
+        /// What they agreed on.
+        number: u8,
+    },
+    /// In a script, sends this many of the requests that follow one right after the other; the
+    /// next comes when all of them have been answered. Has no answer there, and is refused
+    /// elsewhere.
+    Together {
+        /// How many, at most [`MAX_OUTSTANDING`].
+        count: u32,
+    },
 }
 
 /// Which calls of a driver's are counted, of those that may fail.

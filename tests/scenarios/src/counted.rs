@@ -24,7 +24,7 @@ const ROUNDS: u32 = 3;
 /// Characters of an answer that a person sees.
 const LONGEST: usize = 150;
 /// What the rig's log says of each answer.
-const ANSWER: &str = "Request ";
+pub(crate) const ANSWER: &str = "Request ";
 
 /// Runs the requests in `machine`.
 ///
@@ -43,12 +43,14 @@ pub(crate) fn run(machine: &Machine) -> anyhow::Result<Ended> {
 /// The answers in a run's log, each with the machine's time: 16 ns for each instruction, and
 /// what it slept.
 pub(crate) fn answers(ended: &Ended) -> Vec<&str> {
-    ended
-        .log
-        .iter()
+    lines_of_answers(&ended.log).collect()
+}
+
+/// As [`answers`], of a log by itself.
+pub(crate) fn lines_of_answers(log: &[String]) -> impl Iterator<Item = &str> {
+    log.iter()
         .map(String::as_str)
         .filter(|line| line.starts_with(ANSWER))
-        .collect()
 }
 
 /// An answer as a person wants it: data make it long.

@@ -3,6 +3,7 @@
 use std::{
     env,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use anyhow::Context as _;
@@ -57,6 +58,36 @@ pub(crate) fn qemu() -> anyhow::Result<PathBuf> {
     })
 }
 
+/// How QEMU is told to execute guest code one instruction at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OneAtATime {
+    /// An option of its own: up to version 8.2.
+    Option(&'static str),
+    /// A property of the accelerator: from version 8.1 on.
+    Property(&'static str),
+}
+
+/// How the installed QEMU is told so.
+///
+/// # Errors
+/// When QEMU cannot be asked.
+pub(crate) fn one_at_a_time() -> anyhow::Result<OneAtATime> {
+    let help = Command::new(qemu()?)
+        .arg("--help")
+        .output()
+        .context("cannot ask QEMU for its options")?;
+    Ok(spelling(&String::from_utf8_lossy(&help.stdout)))
+}
+
+fn spelling(help: &str) -> OneAtATime {
+    const OLD: &str = "-singlestep";
+    if help.lines().any(|line| line.starts_with(OLD)) {
+        OneAtATime::Option(OLD)
+    } else {
+        OneAtATime::Property(",one-insn-per-tb=on")
+    }
+}
+
 /// The path of the firmware.
 ///
 /// # Errors
@@ -84,7 +115,15 @@ fn find_firmware(candidates: &[(&str, &str)]) -> Option<Firmware> {
 
 #[cfg(test)]
 mod tests {
-    use super::{find_firmware, find_program};
+    use super::{OneAtATime, find_firmware, find_program, spelling};
+
+    #[test]
+    fn each_qemu_is_told_in_its_own_words() {
+        let old = "-smp ...\n-singlestep     always run in singlestep mode\n";
+        assert_eq!(spelling(old), OneAtATime::Option("-singlestep"));
+        let new = "                one-insn-per-tb=on|off (one guest instruction per TCG TB)\n";
+        assert!(matches!(spelling(new), OneAtATime::Property(_)));
+    }
 
     #[test]
     fn a_program_is_found_where_it_is_and_nowhere_else() {

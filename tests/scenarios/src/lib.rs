@@ -4,8 +4,8 @@
 //! way; `Ended` is how it went, with the stack named from the PDBs if the rig
 //! stopped it. Everything has a time limit, and QEMU never outlives its owner.
 //!
-//! Three programs stand on this: `scenarios` (the tests), `rig-run` (a rig for a
-//! person) and `rig-demo`. `cargo xtask` builds what they need and starts them.
+//! Several programs stand on this: `scenarios` (the tests), `rig-run` (a rig for a
+//! person), `rig-demo`, and `rig-measure` (for `cargo xtask bench`). `cargo xtask` builds what they need and starts them.
 
 #![forbid(unsafe_code)]
 #![cfg(unix)]
@@ -23,6 +23,7 @@ mod firmware;
 mod keep_up;
 mod log;
 mod machine;
+pub mod measured;
 mod monitor;
 mod options;
 mod qemu;

@@ -77,6 +77,16 @@ pub(crate) struct Machine {
     can_unplug: bool,
     is_apart: bool,
     script: Option<Vec<u8>>,
+    instructions: Option<Instructions>,
+}
+
+/// Where QEMU writes each instruction that the processors execute in the driver's image.
+#[derive(Clone, Debug)]
+pub(crate) struct Instructions {
+    /// The file.
+    pub(crate) file: PathBuf,
+    /// With the processor's registers before each.
+    pub(crate) has_registers: bool,
 }
 
 /// The command that boots such a machine for a person.
@@ -119,6 +129,7 @@ impl Machine {
             can_unplug: false,
             is_apart: false,
             script: None,
+            instructions: None,
         }
     }
 
@@ -187,6 +198,27 @@ impl Machine {
         self.with_firmware().with_accelerator("tcg,thread=single")
     }
 
+    /// Has QEMU write down each instruction that is executed in the range of driver images.
+    /// It is slow then, so the firmware is left out.
+    #[must_use]
+    pub(crate) fn writing_instructions(mut self, instructions: Instructions) -> Self {
+        self.instructions = Some(instructions);
+        self.first_code = FirstCode::Rig;
+        self
+    }
+
+    /// The same, and nothing is written down.
+    #[must_use]
+    pub(crate) fn writing_nothing(mut self) -> Self {
+        self.instructions = None;
+        self
+    }
+
+    /// Whether it counts instructions, and time by them.
+    pub(crate) const fn counts_instructions(&self) -> bool {
+        self.script.is_some()
+    }
+
     /// Waits before the driver's first instruction for a debugger.
     #[must_use]
     pub(crate) fn waiting_for_debugger(mut self) -> Self {
@@ -214,6 +246,10 @@ impl Machine {
     pub(crate) fn with_unplugging(mut self) -> Self {
         self.can_unplug = true;
         self
+    }
+
+    pub(crate) const fn instructions(&self) -> Option<&Instructions> {
+        self.instructions.as_ref()
     }
 
     pub(crate) const fn is_apart(&self) -> bool {

@@ -15,7 +15,12 @@ use std::{
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{debugger, firmware, machine::Machine, shell};
+use crate::{
+    debugger,
+    firmware::{self, OneAtATime},
+    machine::{Instructions, Machine},
+    shell,
+};
 
 /// How long QEMU may take to end when it is asked to.
 const END_LIMIT: Duration = Duration::from_secs(10);
@@ -23,6 +28,9 @@ const END_LIMIT: Duration = Duration::from_secs(10);
 /// The device that shares the line of the first one: QEMU puts that into slot 1, and every
 /// fourth slot has the same line.
 const NEIGHBOUR: &str = "edu,addr=0x5";
+
+/// Where the rig maps the images of drivers: `machine/memory` has the table of its ranges.
+const DRIVER_IMAGES: &str = "0xfffff80000000000+0x10000000";
 
 const POLL: Duration = Duration::from_millis(20);
 
@@ -177,12 +185,35 @@ fn command(machine: &Machine, files: &Files<'_>) -> anyhow::Result<Command> {
             .arg("-fw_cfg")
             .arg(with_path("name=opt/dirql/script,file=", script));
     }
+    if let Some(instructions) = machine.instructions() {
+        command.args(instruction_log(instructions)?);
+    }
     if machine.waits_for_debugger() {
         command
             .arg("-gdb")
             .arg(format!("tcp:127.0.0.1:{}", debugger::PORT));
     }
     Ok(command)
+}
+
+/// Has QEMU write down each instruction in the range of driver images. Chained, it would write
+/// down only where a chain begins.
+fn instruction_log(instructions: &Instructions) -> anyhow::Result<Vec<OsString>> {
+    let mut arguments = Arguments::default();
+    if let OneAtATime::Option(option) = firmware::one_at_a_time()? {
+        arguments.arg(option);
+    }
+    arguments
+        .arg("-d")
+        .arg(if instructions.has_registers {
+            "exec,nochain,cpu"
+        } else {
+            "exec,nochain"
+        })
+        .args(["-dfilter", DRIVER_IMAGES])
+        .arg("-D")
+        .arg(&instructions.file);
+    Ok(arguments.0)
 }
 
 /// What a saved state fits: processors, memory, firmware, devices.
@@ -192,7 +223,8 @@ pub(crate) fn hardware(machine: &Machine) -> anyhow::Result<Vec<OsString>> {
     command
         .args(["-nodefaults", "-no-reboot", "-display", "none"])
         .args(["-machine", "q35", "-m", "512", "-cpu", "max,la57=off"])
-        .args(["-accel", machine.accelerator()])
+        .arg("-accel")
+        .arg(accelerator(machine)?)
         .arg("-smp")
         .arg(machine.processors().to_string())
         .arg("-drive")
@@ -216,6 +248,17 @@ pub(crate) fn hardware(machine: &Machine) -> anyhow::Result<Vec<OsString>> {
         command.args(["-device", NEIGHBOUR]);
     }
     Ok(command.0)
+}
+
+/// The accelerator, with its properties.
+fn accelerator(machine: &Machine) -> anyhow::Result<String> {
+    let mut accelerator = machine.accelerator().to_owned();
+    if machine.instructions().is_some()
+        && let OneAtATime::Property(property) = firmware::one_at_a_time()?
+    {
+        accelerator.push_str(property);
+    }
+    Ok(accelerator)
 }
 
 /// Arguments, given as [`Command`] is given its.

@@ -80,6 +80,24 @@ pub(crate) enum Record {
         /// The driver's first instruction.
         entry: u64,
     },
+    /// Marks for whoever watches the machine's instructions.
+    Marks {
+        /// Address of the first.
+        marks: u64,
+        /// Address of a routine whose instructions are known.
+        known: u64,
+        /// How many those are.
+        instructions: u64,
+    },
+    /// What one of the marks means.
+    Mark {
+        /// Bytes from the first.
+        code: u16,
+        /// What it is about.
+        what: String,
+        /// Which of those.
+        name: String,
+    },
     /// How the run ends.
     Exit(String),
 }
@@ -159,6 +177,16 @@ impl Record {
             ("debugger", [flag, entry]) => Self::Debugger {
                 flag: hexadecimal(flag)?,
                 entry: hexadecimal(entry)?,
+            },
+            ("marks", [marks, known, instructions]) => Self::Marks {
+                marks: hexadecimal(marks)?,
+                known: hexadecimal(known)?,
+                instructions: instructions.parse()?,
+            },
+            ("mark", [code, what, name]) => Self::Mark {
+                code: u16::from_str_radix(code, 16)?,
+                what: (*what).to_owned(),
+                name: (*name).to_owned(),
             },
             ("exit", [how]) => Self::Exit((*how).to_owned()),
             _ => bail!("there is no such record"),
@@ -248,6 +276,8 @@ mod tests {
             "@stack 1000 0f1",
             "@regs rip",
             "@unheard-of 1",
+            "@mark 10000 enter StartIo",
+            "@marks 1 2",
             "@stop",
         ] {
             let error = Record::parse(line).unwrap_err();

@@ -30,6 +30,7 @@ static MAKING: Mutex<()> = Mutex::new(());
 /// # Errors
 /// When it cannot be made: QEMU or its firmware is missing or fails.
 pub(crate) fn of(machine: &Machine) -> anyhow::Result<PathBuf> {
+    let machine = &machine.clone().writing_nothing();
     let _one_at_a_time = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let kind = kind(machine);
     let folder = machine.artifacts().states();
@@ -82,8 +83,13 @@ fn kind(machine: &Machine) -> String {
     } else {
         ""
     };
+    let counted = if machine.counts_instructions() {
+        "-counted"
+    } else {
+        ""
+    };
     format!(
-        "{}-processors-{}-devices{slots}{neighbour}",
+        "{}-processors-{}-devices{slots}{neighbour}{counted}",
         machine.processors(),
         machine.devices()
     )

@@ -88,6 +88,16 @@ pub(crate) fn for_the_rig() -> anyhow::Result<()> {
     products(&[Product::Edu, Product::Rig, Product::Eductl])
 }
 
+/// Builds the two drivers that are compared, and what runs them.
+pub(crate) fn for_the_bench() -> anyhow::Result<()> {
+    products(&[
+        Product::Edu,
+        Product::Reference,
+        Product::Rig,
+        Product::Eductl,
+    ])
+}
+
 /// Builds what the package has in it.
 pub(crate) fn for_the_package() -> anyhow::Result<()> {
     products(&[Product::Edu, Product::EductlExe])

@@ -8,6 +8,7 @@
 
 mod abi;
 mod audit;
+mod bench;
 mod build;
 mod c_driver;
 mod command;
@@ -62,6 +63,8 @@ enum Verb {
     Abi(abi::AbiArguments),
     /// What edu.sys does with interrupts held off: every ISR and critical section, measured
     Audit(audit::AuditArguments),
+    /// Compare edu.sys with the same driver in C: instructions, register accesses, locks, calls
+    Bench(bench::BenchArguments),
     /// Run every test there is, or one part of them
     Test(test::TestArguments),
 }
@@ -97,6 +100,7 @@ fn run() -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::FAILURE);
             }
         }
+        Verb::Bench(arguments) => bench::run(&arguments)?,
         Verb::Demo => return rig::demo(),
         Verb::Rig(arguments) => return rig::run(&arguments),
         Verb::Test(arguments) => {

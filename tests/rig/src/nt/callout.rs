@@ -11,6 +11,7 @@ use crate::nt::budget::Budget;
 use crate::nt::cancel_watch;
 use crate::nt::counters;
 use crate::nt::irql::DISPATCH_LEVEL;
+use crate::nt::measure::{Mark, mark};
 use crate::nt::processor;
 use crate::nt::rule::Rule;
 use crate::nt::thread;
@@ -36,6 +37,32 @@ pub(crate) enum Callback {
     AdapterControl,
     AdapterListControl,
     TraceEnable,
+    /// One of a cancel-safe queue's, which has rules of its own.
+    Csq,
+}
+
+impl Callback {
+    /// All of them.
+    pub(crate) const ALL: [Self; 18] = [
+        Self::DriverEntry,
+        Self::AddDevice,
+        Self::Unload,
+        Self::Dispatch,
+        Self::StartIo,
+        Self::Isr,
+        Self::SynchCritSection,
+        Self::Dpc,
+        Self::ThreadedDpc,
+        Self::IoTimer,
+        Self::Completion,
+        Self::WorkItem,
+        Self::PowerCompletion,
+        Self::ControllerControl,
+        Self::AdapterControl,
+        Self::AdapterListControl,
+        Self::TraceEnable,
+        Self::Csq,
+    ];
 }
 
 impl AsRef<str> for Callback {
@@ -58,6 +85,7 @@ impl AsRef<str> for Callback {
             Self::AdapterControl => "AdapterControl",
             Self::AdapterListControl => "AdapterListControl",
             Self::TraceEnable => "EnableCallback",
+            Self::Csq => "CsqRoutine",
         }
     }
 }
@@ -74,10 +102,12 @@ pub(crate) fn call_out<R>(callback: Callback, call: impl FnOnce() -> R) -> R {
     }
     let budget = Budget::of(callback);
     let start = budget.map(|_| Budget::begin());
+    mark(Mark::Enter(callback));
     let result = thread::in_driver(|| match callback {
         Callback::Isr | Callback::Dpc | Callback::ThreadedDpc => cancel_watch::aside(call),
         _ => call(),
     });
+    mark(Mark::Leave(callback));
     if let (Some(budget), Some(start)) = (budget, start) {
         budget.spend(callback.as_ref(), start);
     }

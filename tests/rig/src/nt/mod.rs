@@ -53,6 +53,7 @@ mod list;
 mod load;
 mod lock_order;
 mod mdl;
+mod measure;
 mod mishap;
 mod mmio;
 mod node;

@@ -15,6 +15,7 @@ use crate::nt::etw::session;
 use crate::nt::hang;
 use crate::nt::interrupt::{merge, neighbour, spurious, target};
 use crate::nt::load;
+use crate::nt::measure;
 use crate::nt::mishap;
 use crate::nt::node::MAX_MESSAGES;
 use crate::nt::register_access::absence;
@@ -202,10 +203,11 @@ pub(crate) fn read() -> Option<String> {
             Some(("filter", "off")) => options.has_filter = false,
             Some(("tracing", word)) if session::choose(word) => {}
             Some(("statistics", "on")) => statistics::enable(),
+            Some(("measure", "on")) => measure::begin(),
             Some(("debugger", "on")) => load::wait_for_debugger(),
             Some(("self-test", rule)) => self_test = Some(rule.to_string()),
             _ => refuse(format_args!(
-                "The option '{word}' is unknown. Known are: irq=msi|intx|passive, connect=any|fully-specified, early-isr=on|off, threaded-dpcs=on|off, messages=N, irq-target=fixed|rotate|SEED, neighbour=SEED, spurious=SEED, merge-messages=N, seed=N, mishaps=dpc-inside-insert,late-dpc,dpc-elsewhere,timer-before-cancel|all, cancel-storm=SEED, delays=SEED, model=wdm|legacy, patience=SECONDS, budgets=FACTOR, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, dma-map-registers=N, bus-master=on|off, reads=normal|ones-after:N, bus=prompt|late, filter=on|off, tracing=on|off, statistics=on, debugger=on, self-test=RULE-ID|list."
+                "The option '{word}' is unknown. Known are: irq=msi|intx|passive, connect=any|fully-specified, early-isr=on|off, threaded-dpcs=on|off, messages=N, irq-target=fixed|rotate|SEED, neighbour=SEED, spurious=SEED, merge-messages=N, seed=N, mishaps=dpc-inside-insert,late-dpc,dpc-elsewhere,timer-before-cancel|all, cancel-storm=SEED, delays=SEED, model=wdm|legacy, patience=SECONDS, budgets=FACTOR, parameter=NAME:TYPE:VALUE, power-irql=passive|dispatch, fail-power-request=N, dma-map-registers=N, bus-master=on|off, reads=normal|ones-after:N, bus=prompt|late, filter=on|off, tracing=on|off, statistics=on, measure=on, debugger=on, self-test=RULE-ID|list."
             )),
         }
     }

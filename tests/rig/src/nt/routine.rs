@@ -14,6 +14,7 @@
 
 use crate::machine::cpu;
 use crate::nt::irql::{APC_LEVEL, DISPATCH_LEVEL, HIGH_LEVEL, PASSIVE_LEVEL};
+use crate::nt::measure::{Mark, mark};
 use crate::nt::violation::check;
 use crate::nt::{
     affinity, at_call, c_runtime, cancel, cancel_storm, counters, csq, debug, device, device_queue,
@@ -97,6 +98,7 @@ impl From<Routine> for &'static str {
 impl Routine {
     /// The gate of every export: is the caller's IRQL one at which it may be called?
     pub(crate) fn enter(self) {
+        mark(Mark::Call(self));
         counters::called(self);
         cancel_storm::strike();
         at_call::pass(self);

@@ -2,8 +2,8 @@
 //!
 //! What comes over the channel comes when the host gets round to it, and an interrupt of
 //! the port's tells of it: two runs are never the same. The requests of a script are sent
-//! one after the other, each when the one before has been answered, and the answers go to
-//! the log, each with the time-stamp counter. On processors whose instructions QEMU
+//! one after the other, each when the one before has been answered, or together where the
+//! script says so, and the answers go to the log, each with the time-stamp counter. On processors whose instructions QEMU
 //! counts (`-icount`), that counter tells how many there were and how long the processors
 //! had none to execute, and two runs of the same script write the same log. What does not
 //! come from the processor's own doing is left out: the edu device computes factorials in
@@ -26,7 +26,7 @@ const FILE: &str = "opt/dirql/script";
 
 /// There is a script.
 static IS_SCRIPTED: AtomicBool = AtomicBool::new(false);
-/// Number of the request that was answered last.
+/// Requests that were answered.
 static ANSWERED: AtomicU32 = AtomicU32::new(0);
 
 /// Begins the script, if there is one. PASSIVE_LEVEL, once.
@@ -43,7 +43,16 @@ pub(crate) fn start() {
         frames.unwrap_or_else(|error| refuse(format_args!("The script is damaged: {error}")));
     IS_SCRIPTED.store(true, Ordering::Release);
     thread::spawn("script", thread::NORMAL_PRIORITY, None, move || {
-        frames.into_iter().for_each(run);
+        let mut frames = frames.into_iter();
+        while let Some(frame) = frames.next() {
+            match frame.body {
+                Request::Together { count } => {
+                    let together = usize::try_from(count).unwrap_or(usize::MAX);
+                    run(frames.by_ref().take(together));
+                }
+                _ => run(core::iter::once(frame)),
+            }
+        }
         // Threads of the executive do not end.
         loop {
             thread::park("the end of the run");
@@ -51,13 +60,15 @@ pub(crate) fn start() {
     });
 }
 
-/// Sends a request and waits until it is answered.
-fn run(frame: Frame<Request>) {
-    let number = frame.number;
-    server::take(frame);
+/// Sends requests and waits until all of them are answered.
+fn run(frames: impl Iterator<Item = Frame<Request>>) {
+    let frames: Vec<_> = frames.collect();
+    let sent = u32::try_from(frames.len()).unwrap_or(u32::MAX);
+    let answered = ANSWERED.load(Ordering::Acquire);
+    frames.into_iter().for_each(server::take);
     // Without a deadline the wait ends in one way only.
     let _answered = wait_until("a request of the script", None, || {
-        ANSWERED.load(Ordering::Acquire) == number
+        ANSWERED.load(Ordering::Acquire).wrapping_sub(answered) == sent
     });
 }
 
@@ -67,7 +78,7 @@ pub(crate) fn take_answer(number: u32, body: &Reply) -> bool {
         return false;
     }
     log!("Request {number} at {}: {body:?}", counter());
-    ANSWERED.store(number, Ordering::Release);
+    ANSWERED.fetch_add(1, Ordering::AcqRel);
     wake_waiters();
     true
 }

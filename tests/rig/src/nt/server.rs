@@ -9,6 +9,7 @@ use crate::machine::log::log;
 use crate::machine::sync::IrqLock;
 use crate::machine::{command_port, cpu};
 use crate::nt::io_manager::{self, completed, refused};
+use crate::nt::measure::{Mark, mark};
 use crate::nt::register_access::absence;
 use crate::nt::status::STATUS_SUCCESS;
 use crate::nt::work::{self, PnpWork, Work};
@@ -159,6 +160,11 @@ fn answer(number: u32, request: Request) -> Option<Reply> {
             majors,
         } => Some(probe::run(handle, &codes, &majors)),
         Request::TakeTraced => Some(take_traced()),
+        Request::Mark { number } => {
+            mark(Mark::Number(number));
+            Some(completed(STATUS_SUCCESS))
+        }
+        Request::Together { .. } => Some(refused("only a script has requests that go together")),
         Request::Report => Some(Reply::Report(counters::report())),
         // `sort` gave these to the PnP manager.
         Request::Close { .. } | Request::Pnp { .. } | Request::Shutdown => None,

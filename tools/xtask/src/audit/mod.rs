@@ -27,7 +27,10 @@ mod types;
 mod unwind;
 mod values;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
@@ -112,6 +115,33 @@ pub(crate) fn verdicts(workspace: &Workspace) -> anyhow::Result<Vec<Verdict>> {
         &workspace::read(&out.join("edu.pdb"))?,
     )?);
     Ok(verdicts)
+}
+
+/// What the symbols of any driver say.
+pub(crate) struct Routines {
+    /// What compiled it, if that was rustc.
+    pub(crate) compiler: String,
+    /// The names of its routines, by where they begin.
+    pub(crate) names: BTreeMap<u64, String>,
+}
+
+/// Reads the symbols of the driver `image`, which are in `pdb`.
+///
+/// # Errors
+/// Says what is wrong with them, and what to do.
+pub(crate) fn routines(image: &Path, pdb: &Path) -> anyhow::Result<Routines> {
+    let bytes = workspace::read(pdb)?;
+    let identity = Image::parse(&workspace::read(image)?)?.identity();
+    let read = Pdb::parse(&bytes, identity)?;
+    let names = Symbols::of(&read)?
+        .routines()
+        .iter()
+        .filter_map(|(start, routine)| Some((*start, routine.names.first()?.clone())))
+        .collect();
+    Ok(Routines {
+        compiler: symbols::compiler(&bytes)?,
+        names,
+    })
 }
 
 /// A driver and what was found in it.

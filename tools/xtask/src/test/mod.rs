@@ -57,6 +57,8 @@ enum Part {
     Audit,
     /// The wrappers' code is no longer than hand-written C
     Cost,
+    /// edu.sys takes no more of anything than when its figures were committed
+    Bench,
     /// edu.sys comes out the same when it is built elsewhere
     Reproducible,
     /// The package that is installed on Windows, judged by programs that did not make it
@@ -87,6 +89,7 @@ impl Part {
             Self::Image => parts::image(workspace),
             Self::Audit => parts::audit(workspace),
             Self::Cost => parts::cost(workspace),
+            Self::Bench => parts::bench(workspace),
             Self::Reproducible => parts::reproducible(workspace),
             Self::Package => parts::package(workspace),
             Self::Scenarios => parts::scenarios(workspace, &arguments.arguments),

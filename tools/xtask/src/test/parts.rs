@@ -2,7 +2,7 @@
 
 use super::counting::{self, Failure, Tally};
 use crate::{
-    abi, audit, build, cost,
+    abi, audit, bench, build, cost,
     image_check::{self, Subject, Verdict},
     lint, package, reproducible,
     toolchain::host_cargo,
@@ -118,6 +118,31 @@ pub(super) fn cost(workspace: &Workspace) -> anyhow::Result<Tally> {
         }
     }
     Ok(tally)
+}
+
+/// The benchmark's figures that are the same in every run, against those that are committed.
+pub(super) fn bench(workspace: &Workspace) -> anyhow::Result<Tally> {
+    build::for_the_bench()?;
+    let found = bench::regressions(workspace)?;
+    for line in &found.said {
+        println!("bench: {line}");
+    }
+    let failures: Vec<Failure> = found
+        .worse
+        .into_iter()
+        .map(|worse| {
+            println!("bench: FAILED  {worse}");
+            Failure {
+                what: format!("bench: {worse}"),
+                rerun: "cargo xtask test bench".to_owned(),
+            }
+        })
+        .collect();
+    let failed = u64::try_from(failures.len()).unwrap_or(u64::MAX);
+    Ok(Tally {
+        passed: found.compared.saturating_sub(failed),
+        failures,
+    })
 }
 
 /// The image, built a second time in another place.

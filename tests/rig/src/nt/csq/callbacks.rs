@@ -8,7 +8,9 @@ use wdk_sys::{
 };
 
 use crate::machine::cpu;
+use crate::nt::callout::Callback;
 use crate::nt::irp::Irp;
+use crate::nt::measure::{Mark, mark};
 use crate::nt::processor;
 use crate::nt::routine::Routine;
 use crate::nt::status::STATUS_SUCCESS;
@@ -28,6 +30,14 @@ pub(super) struct Lock {
 /// IRQL and number of spin locks that this processor holds.
 fn state() -> (KIRQL, usize) {
     (cpu::irql(), processor::held_count())
+}
+
+/// Makes a call of a callback, and marks it.
+fn measured<R>(call: impl FnOnce() -> R) -> R {
+    mark(Mark::Enter(Callback::Csq));
+    let result = call();
+    mark(Mark::Leave(Callback::Csq));
+    result
 }
 
 impl Queue {
@@ -54,7 +64,7 @@ impl Queue {
         if let Some(acquire) = self.callbacks().CsqAcquireLock {
             // SAFETY: (Caller) the driver gave the callback to IoCsqInitialize, to be
             // called so.
-            unsafe { acquire(self.0, &raw mut stored) };
+            measured(|| unsafe { acquire(self.0, &raw mut stored) });
         }
         let after = state();
         check!(
@@ -74,7 +84,7 @@ impl Queue {
     pub(super) fn unlock(&self, routine: Routine, lock: &Lock) {
         if let Some(release) = self.callbacks().CsqReleaseLock {
             // SAFETY: As for CsqAcquireLock, which stored the level.
-            unsafe { release(self.0, lock.stored) };
+            measured(|| unsafe { release(self.0, lock.stored) });
         }
         let after = state();
         check!(
@@ -161,7 +171,7 @@ impl Queue {
     /// Calls a callback that may not lock, nor leave out what it is there for.
     fn locked<R>(&self, routine: Routine, callback: &str, call: impl FnOnce() -> Option<R>) -> R {
         let before = state();
-        let result = call();
+        let result = measured(call);
         let after = state();
         check!(
             Csq01,

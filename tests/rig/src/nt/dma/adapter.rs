@@ -21,6 +21,7 @@ use crate::nt::dma::list::{self, ListRequest, ScatterGather};
 use crate::nt::dma::registers::Registers;
 use crate::nt::dma::{OPERATIONS, assert_up_to_dispatch};
 use crate::nt::kernel_memory::{DELETED_BYTE, allocate_object};
+use crate::nt::measure::{Mark, mark};
 use crate::nt::node::{Node, NodeRef};
 use crate::nt::options;
 use crate::nt::violation::{check, fatal};
@@ -77,6 +78,7 @@ static ADAPTERS: IrqLock<BTreeMap<usize, Arc<Adapter>>> = IrqLock::new(BTreeMap:
 
 /// The adapter at this address; ends the run when there is none.
 pub(super) fn expect(operation: &str, pointer: PDMA_ADAPTER) -> Arc<Adapter> {
+    mark(Mark::DmaOperation);
     let found = ADAPTERS.with(|adapters| adapters.get(&address::of(pointer)).cloned());
     check!(
         Dma07,

@@ -34,6 +34,7 @@ use crate::nt::callout::{Callback, call_out};
 use crate::nt::counters;
 use crate::nt::dispatcher::{wait_until, wake_waiters};
 use crate::nt::interrupt::foreign;
+use crate::nt::measure::{Mark, mark};
 use crate::nt::mishap::Mishap;
 use crate::nt::routine::Routine;
 use crate::nt::timer;
@@ -71,6 +72,7 @@ impl Call {
             Source::Timer | Source::CancelledTimer => {
                 counters::DPCS.add();
                 counters::TIMER_DPCS.add();
+                mark(Mark::Timer);
             }
             Source::Executive => {}
         }

@@ -18,6 +18,7 @@ use crate::machine::image;
 use crate::machine::interrupts::{Operation, RegisterAccess};
 use crate::nt::interrupt::exclusion::{self, Exclusion};
 use crate::nt::legacy;
+use crate::nt::measure::{Mark, mark};
 use crate::nt::mmio::{self, Place};
 use crate::nt::node::Node;
 use crate::nt::pnp::State;
@@ -57,11 +58,13 @@ pub(crate) fn access(access: &RegisterAccess<'_>) -> u64 {
 fn make(access: &RegisterAccess<'_>, place: &Place) -> u64 {
     if let Operation::Write(value) = access.operation {
         counters::REGISTER_WRITES.add();
+        mark(Mark::RegisterWrite);
         // Of a device that does not answer it goes nowhere.
         absence::answered(&place.node, || write(place, access.width, value));
         return 0;
     }
     counters::REGISTER_READS.add();
+    mark(Mark::RegisterRead);
     let function = place.node.function();
     // QEMU answers zero where nothing is, and a bus all ones.
     absence::answered(&place.node, || read(place, access.width))

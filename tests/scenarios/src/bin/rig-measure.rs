@@ -1,0 +1,16 @@
+//! A rig whose driver's instructions are written down. See the library's module.
+
+use std::process::ExitCode;
+
+#[cfg(unix)]
+use scenarios::measured::main as program;
+
+#[cfg(not(unix))]
+fn program() -> ExitCode {
+    eprintln!("The rig is driven from Linux; on Windows, install the driver and run eductl.");
+    ExitCode::FAILURE
+}
+
+fn main() -> ExitCode {
+    program()
+}
