@@ -68,6 +68,7 @@ impl<S: DerefMut<Target = [Numbered]>> EventLog<S> {
 
     /// The number from which on there is no event yet. Smaller than [`next`](Self::next) if
     /// the last ones were lost.
+    #[inline(never)]
     pub fn end(&self) -> u64 {
         let newest = self.newest_first().next();
         newest.map_or(0, |newest| newest.sequence.saturating_add(1))
@@ -105,6 +106,7 @@ impl<S: DerefMut<Target = [Numbered]>> EventLog<S> {
     }
 
     /// All events, the oldest first.
+    #[inline(never)]
     fn in_order(&self) -> [&[Numbered]; 2] {
         let (before, behind) = self
             .slots

@@ -104,6 +104,8 @@ impl ObjectTable {
     /// # Errors
     /// STATUS_INVALID_PARAMETER if it lies elsewhere, STATUS_INSUFFICIENT_RESOURCES if the
     /// table is full, STATUS_DELETE_PENDING once the device is being removed.
+    // Once for each object of a device; a copy at each of them would only make the image larger.
+    #[inline(never)]
     pub(crate) fn register(
         &self,
         irql: &mut Passive,

@@ -90,6 +90,8 @@ impl RunDown {
     }
 
     /// It is closed, or could not be opened.
+    // As `step`.
+    #[inline(never)]
     pub(crate) fn closed(&self) {
         let moved = self.step(OPENING, CLOSED) || self.step(CLOSING, CLOSED);
         debug_assert!(
@@ -99,12 +101,16 @@ impl RunDown {
     }
 
     /// Waits until everybody has left.
+    // As `step`.
+    #[inline(never)]
     pub(crate) fn wait(&self, irql: &mut Passive) {
         while self.0.load(Ordering::Acquire) & !STATE != 0 {
             wait::delay(irql, 1);
         }
     }
 
+    // Objects come and go seldom; one copy of this is enough for the image.
+    #[inline(never)]
     fn step(&self, from: usize, to: usize) -> bool {
         self.0
             .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |word| {

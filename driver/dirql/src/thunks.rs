@@ -289,6 +289,7 @@ impl<E> Arrived<'_, E> {
 ///
 /// # Safety
 /// The caller owns the IRP and gives it up.
+#[inline(never)]
 pub(crate) unsafe fn refuse(irp: *mut sys::IRP, error: NtError) -> sys::NTSTATUS {
     // SAFETY: (Aliasing) the caller owns the IRP, fact 4.
     unsafe { (*irp).IoStatus = sys::io_status(error.status(), 0) };

@@ -126,6 +126,7 @@ impl DmaAdapter {
     ///
     /// # IRQL
     /// PASSIVE_LEVEL.
+    #[inline(never)]
     pub fn close(&self, irql: &mut Passive) {
         if !self.run_down.begin_closing() {
             return;

@@ -323,6 +323,7 @@ impl Connection {
 }
 
 /// Ends the connection of this version and context, if there is one.
+#[inline(never)]
 fn disconnect(version: u32, context: sys::PVOID) {
     if context.is_null() {
         return;

@@ -34,6 +34,8 @@ impl Stage {
 
     /// As `begin`, from any of these; waits while somebody else is moving it, because where
     /// it stands then is no answer.
+    // Start, stop and power: seldom, from many places.
+    #[inline(never)]
     pub(super) fn begin_when_free(&self, irql: &mut Passive, from: &[u8]) -> bool {
         loop {
             let stage = self.0.load(Ordering::Relaxed);

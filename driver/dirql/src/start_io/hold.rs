@@ -88,6 +88,8 @@ impl PacketQueue {
         self.switch(irql, Mode::Running, true)
     }
 
+    // Start, stop and power: seldom, from many places.
+    #[inline(never)]
     fn switch(&self, irql: &mut Passive, mode: Mode, take: bool) -> Option<Packet> {
         self.hold.with(irql, |_, hold| {
             hold.mode = mode;

@@ -225,6 +225,8 @@ impl Packet {
     }
 
     /// Starts the next packet, then completes this one with an error.
+    // Where errors go: not worth a copy at each of them.
+    #[inline(never)]
     pub fn fail<I: AtMostDispatch>(self, irql: &mut I, error: NtError) {
         let irp = self.start_next(irql, Next::First);
         irp.complete(irql, Err(error));

@@ -63,6 +63,7 @@ pub(crate) const EVENT_INCREMENT: i32 = 1;
 pub(crate) const STATUS_TIMEOUT: NTSTATUS = 0x102;
 
 /// A relative due time: negative, in units of 100 ns.
+#[inline(never)]
 pub(crate) fn relative_time(milliseconds: u32) -> LARGE_INTEGER {
     const UNITS_PER_MILLISECOND: i64 = 10_000;
     LARGE_INTEGER {
