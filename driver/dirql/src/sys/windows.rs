@@ -34,7 +34,6 @@ pub(crate) use wdk_sys::{
     SCATTER_GATHER_ELEMENT,
     SCATTER_GATHER_LIST,
     ntddk::{
-        IoAcquireRemoveLockEx,
         IoAttachDeviceToDeviceStack,
         IoConnectInterruptEx,
         IoCreateDevice,
@@ -46,13 +45,8 @@ pub(crate) use wdk_sys::{
         IoInitializeRemoveLockEx,
         IoRegisterDeviceInterface,
         IoReleaseRemoveLockAndWaitEx,
-        IoReleaseRemoveLockEx,
         IoSetDeviceInterfaceState,
         IoSetStartIoAttributes,
-        IoStartNextPacket,
-        IoStartPacket,
-        IofCallDriver,
-        IofCompleteRequest,
         KeAcquireInterruptSpinLock,
         KeBugCheckEx,
         KeCancelTimer,
@@ -75,9 +69,6 @@ pub(crate) use wdk_sys::{
         RtlFreeUnicodeString,
     },
 };
-
-// The performance counter.
-pub(crate) use wdk_sys::ntddk::KeQueryPerformanceCounter;
 
 // Timers of every kind, queued spin locks.
 #[rustfmt::skip]
@@ -183,12 +174,7 @@ pub(crate) use wdk_sys::{
 // Queues of IRPs, and cancellation.
 pub(crate) use wdk_sys::{
     _IO_CSQ as IO_CSQ, FILE_OBJECT, IO_CSQ_IRP_CONTEXT, KDEVICE_QUEUE, KDEVICE_QUEUE_ENTRY,
-    LIST_ENTRY,
-    ntddk::{
-        IoAcquireCancelSpinLock, IoCsqInitializeEx, IoCsqInsertIrpEx, IoCsqRemoveIrp,
-        IoCsqRemoveNextIrp, IoReleaseCancelSpinLock, IoStartNextPacketByKey,
-        KeRemoveEntryDeviceQueue,
-    },
+    LIST_ENTRY, ntddk::IoCsqInitializeEx,
 };
 
 pub(crate) use wdk_sys::{
@@ -311,6 +297,18 @@ macro_rules! called_directly {
 }
 
 called_directly! {
+    IoAcquireCancelSpinLock: fn(*mut u8);
+    IoAcquireRemoveLockEx: fn(*mut IO_REMOVE_LOCK, PVOID, wdk_sys::PCSTR, u32, u32) -> NTSTATUS;
+    IoCsqInsertIrpEx: fn(*mut IO_CSQ, *mut IRP, *mut IO_CSQ_IRP_CONTEXT, PVOID) -> NTSTATUS;
+    IoCsqRemoveIrp: fn(*mut IO_CSQ, *mut IO_CSQ_IRP_CONTEXT) -> *mut IRP;
+    IoCsqRemoveNextIrp: fn(*mut IO_CSQ, PVOID) -> *mut IRP;
+    IoReleaseCancelSpinLock: fn(u8);
+    IoReleaseRemoveLockEx: fn(*mut IO_REMOVE_LOCK, PVOID, u32);
+    IoStartNextPacket: fn(*mut DEVICE_OBJECT, BOOLEAN);
+    IoStartNextPacketByKey: fn(*mut DEVICE_OBJECT, BOOLEAN, u32);
+    IoStartPacket: fn(*mut DEVICE_OBJECT, *mut IRP, *mut u32, wdk_sys::PDRIVER_CANCEL);
+    IofCallDriver: fn(*mut DEVICE_OBJECT, *mut IRP) -> NTSTATUS;
+    IofCompleteRequest: fn(*mut IRP, CCHAR);
     KeAcquireInStackQueuedSpinLock: fn(*mut KSPIN_LOCK, *mut KLOCK_QUEUE_HANDLE);
     KeAcquireInStackQueuedSpinLockAtDpcLevel: fn(*mut KSPIN_LOCK, *mut KLOCK_QUEUE_HANDLE);
     KeAcquireInStackQueuedSpinLockForDpc: fn(*mut KSPIN_LOCK, *mut KLOCK_QUEUE_HANDLE);
@@ -322,8 +320,10 @@ called_directly! {
     KeAcquireSpinLockAtDpcLevel: fn(*mut KSPIN_LOCK);
     KeAcquireSpinLockRaiseToDpc: fn(*mut KSPIN_LOCK) -> u8;
     KeInsertQueueDpc: fn(*mut KDPC, PVOID, PVOID) -> BOOLEAN;
+    KeQueryPerformanceCounter: fn(*mut LARGE_INTEGER) -> LARGE_INTEGER;
     KeReleaseSpinLock: fn(*mut KSPIN_LOCK, u8);
     KeReleaseSpinLockFromDpcLevel: fn(*mut KSPIN_LOCK);
+    KeRemoveEntryDeviceQueue: fn(*mut KDEVICE_QUEUE, *mut KDEVICE_QUEUE_ENTRY) -> BOOLEAN;
     KeSynchronizeExecution: fn(*mut KINTERRUPT, wdk_sys::PKSYNCHRONIZE_ROUTINE, PVOID) -> BOOLEAN;
 }
 
@@ -341,7 +341,8 @@ unsafe extern "C" {
 }
 
 // Inline functions in some versions of the WDK's headers, exports in all versions
-// of the kernel for x64.
+// of the kernel for x64. Called directly, as above.
+#[link(name = "ntoskrnl")]
 unsafe extern "C" {
     pub(crate) fn KeGetCurrentIrql() -> u8;
     pub(crate) fn KfRaiseIrql(new: u8) -> u8;
