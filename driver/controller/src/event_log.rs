@@ -27,6 +27,8 @@ pub struct EventLog<S> {
     length: usize,
     /// Number of the next event.
     next: u64,
+    /// Number behind the newest event that is there.
+    end: u64,
 }
 
 /// Events that answer a reader.
@@ -58,6 +60,7 @@ impl<S: DerefMut<Target = [Numbered]>> EventLog<S> {
             place: 0,
             length: 0,
             next: 0,
+            end: 0,
         }
     }
 
@@ -68,10 +71,8 @@ impl<S: DerefMut<Target = [Numbered]>> EventLog<S> {
 
     /// The number from which on there is no event yet. Smaller than [`next`](Self::next) if
     /// the last ones were lost.
-    #[inline(never)]
-    pub fn end(&self) -> u64 {
-        let newest = self.newest_first().next();
-        newest.map_or(0, |newest| newest.sequence.saturating_add(1))
+    pub const fn end(&self) -> u64 {
+        self.end
     }
 
     /// The oldest events from number `after` on, at most `room`; `None` if there are none.
@@ -130,6 +131,7 @@ impl<S: DerefMut<Target = [Numbered]>> EventSink for EventLog<S> {
             };
             self.place = self.place.wrapping_add(1);
             self.length = self.length.saturating_add(1).min(slots);
+            self.end = self.next.saturating_add(1);
         }
         if self.place >= slots {
             self.place = 0;

@@ -19,13 +19,17 @@
 //! afterwards. Both locks are taken by both, in opposite order of what they do, so one of them
 //! sees the other. And the ISR asks for a DPC from the critical section on in which
 //! the request has looked; from the first one on if it looked while the device was stopped
-//! or asleep.
+//! or asleep. A mark under the log's lock tells whoever logs events whether anybody may wait: it
+//! is set by a look that finds nothing, and cleared by who then answers all of them.
 //!
 //! **Bounded.** A DPC answers all who wait, so they are not more than [`MOST_WAITING`]. Each
-//! waits for what comes after the newest event there is, so its answer is short.
+//! waits for what comes after the newest event there is, so its answer is short, and the next
+//! event answers it.
 //!
 //! Those who wait go on waiting while the device is stopped or asleep: it will interrupt
 //! again. They end with their handle, with a cancellation, and with the device.
+
+use core::mem;
 
 use dirql::{
     device::Device,
@@ -53,12 +57,17 @@ struct Log {
     kept: EventLog<PoolVec<Numbered>>,
     /// Those that were just taken from the ISR; empty whenever the lock is free.
     taken: EventBatch,
+    /// Somebody has looked and found nothing since those who wait were answered last.
+    awaited: bool,
 }
 
 impl Log {
-    /// Keeps the events that were taken in a critical section.
-    fn keep(&mut self) {
+    /// Keeps the events that were taken in a critical section. Whether there are some, and
+    /// somebody may wait for them, who is to be answered.
+    fn keep(&mut self) -> bool {
+        let before = self.kept.end();
         self.taken.drain(&mut self.kept);
+        self.kept.end() != before && mem::take(&mut self.awaited)
     }
 }
 
@@ -86,6 +95,7 @@ impl Events {
             log: SpinLock::new(Log {
                 kept: EventLog::new(slots),
                 taken: EventBatch::new(),
+                awaited: false,
             }),
         })
     }
@@ -106,16 +116,14 @@ pub(crate) fn drain<R>(
     who: Section,
     take: impl FnOnce(&mut EduController) -> R,
 ) -> Option<R> {
-    let (taken, are_new) = device.events.log.with(irql, |irql, log| {
-        let before = log.kept.end();
+    let (taken, is_answered) = device.events.log.with(irql, |irql, log| {
         let taken = section(device, irql, who, |_, shared| {
             shared.0.take_events(&mut log.taken);
             take(&mut shared.0)
         });
-        log.keep();
-        (taken, log.kept.end() != before)
+        (taken, log.keep())
     });
-    if are_new {
+    if is_answered {
         answer_waiting(device, irql);
     }
     taken
@@ -127,11 +135,13 @@ pub(crate) fn drain_disconnected(
     irql: &mut Passive,
     controller: &mut EduController,
 ) {
-    device.events.log.with(irql, |_, log| {
+    let is_answered = device.events.log.with(irql, |_, log| {
         controller.take_events(&mut log.taken);
-        log.keep();
+        log.keep()
     });
-    at_dispatch(irql, |irql| answer_waiting(device, irql));
+    if is_answered {
+        at_dispatch(irql, |irql| answer_waiting(device, irql));
+    }
 }
 
 /// What a request finds when it looks.
@@ -159,7 +169,7 @@ pub(crate) fn wait(
 /// Answers a request if there are events from number `after` on, those included that no DPC
 /// has come to; else has the ISR ask for a DPC from now on.
 fn look(device: &Device<Edu>, irql: &mut UpToDispatch, irp: &mut Irp, after: u64) -> Result<Look> {
-    let (looked, are_new) = device.events.log.with(irql, |irql, log| {
+    let (looked, is_answered) = device.events.log.with(irql, |irql, log| {
         let (before, next) = (log.kept.end(), log.kept.next());
         // While the device is stopped or asleep there is nothing to take.
         let _taken = section(device, irql, Section::Dispatch, |_, shared| {
@@ -172,7 +182,7 @@ fn look(device: &Device<Edu>, irql: &mut UpToDispatch, irp: &mut Irp, after: u64
                 shared.0.expect_event();
             }
         });
-        log.keep();
+        let is_answered = log.keep();
         let looked = match after {
             FROM_NOW => Ok(Look::Nothing(log.kept.next())),
             _ if after > log.kept.next() => Err(NtError::STATUS_INVALID_PARAMETER),
@@ -181,9 +191,10 @@ fn look(device: &Device<Edu>, irql: &mut UpToDispatch, irp: &mut Irp, after: u64
                 .and_then(|output| write(device, &log.kept, after, output))
                 .map(|written| written.map_or(Look::Nothing(after), Look::Answered)),
         };
-        (looked, log.kept.end() != before)
+        log.awaited |= matches!(looked, Ok(Look::Nothing(_)));
+        (looked, is_answered)
     });
-    if are_new {
+    if is_answered {
         at_dispatch(irql, |irql| answer_waiting(device, irql));
     }
     looked
