@@ -15,9 +15,11 @@
 extern crate alloc;
 
 mod framing;
+mod load;
 mod messages;
 
 pub use framing::{Deframer, FrameError, MAX_FRAME, encode};
+pub use load::{Ask, Durations, Load, Loaded, MAX_LOAD, QUANTILES};
 pub use messages::{
     Action, Calls, Event, Frame, IrqKind, MAX_OUTSTANDING, MAX_TRANSFER, Open, PROTOCOL_VERSION,
     Reply, Report, Request, Resources, TracedEvent, TracedItem,

@@ -1,8 +1,10 @@
 //! Requests and replies.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
+
+use crate::load::{Load, Loaded};
 
 /// Version of the messages here; [`Reply::Hello`] carries it.
 pub const PROTOCOL_VERSION: u32 = 3;
@@ -152,6 +154,9 @@ pub enum Request {
         /// How many, at most [`MAX_OUTSTANDING`].
         count: u32,
     },
+    /// Keeps requests outstanding on a handle until so many have ended. Answered by
+    /// [`Reply::Loaded`], or as the first of them that failed was.
+    Load(Load),
 }
 
 /// Which calls of a driver's are counted, of those that may fail.
@@ -313,6 +318,8 @@ pub enum Reply {
         /// How many events were lost so far, because nobody took them in time.
         lost: u64,
     },
+    /// To [`Request::Load`] of which all requests succeeded.
+    Loaded(Box<Loaded>),
 }
 
 /// An event that a driver wrote with `EtwWrite` or one of its kin.

@@ -111,6 +111,10 @@ const ABOUT: &[(&str, &str)] = &[
         "one way of the library's to reach interrupt-shared state, each with its own driver",
     ),
     (
+        "throughput/",
+        "so many requests outstanding, kept up by the rig itself, for the benchmark",
+    ),
+    (
         "trace/",
         "the timeline shows who held the lock and who waited",
     ),

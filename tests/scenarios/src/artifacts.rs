@@ -95,6 +95,20 @@ impl Artifacts {
         Ok(driver)
     }
 
+    /// The driver in C that does what edu.sys does.
+    ///
+    /// # Errors
+    /// When it is missing.
+    pub(crate) fn reference(&self) -> anyhow::Result<PathBuf> {
+        let driver = self.out.join("reference.sys");
+        ensure!(
+            driver.is_file(),
+            "{} is not there: run `cargo xtask build -p reference` first.",
+            driver.display()
+        );
+        Ok(driver)
+    }
+
     /// The rig.
     #[must_use]
     pub(crate) fn rig(&self) -> PathBuf {

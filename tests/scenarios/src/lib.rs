@@ -21,6 +21,7 @@ mod ended;
 mod exercise;
 mod firmware;
 mod keep_up;
+pub mod load;
 mod log;
 mod machine;
 pub mod measured;

@@ -1,8 +1,9 @@
 //! What the executive watches about cancellation: who is in which cancel routine, how
 //! long a cancelled IRP takes, and whether cancel routines change under the lock.
 
-use alloc::collections::BTreeMap;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use arrayvec::ArrayVec;
 
 use crate::machine::cpu::{self, MAX_PROCESSORS};
 use crate::machine::sync::IrqLock;
@@ -20,9 +21,19 @@ static LIMIT_100NS: AtomicU64 = AtomicU64::new(30 * 10_000_000);
 /// The IRP whose cancel routine each processor is in, by address; zero for none.
 static CALLED_FOR: [AtomicUsize; MAX_PROCESSORS] = [const { AtomicUsize::new(0) }; MAX_PROCESSORS];
 
-/// The cancel routine of each packet in a device queue, as the last release of the
-/// cancel spin lock left it, by the IRP's address.
-static ROUTINES: IrqLock<BTreeMap<usize, usize>> = IrqLock::new(BTreeMap::new());
+/// Packets whose cancel routines are watched from one release of the cancel spin lock to
+/// the next time that it is acquired. Of more, each has its turn: a driver with many
+/// requests waits no longer for the lock than one with few.
+const WATCHED: usize = 4;
+
+/// Packets in device queues by the IRP's address, each with its cancel routine.
+type Routines = ArrayVec<(usize, usize), WATCHED>;
+
+/// Those that are watched, as the last release of the cancel spin lock left them.
+static ROUTINES: IrqLock<Routines> = IrqLock::new(Routines::new_const());
+
+/// How often the lock was released: which packets have their turn.
+static TURN: AtomicUsize = AtomicUsize::new(0);
 
 /// Shortens the time that a cancelled IRP may take, for a test that waits for it.
 pub(crate) fn set_limit_100ns(limit: u64) {
@@ -76,45 +87,42 @@ pub(crate) fn assert_may_complete(irp: &Irp) {
     );
 }
 
-/// The cancel routines of all packets in device queues.
-fn cancel_routines() -> BTreeMap<usize, usize> {
-    start_io::cancelable_packets()
-        .into_iter()
-        .filter_map(|packet| {
-            let irp = ledger::find(packet)?;
-            // In one step with the look at whether it has ended: the packet in StartIo's
-            // hands can be completed before the next is started, and then has no routine.
-            let routine = irp.progress(|progress| {
-                let is_live = progress.outcome().is_none();
-                is_live.then(|| irp.cancel_routine().map_or(0, |routine| routine as usize))
-            })?;
-            Some((packet, routine))
-        })
-        .collect()
+/// The cancel routine of a packet, zero for none; `None` when it has ended.
+fn cancel_routine(packet: usize) -> Option<usize> {
+    let irp = ledger::find(packet)?;
+    // In one step with the look at whether it has ended: the packet in StartIo's hands can
+    // be completed before the next is started, and then has no routine.
+    irp.progress(|progress| {
+        let is_live = progress.outcome().is_none();
+        is_live.then(|| irp.cancel_routine().map_or(0, |routine| routine as usize))
+    })
 }
 
 /// The cancel spin lock was acquired: whatever a packet's cancel routine is now, it was
 /// when the lock was last released.
 pub(crate) fn cancel_lock_acquired(routine: Routine) {
-    let known = ROUTINES.with(core::mem::take);
-    if known.is_empty() {
-        return;
-    }
-    for (packet, now) in cancel_routines() {
-        let before = known.get(&packet).copied();
+    for (packet, before) in ROUTINES.with(core::mem::take) {
+        let Some(now) = cancel_routine(packet) else {
+            continue;
+        };
         check!(
             Can05,
             routine,
-            before.is_none_or(|before| before == now),
-            "The cancel routine of the packet {packet:#x} was {:#x} and is {now:#x}: it was changed without the cancel spin lock.",
-            before.unwrap_or_default()
+            // One that is in no queue any more is its owner's.
+            before == now || !start_io::is_cancelable_packet(packet),
+            "The cancel routine of the packet {packet:#x} was {before:#x} and is {now:#x}: it was changed without the cancel spin lock."
         );
     }
 }
 
 /// The cancel spin lock is about to be released.
 pub(crate) fn cancel_lock_released() {
-    let routines = cancel_routines();
+    let turn = TURN.fetch_add(1, Ordering::Relaxed);
+    let packets: ArrayVec<usize, WATCHED> = start_io::some_cancelable_packets(turn);
+    let routines = packets
+        .into_iter()
+        .filter_map(|packet| Some((packet, cancel_routine(packet)?)))
+        .collect();
     ROUTINES.with(|known| *known = routines);
 }
 

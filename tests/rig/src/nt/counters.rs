@@ -29,6 +29,13 @@ impl Counter {
         }
     }
 
+    /// Counts so many.
+    pub(crate) fn add_many(&self, count: u64) {
+        if let Some(word) = self.0.get(cpu::current_processor()) {
+            word.0.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
     /// What one processor counted.
     fn of(&self, processor: usize) -> u64 {
         self.0
@@ -51,6 +58,8 @@ pub(crate) static ISR_CALLS: Counter = Counter::new();
 pub(crate) static ISR_CLAIMED: Counter = Counter::new();
 pub(crate) static CRITICAL_SECTIONS: Counter = Counter::new();
 pub(crate) static LOCK_WAITS: Counter = Counter::new();
+/// How long processors have spun for interrupt locks, in counts of the time-stamp counter.
+pub(crate) static LOCK_WAIT_COUNTS: Counter = Counter::new();
 pub(crate) static DPCS: Counter = Counter::new();
 pub(crate) static DPCS_ALREADY_QUEUED: Counter = Counter::new();
 /// Requests that `cancel-storm` has cancelled.

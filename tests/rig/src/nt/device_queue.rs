@@ -15,7 +15,6 @@
 //!    nobody else may touch it, which KeInsertDeviceQueue's documentation demands.
 
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::vec::Vec;
 use core::ops::Range;
 
 use wdk_sys::{
@@ -100,16 +99,31 @@ pub(crate) fn assert_none_within(routine: &str, memory: &Range<usize>) {
     );
 }
 
-/// Addresses of the entries that were queued with a cancel routine.
-pub(crate) fn cancelable_entries(queue: usize) -> Vec<usize> {
+/// Calls `see` with the addresses of at most so many entries that were queued with a cancel
+/// routine; of more, with others each turn.
+pub(crate) fn look_at_some(queue: usize, turn: usize, most: usize, see: impl FnMut(usize)) {
     QUEUES.with(|queues| {
-        let entries = queues.get(&queue).map(|queue| queue.entries.iter());
-        entries
-            .into_iter()
-            .flatten()
+        let Some(queue) = queues.get(&queue) else {
+            return;
+        };
+        let count = queue.entries.len();
+        (0..most.min(count))
+            .filter_map(|index| queue.entries.get(turn.wrapping_add(index) % count))
             .filter(|entry| entry.is_cancelable)
             .map(|entry| entry.address)
-            .collect()
+            .for_each(see);
+    });
+}
+
+/// Whether an entry was queued with a cancel routine, and is queued still.
+pub(crate) fn has_cancelable(queue: usize, address: usize) -> bool {
+    QUEUES.with(|queues| {
+        queues.get(&queue).is_some_and(|queue| {
+            queue
+                .entries
+                .iter()
+                .any(|entry| entry.is_cancelable && entry.address == address)
+        })
     })
 }
 

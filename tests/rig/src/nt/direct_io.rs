@@ -21,7 +21,7 @@ use wdk_sys::{
 use crate::nt::counters;
 use crate::nt::file::File;
 use crate::nt::io_manager::{USER_MODE, code, completed, file_of, refused, send_noted, stack_size};
-use crate::nt::irp::{Irp, Originator, Outcome, Request};
+use crate::nt::irp::{Irp, Originator, Outcome, Recipient, Request};
 use crate::nt::mdl::{Access, LockedBuffer};
 use crate::nt::poison::Form;
 use crate::nt::status::{STATUS_ACCESS_DENIED, STATUS_INVALID_HANDLE, STATUS_SUCCESS, is_error};
@@ -55,30 +55,46 @@ fn transfer(
     length: usize,
     contents: &[u8],
 ) -> Option<Reply> {
-    let file = match admit(handle, length) {
-        Ok(file) => file,
-        Err(reply) => return Some(*reply),
+    let Some(file) = file_of(handle) else {
+        return Some(completed(STATUS_INVALID_HANDLE));
     };
+    let recipient = Recipient::Request(number);
+    match prepare(recipient, &file, major, offset, length, contents) {
+        Ok(irp) => send_noted(number, &file, &irp),
+        Err(reply) => Some(*reply),
+    }
+}
+
+/// Makes the IRP of a read or a write of `length` bytes, if it may be sent; else its answer.
+pub(super) fn prepare(
+    recipient: Recipient,
+    file: &Arc<File>,
+    major: u32,
+    offset: u64,
+    length: usize,
+    contents: &[u8],
+) -> Result<Irp, Box<Reply>> {
+    admit(length)?;
     let is_read = major == IRP_MJ_READ;
     if !file.is_opened_for(is_read) {
-        return Some(completed(STATUS_ACCESS_DENIED));
+        return Err(Box::new(completed(STATUS_ACCESS_DENIED)));
     }
     let flags = file.node().pdo().top_of_stack().flags();
     let is_direct = flags & DO_DIRECT_IO != 0;
     if !is_direct && flags & DO_BUFFERED_IO == 0 {
-        return Some(refused(
+        return Err(Box::new(refused(
             "the device takes reads and writes at addresses of user mode, of which the rig has none",
-        ));
+        )));
     }
     if !file.begin_request() {
-        return Some(completed(STATUS_INVALID_HANDLE));
+        return Err(Box::new(completed(STATUS_INVALID_HANDLE)));
     }
     let buffer = match (is_direct, is_read) {
         (true, _) => None,
         (false, true) => SystemBuffer::new(&[], length),
         (false, false) => SystemBuffer::new(contents, 0),
     };
-    let irp = create(number, &file, major, buffer);
+    let irp = create(recipient, file, major, buffer);
     if is_direct {
         let access = if is_read { Access::Write } else { Access::Read };
         irp.attach(LockedBuffer::lock(contents, length, access));
@@ -88,7 +104,7 @@ fn transfer(
     location.set_transfer_offset(LARGE_INTEGER {
         QuadPart: offset.cast_signed(),
     });
-    send_noted(number, &file, &irp)
+    Ok(irp)
 }
 
 /// Sends a control request with a direct method: `input` goes into the system buffer,
@@ -105,9 +121,11 @@ pub(super) fn control(
         METHOD_OUT_DIRECT => Access::Write,
         _ => return Some(refused("the control code's method is not a direct one")),
     };
-    let file = match admit(handle, input.len().max(buffer.len())) {
-        Ok(file) => file,
-        Err(reply) => return Some(*reply),
+    if let Err(reply) = admit(input.len().max(buffer.len())) {
+        return Some(*reply);
+    }
+    let Some(file) = file_of(handle) else {
+        return Some(completed(STATUS_INVALID_HANDLE));
     };
     if !file.allows(control_code) {
         return Some(completed(STATUS_ACCESS_DENIED));
@@ -116,7 +134,7 @@ pub(super) fn control(
         return Some(completed(STATUS_INVALID_HANDLE));
     }
     let irp = create(
-        number,
+        Recipient::Request(number),
         &file,
         IRP_MJ_DEVICE_CONTROL,
         SystemBuffer::new(input, 0),
@@ -130,18 +148,18 @@ pub(super) fn control(
     send_noted(number, &file, &irp)
 }
 
-/// The file of a handle, for a request with so long a buffer.
-fn admit(handle: u32, length: usize) -> Result<Arc<File>, Box<Reply>> {
+/// Refuses a request with so long a buffer, if it is too long.
+fn admit(length: usize) -> Result<(), Box<Reply>> {
     if length > MAX_TRANSFER {
         return Err(Box::new(refused(alloc::format!(
             "a buffer of a request may be {MAX_TRANSFER} bytes long"
         ))));
     }
-    file_of(handle).ok_or_else(|| Box::new(completed(STATUS_INVALID_HANDLE)))
+    Ok(())
 }
 
-/// An IRP for a request of the command channel.
-fn create(number: u32, file: &Arc<File>, major: u32, buffer: Option<SystemBuffer>) -> Irp {
+/// An IRP for a program's request.
+fn create(recipient: Recipient, file: &Arc<File>, major: u32, buffer: Option<SystemBuffer>) -> Irp {
     Irp::create(
         stack_size(file.node().pdo().top_of_stack()),
         Request {
@@ -152,7 +170,7 @@ fn create(number: u32, file: &Arc<File>, major: u32, buffer: Option<SystemBuffer
             file: file.pointer(),
             buffer,
             originator: Originator::Channel {
-                number,
+                recipient,
                 file: file.clone(),
             },
         },

@@ -18,7 +18,7 @@ use crate::nt::dispatcher::{wait_until, wake_waiters};
 use crate::nt::file::File;
 use crate::nt::irp::call::send;
 use crate::nt::irp::location::Location;
-use crate::nt::irp::{Irp, Originator, Outcome, Request};
+use crate::nt::irp::{Irp, Originator, Outcome, Recipient, Request};
 use crate::nt::poison::Form;
 use crate::nt::status::{
     STATUS_ACCESS_DENIED, STATUS_INVALID_HANDLE, STATUS_NO_SUCH_DEVICE, STATUS_NOT_FOUND,
@@ -226,35 +226,56 @@ pub(crate) fn device_control(
     let Some(file) = file_of(handle) else {
         return Some(completed(STATUS_INVALID_HANDLE));
     };
-    let length = output_length as usize;
-    if input.len() > MAX_TRANSFER || length > MAX_TRANSFER {
-        return Some(refused(alloc::format!(
-            "a buffer of a control request may be {MAX_TRANSFER} bytes long"
-        )));
+    let recipient = Recipient::Request(number);
+    match prepare_control(recipient, &file, control_code, input, output_length) {
+        Ok(irp) => send_noted(number, &file, &irp),
+        Err(reply) => Some(*reply),
     }
-    let is_direct = !matches!(control_code & METHOD, METHOD_BUFFERED | METHOD_NEITHER);
-    if is_direct && (length != 0 || !input.is_empty()) {
-        return Some(refused(
-            "the buffers of a direct method are sent by a request of their own",
-        ));
-    }
-    if !file.allows(control_code) {
-        return Some(completed(STATUS_ACCESS_DENIED));
-    }
-    if !file.begin_request() {
-        return Some(completed(STATUS_INVALID_HANDLE));
-    }
-    send_control(number, &file, control_code, input, output_length)
 }
 
-/// Makes and sends the IRP of a control request that may be sent.
-fn send_control(
-    number: u32,
+/// Makes the IRP of a control request, if it may be sent; else its answer.
+pub(super) fn prepare_control(
+    recipient: Recipient,
     file: &Arc<File>,
     control_code: u32,
     input: &[u8],
     output_length: ULONG,
-) -> Option<Reply> {
+) -> Result<Irp, Box<Reply>> {
+    let length = output_length as usize;
+    if input.len() > MAX_TRANSFER || length > MAX_TRANSFER {
+        return Err(Box::new(refused(alloc::format!(
+            "a buffer of a control request may be {MAX_TRANSFER} bytes long"
+        ))));
+    }
+    let is_direct = !matches!(control_code & METHOD, METHOD_BUFFERED | METHOD_NEITHER);
+    if is_direct && (length != 0 || !input.is_empty()) {
+        return Err(Box::new(refused(
+            "the buffers of a direct method are sent by a request of their own",
+        )));
+    }
+    if !file.allows(control_code) {
+        return Err(Box::new(completed(STATUS_ACCESS_DENIED)));
+    }
+    if !file.begin_request() {
+        return Err(Box::new(completed(STATUS_INVALID_HANDLE)));
+    }
+    Ok(control_irp(
+        recipient,
+        file,
+        control_code,
+        input,
+        output_length,
+    ))
+}
+
+/// The IRP of a control request.
+fn control_irp(
+    recipient: Recipient,
+    file: &Arc<File>,
+    control_code: u32,
+    input: &[u8],
+    output_length: ULONG,
+) -> Irp {
     let top = file.node().pdo().top_of_stack();
     let length = output_length as usize;
     let is_neither = control_code & METHOD == METHOD_NEITHER;
@@ -272,7 +293,7 @@ fn send_control(
                 SystemBuffer::new(input, length)
             },
             originator: Originator::Channel {
-                number,
+                recipient,
                 file: file.clone(),
             },
         },
@@ -286,7 +307,7 @@ fn send_control(
         irp.set_user_buffer(user_memory::output(length));
     }
     counters::DEVICE_CONTROLS.add();
-    send_noted(number, file, &irp)
+    irp
 }
 
 /// Sends the IRP of a request whose answer comes when it ends, unless it is given here.
@@ -305,29 +326,54 @@ pub(super) fn send_noted(number: u32, file: &Arc<File>, irp: &Irp) -> Option<Rep
             "request {number} is outstanding already, or {MAX_OUTSTANDING} others are"
         )));
     }
+    send_prepared(file, irp);
+    None
+}
+
+/// Sends the IRP of a program's request.
+pub(super) fn send_prepared(file: &File, irp: &Irp) {
     irp.admission().note_sent();
     let returned = send(file.node().pdo().top_of_stack(), irp);
     irp.admission().note_returned(returned);
-    None
 }
 
 /// Answers a request whose IRP has ended. PASSIVE_LEVEL.
 pub(crate) fn finish(irp: &Irp) {
-    let (Some(outcome), Originator::Channel { number, file }) = (irp.outcome(), irp.originator())
+    let Originator::Channel {
+        recipient: Recipient::Request(number),
+        file,
+    } = irp.originator()
     else {
         return;
     };
-    power::rules::assert_held(file.node(), irp, outcome.status);
-    let reply = Reply::Completed {
-        status: outcome.status.cast_unsigned(),
-        information: outcome.information,
-        output: take_output(irp, outcome),
+    let Some((_, reply)) = answer(file, irp) else {
+        return;
     };
     OUTSTANDING.with(|outstanding| outstanding.remove(number));
     server::reply(*number, reply);
     end_request(file);
     // Whoever ends the run waits until none is outstanding.
     wake_waiters();
+}
+
+/// As [`finish`], for a request whose answer goes nowhere: how it ended, if it has.
+/// PASSIVE_LEVEL.
+pub(super) fn settle(file: &Arc<File>, irp: &Irp) -> Option<(NTSTATUS, Reply)> {
+    let answer = answer(file, irp);
+    end_request(file);
+    answer
+}
+
+/// The answer to a request whose IRP has ended, with its status.
+fn answer(file: &File, irp: &Irp) -> Option<(NTSTATUS, Reply)> {
+    let outcome = irp.outcome()?;
+    power::rules::assert_held(file.node(), irp, outcome.status);
+    let reply = Reply::Completed {
+        status: outcome.status.cast_unsigned(),
+        information: outcome.information,
+        output: take_output(irp, outcome),
+    };
+    Some((outcome.status, reply))
 }
 
 /// A request on a file has ended; the last one on a closed file lets it go.

@@ -88,6 +88,7 @@ mod statistics;
 mod status;
 mod system_buffer;
 mod thread;
+mod throughput;
 mod time;
 mod timer;
 mod trap;

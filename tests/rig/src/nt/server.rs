@@ -15,7 +15,7 @@ use crate::nt::status::STATUS_SUCCESS;
 use crate::nt::work::{self, PnpWork, Work};
 use crate::nt::{
     at_call, counters, direct_io, etw, fault, interrupt, node, options, pnp, probe, script,
-    shutdown,
+    shutdown, throughput,
 };
 
 /// Bytes that are taken from the port at once.
@@ -165,6 +165,7 @@ fn answer(number: u32, request: Request) -> Option<Reply> {
             Some(completed(STATUS_SUCCESS))
         }
         Request::Together { .. } => Some(refused("only a script has requests that go together")),
+        Request::Load(load) => Some(throughput::run(load)),
         Request::Report => Some(Reply::Report(counters::report())),
         // `sort` gave these to the PnP manager.
         Request::Close { .. } | Request::Pnp { .. } | Request::Shutdown => None,

@@ -11,7 +11,7 @@ use crate::nt::violation::check;
 use crate::nt::work::PnpWork;
 use crate::nt::{
     budget, cancel, counters, etw, io_manager, legacy, load, node, pnp, pool, registry, server,
-    work,
+    throughput, work,
 };
 
 /// Ends the run. PASSIVE_LEVEL, as the PnP manager's last action.
@@ -21,6 +21,7 @@ pub(crate) fn run(number: u32) -> ! {
         let _called = cancel::cancel(&irp);
     }
     finish_requests();
+    throughput::end();
     for handle in io_manager::open_handles() {
         let _reply = io_manager::close(handle);
     }

@@ -14,6 +14,7 @@
 use alloc::collections::BTreeMap;
 use core::mem::offset_of;
 
+use arrayvec::ArrayVec;
 use wdk_sys::{
     BOOLEAN, IRP, KDEVICE_QUEUE_ENTRY, PDEVICE_OBJECT, PDRIVER_CANCEL, PIRP, PULONG, ULONG,
 };
@@ -96,28 +97,48 @@ pub(crate) fn is_current(irp: &Irp) -> bool {
     })
 }
 
-/// The packets that drivers have started and that were given a cancel routine, those in
-/// StartIo's hands among them.
-pub(crate) fn cancelable_packets() -> alloc::vec::Vec<usize> {
-    let (devices, mut packets): (alloc::vec::Vec<usize>, alloc::vec::Vec<usize>) =
-        QUEUES.with(|queues| {
-            let current = queues
-                .values()
-                .filter_map(|queue| queue.current.filter(|current| current.is_cancelable))
-                .map(|current| current.irp)
-                .collect();
-            (queues.keys().copied().collect(), current)
-        });
+/// Some of the packets that drivers have started and that were given a cancel routine, as
+/// many as there is room for: those in StartIo's hands, and of those that wait others each
+/// turn.
+pub(crate) fn some_cancelable_packets<const ROOM: usize>(turn: usize) -> ArrayVec<usize, ROOM> {
+    let mut packets = ArrayVec::new();
+    let devices: alloc::vec::Vec<usize> = QUEUES.with(|queues| {
+        let current = queues
+            .values()
+            .filter_map(|queue| queue.current.filter(|current| current.is_cancelable))
+            .map(|current| current.irp);
+        packets.extend(current.take(ROOM));
+        queues.keys().copied().collect()
+    });
     for device in devices {
         if let Some(device) = Device::find(address::to_pointer(device)) {
-            packets.extend(
-                device_queue::cancelable_entries(device.queue_address())
-                    .into_iter()
-                    .map(irp_of_entry),
+            device_queue::look_at_some(
+                device.queue_address(),
+                turn,
+                packets.remaining_capacity(),
+                |entry| packets.push(irp_of_entry(entry)),
             );
         }
     }
     packets
+}
+
+/// Whether this is such a packet.
+pub(crate) fn is_cancelable_packet(packet: usize) -> bool {
+    let (devices, is_current): (alloc::vec::Vec<usize>, bool) = QUEUES.with(|queues| {
+        let is_current = queues
+            .values()
+            .filter_map(|queue| queue.current)
+            .any(|current| current.is_cancelable && current.irp == packet);
+        (queues.keys().copied().collect(), is_current)
+    });
+    is_current
+        || devices
+            .into_iter()
+            .filter_map(|device| Device::find(address::to_pointer(device)))
+            .any(|device| {
+                device_queue::has_cancelable(device.queue_address(), packet + ENTRY_OFFSET)
+            })
 }
 
 /// Where an IRP's entry in a device queue is.

@@ -30,8 +30,9 @@ pub(crate) mod soak;
 mod stack;
 mod start_failures;
 mod stress;
-mod support;
+pub(crate) mod support;
 mod surface;
+mod throughput;
 mod trace;
 mod traffic;
 mod transfers;
@@ -131,6 +132,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         events::add,
         power::add,
         stress::add,
+        throughput::add,
         random::add,
         recorder::add,
         reference::add,

@@ -39,7 +39,7 @@ fn machine(
     processors: u32,
     interrupts: Interrupts,
 ) -> anyhow::Result<Machine> {
-    let driver = artifacts.test_driver("reference")?;
+    let driver = artifacts.reference()?;
     Ok(Machine::new(artifacts)
         .with_driver(&driver)
         .with_processors(processors)

@@ -22,7 +22,7 @@ use crate::{
 
 /// Boots `machine`, runs `case` in it and takes it down. The report is that of
 /// the shutdown, and the run must have ended without a violation.
-pub(super) fn in_rig(
+pub(crate) fn in_rig(
     machine: &Machine,
     case: impl FnOnce(&Rig) -> anyhow::Result<()>,
 ) -> anyhow::Result<Report> {

@@ -1,12 +1,13 @@
 //! A handle that the rig has opened.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use rig_protocol::{MAX_TRANSFER, Reply, Request};
+use rig_protocol::{Ask, Load, Loaded, MAX_TRANSFER, Reply, Request};
 
 use super::{
     ANSWER_LIMIT,
     connection::Connection,
+    failed,
     request::{PendingControl, RigPending},
     succeeded, unexpected,
 };
@@ -118,6 +119,36 @@ impl RigHandle {
                 information,
                 ..
             } => succeeded(operation, status).map(|()| information),
+            other => Err(unexpected(operation, &other)),
+        }
+    }
+
+    /// Has the rig keep `outstanding` requests on this handle until `requests` of them have
+    /// ended: what `asks` says, in turn.
+    ///
+    /// # Errors
+    /// [`TransportError::Failed`] with the status of the first that failed,
+    /// [`TransportError::Lost`] when the rig refuses the load, or has not answered within
+    /// `limit`.
+    pub fn load(
+        &self,
+        asks: &[Ask],
+        outstanding: u32,
+        requests: u32,
+        limit: Duration,
+    ) -> Result<Loaded, TransportError> {
+        let operation = Operation::Rig("a load");
+        let request = Request::Load(Load {
+            handle: self.handle.ok_or_else(|| closed(operation))?,
+            asks: asks.to_vec(),
+            outstanding,
+            requests,
+        });
+        match self.connection.request(operation, request, limit)? {
+            Reply::Loaded(loaded) => Ok(*loaded),
+            Reply::Completed { status, .. } if status >= 0x8000_0000 => {
+                Err(failed(operation, status))
+            }
             other => Err(unexpected(operation, &other)),
         }
     }

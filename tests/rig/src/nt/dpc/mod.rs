@@ -37,6 +37,7 @@ use crate::nt::interrupt::foreign;
 use crate::nt::measure::{Mark, mark};
 use crate::nt::mishap::Mishap;
 use crate::nt::routine::Routine;
+use crate::nt::throughput::isr_to_dpc;
 use crate::nt::timer;
 use crate::nt::violation::fatal;
 use object::{Contents, Object};
@@ -61,6 +62,8 @@ struct Call {
     contents: Contents,
     source: Source,
     is_threaded: bool,
+    /// When the ISR began that asked for it, while that is measured; else zero.
+    isr_began: u64,
 }
 
 impl Call {
@@ -82,6 +85,7 @@ impl Call {
             Callback::Dpc
         };
         let contents = &self.contents;
+        isr_to_dpc::dpc_begins(self.isr_began);
         if let Some(routine) = contents.routine {
             // SAFETY: The driver gave the routine to KeInitializeDpc or
             // KeInitializeThreadedDpc for exactly this call: these arguments, at this

@@ -15,6 +15,7 @@ use crate::machine::log::log;
 use crate::machine::sync::IrqLock;
 use crate::machine::time::system_time_100ns;
 use crate::nt::address;
+use crate::nt::throughput::isr_to_dpc;
 use crate::nt::violation::check;
 
 /// From this many waiting DPCs on a queue is run at once, whatever their importance.
@@ -30,6 +31,8 @@ pub(super) struct Entry {
     sequence: u64,
     /// Until when it waits in any case, in 100 ns since the rig booted.
     not_before: u64,
+    /// When the ISR began that asked for it, while that is measured; else zero.
+    isr_began: u64,
     /// It runs, or ran, while it ran on another processor too.
     pub(super) is_beside_itself: bool,
 }
@@ -121,6 +124,7 @@ pub(super) fn insert(
                 is_threaded,
                 sequence: queue.inserted,
                 not_before: luck.not_before,
+                isr_began: isr_to_dpc::isr_began(),
                 is_beside_itself: false,
             };
             if object.importance() == importance::HIGH {
@@ -236,6 +240,7 @@ fn take_next(number: Number) -> Option<Call> {
             contents,
             source: entry.source,
             is_threaded: entry.is_threaded,
+            isr_began: entry.isr_began,
         })
     })
 }

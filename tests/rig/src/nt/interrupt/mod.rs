@@ -49,6 +49,7 @@ use crate::nt::register_access::sharing;
 use crate::nt::routine::Routine;
 use crate::nt::rule::Rule;
 use crate::nt::spin_lock::LockWord;
+use crate::nt::throughput::isr_to_dpc;
 use crate::nt::violation::{check, violation};
 use crate::nt::{address, counters, legacy as legacy_model};
 
@@ -182,14 +183,15 @@ impl Connection {
     fn call(&self, message: ULONG) -> bool {
         let context = address::to_pointer(self.context);
         counters::ISR_CALLS.add();
-        let (claimed, writes) = self.isr.during(|| match self.service {
+        let isr = || match self.service {
             // SAFETY: (Caller) the driver gave the routine to IoConnectInterruptEx
             // to be called so, with this context, at this IRQL, under this lock;
             // it is connected (fact 2).
             Service::Line(routine) => unsafe { routine(self.pointer(), context) },
             // SAFETY: As above.
             Service::Message(routine) => unsafe { routine(self.pointer(), context, message) },
-        });
+        };
+        let (claimed, writes) = self.isr.during(|| isr_to_dpc::around_isr(isr));
         check!(
             Int08,
             Callback::Isr,

@@ -8,13 +8,13 @@ use crate::nt::dispatcher::wake_waiters;
 use crate::nt::irp::location::{
     Location, SL_INVOKE_ON_CANCEL, SL_INVOKE_ON_ERROR, SL_INVOKE_ON_SUCCESS,
 };
-use crate::nt::irp::{Irp, Originator, Outcome, ledger};
+use crate::nt::irp::{Irp, Originator, Outcome, Recipient, ledger};
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::routine::Routine;
 use crate::nt::status::{STATUS_MORE_PROCESSING_REQUIRED, STATUS_PENDING, is_success};
 use crate::nt::violation::check;
 use crate::nt::work::{self, Work};
-use crate::nt::{cancel_watch, cleanup, counters, dma, dpc, pnp, power, processor};
+use crate::nt::{cancel_watch, cleanup, counters, dma, dpc, pnp, power, processor, throughput};
 
 /// IofCompleteRequest.
 pub(crate) unsafe extern "C" fn iof_complete_request(irp: PIRP, _boost: CCHAR) {
@@ -186,6 +186,9 @@ fn end(irp: &Irp) {
             power::ended(irp, ask, outcome);
             wake_waiters();
         }
-        Originator::Channel { .. } => work::push(Work::Finish(irp.clone())),
+        Originator::Channel { recipient, .. } => match *recipient {
+            Recipient::Request(_) => work::push(Work::Finish(irp.clone())),
+            Recipient::Lane { lane, began } => throughput::ended(lane, began, irp),
+        },
     }
 }

@@ -59,12 +59,26 @@ pub(crate) enum Originator {
     Waiter,
     /// The power manager, for itself or for a driver.
     Power(PowerAsk),
-    /// A request of the command channel, on an open file.
+    /// A program that has opened a file.
     Channel {
-        /// The request's number.
-        number: u32,
-        /// The file that it was sent to.
+        /// Who is told of the end.
+        recipient: Recipient,
+        /// The file that the request was sent to.
         file: Arc<File>,
+    },
+}
+
+/// Who is told of the end of a program's request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recipient {
+    /// The command channel, which has sent it with this number.
+    Request(u32),
+    /// A lane of a load.
+    Lane {
+        /// Which.
+        lane: usize,
+        /// When it began the request, by the time-stamp counter.
+        began: u64,
     },
 }
 

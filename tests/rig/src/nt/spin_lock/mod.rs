@@ -25,7 +25,7 @@ use wdk_sys::{KIRQL, KSPIN_LOCK};
 use crate::machine::cpu;
 use crate::machine::memory;
 use crate::machine::sync::IrqLock;
-use crate::machine::time::SpinLimit;
+use crate::machine::time::{SpinLimit, counter};
 use crate::nt::budget::Budget;
 use crate::nt::irql::DISPATCH_LEVEL;
 use crate::nt::processor::{self, Held, LockKind};
@@ -77,17 +77,20 @@ impl LockWord {
         lock_order::assert_after_held(self.address(), kind);
         delay::perhaps();
         let mut limit = SpinLimit::new("a spin lock");
-        let mut waited = false;
+        let mut waits_since = None;
         while self
             .0
             .compare_exchange_weak(FREE, mark(), Ordering::Acquire, Ordering::Relaxed)
             .is_err()
         {
-            waited = true;
+            let _since = waits_since.get_or_insert_with(counter);
             limit.spin();
         }
-        if waited && matches!(kind, LockKind::Interrupt | LockKind::InterruptByHand) {
+        if let Some(since) = waits_since
+            && matches!(kind, LockKind::Interrupt | LockKind::InterruptByHand)
+        {
             counters::LOCK_WAITS.add();
+            counters::LOCK_WAIT_COUNTS.add_many(counter().saturating_sub(since));
         }
         processor::push_held(Held {
             lock: self.address(),
