@@ -7,6 +7,7 @@
 
 use dirql::{
     device::Device,
+    direct_io::DirectRequest as _,
     dma::{Action, AdapterControl, Grant, MapRegisters, Mapped, Refused},
     dpc::CustomDpc,
     irp::PendingIrp,
@@ -166,10 +167,7 @@ fn next_transfer(
     if registers.remaining() == 0 {
         return Err((registers, Ok(transferred)));
     }
-    let start = match transfers::range(registers.request()) {
-        Ok(range) => range.position,
-        Err(error) => return Err((registers, Err(error))),
-    };
+    let start = registers.request().byte_offset();
     let mapped = match registers.map(irql, usize::MAX) {
         Ok(mapped) => mapped,
         Err((registers, error)) => return Err((registers, Err(error))),
@@ -182,9 +180,10 @@ fn next_transfer(
         .map_err(|(mapped, error)| (mapped.abort(irql), Err(error)))
 }
 
-/// What the device is told for a part of a request that begins at `start` of its buffer;
-/// `None` for what it must not be told.
-fn transfer(mapped: &Mapped<PendingIrp>, start: u32) -> Option<Transfer> {
+/// What the device is told for a part of a request that begins at `start` of its buffer, where
+/// the dispatch routine has let it begin; `None` for what it must not be told.
+fn transfer(mapped: &Mapped<PendingIrp>, start: Option<u64>) -> Option<Transfer> {
+    let start = u32::try_from(start?).ok()?;
     let before = u32::try_from(mapped.transferred_before()).ok()?;
     let direction = if mapped.is_to_device() {
         Direction::ToDevice

@@ -105,7 +105,7 @@ fn dispatch(device: &Device<Edu>, irql: &mut UpToDispatch, irp: Irp) -> Dispatch
 /// What a read or a write asks for: where in the device's buffer, and how many bytes. Whether
 /// it is inside is looked at here for what the caller is told, and once more where the device
 /// is told something: [`edu_controller::Transfer`] has no other ranges.
-pub(crate) fn range(request: &impl DirectRequest) -> Result<Range> {
+fn range(request: &impl DirectRequest) -> Result<Range> {
     let buffer = request.mdl()?;
     edu_requests::range(request.byte_offset(), buffer.length(), buffer.direction())
 }

@@ -212,11 +212,15 @@ impl DmaAdapter {
 impl Granted {
     /// As much of a request's buffer, from `start` on, as one transfer may take.
     pub(super) fn part<Q: DmaRequest>(&self, request: &Q, start: usize) -> Result<Part> {
-        let part = Part::of(request, start)?;
+        Part::of(request, start).map(|part| self.first_of(part))
+    }
+
+    /// As much of this part as one transfer may take.
+    pub(super) fn first_of(&self, part: Part) -> Part {
         let longest = usize::try_from(self.maximum_length).unwrap_or(usize::MAX);
         let part = part.limited_to(longest);
         let registers = usize::try_from(self.registers).unwrap_or(usize::MAX);
-        Ok(part.limited_to(part.covered_by(registers)))
+        part.limited_to(part.covered_by(registers))
     }
 }
 

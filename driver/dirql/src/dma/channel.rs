@@ -4,7 +4,7 @@ use core::ptr::NonNull;
 
 use super::{
     adapter::{DmaAdapter, Granted},
-    request::{DmaRequest, Refused, device_object, sealed::HandsOver},
+    request::{DmaRequest, Part, Refused, device_object, sealed::HandsOver},
     transfer::MapRegisters,
 };
 use crate::{
@@ -173,14 +173,14 @@ unsafe extern "C" fn adapter_control<R: AdapterControl>(
     };
     // SAFETY: (Pointer) a part of the extension, fact 23.
     let granted = unsafe { adapter.as_ref() }.granted();
-    let Ok(part) = granted.part(&request, 0) else {
+    let Ok(whole) = Part::of(&request, 0) else {
         // The request is what it was.
         stop(Reason::BufferMissing, irp.addr());
     };
-    let count = part.registers();
+    let count = granted.first_of(whole).registers();
     // SAFETY: (Caller) the kernel grants them with this call; `allocate` has entered, facts
     // 5 and 10.
-    let registers = unsafe { MapRegisters::new(adapter, base, count, request) };
+    let registers = unsafe { MapRegisters::new(adapter, base, count, request, whole) };
     // SAFETY: (IRQL) AdapterControl is called at DISPATCH_LEVEL, facts 5 and 10.
     let mut irql = unsafe { Dispatch::assume() };
     let action = R::adapter_control(device, &mut irql, Grant(registers));

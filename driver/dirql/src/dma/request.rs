@@ -110,6 +110,34 @@ impl Part {
         })
     }
 
+    /// The part of `length` bytes from `start` on, of a buffer that [`of`](Self::of) has
+    /// looked at.
+    ///
+    /// # Safety
+    /// `of` has returned the whole buffer of this request, which had the same owner since.
+    pub(super) unsafe fn again<Q: DirectRequest>(
+        request: &Q,
+        start: usize,
+        length: usize,
+        to_device: bool,
+    ) -> Self {
+        // SAFETY: (Pointer) `request` owns the IRP, fact 4.
+        let mdl = unsafe { (*request.irp().0).MdlAddress };
+        // SAFETY: (Pointer) `of` has found this MDL, and only the IRP's owner could take it
+        // away, fact 21.
+        let first = unsafe { (*mdl).StartVa };
+        // SAFETY: as above, fact 21.
+        let skew = unsafe { (*mdl).ByteOffset };
+        let skew = usize::try_from(skew).unwrap_or(0);
+        Self {
+            mdl,
+            // `of` has seen that the sum with any `start` in the buffer is no overflow.
+            index: first.addr().wrapping_add(skew).wrapping_add(start),
+            length,
+            to_device,
+        }
+    }
+
     /// Its first `longest` bytes.
     pub(super) fn limited_to(self, longest: usize) -> Self {
         Self {

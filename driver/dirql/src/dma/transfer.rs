@@ -23,11 +23,14 @@ pub struct MapRegisters<Q: DmaRequest> {
     /// Alive, fact 23, and entered, fact 22.
     adapter: NonNull<DmaAdapter>,
     base: sys::PVOID,
-    count: u32,
-    /// Bytes of the buffer that have been transferred.
-    transferred: usize,
     /// Present until the registers are freed.
     request: ManuallyDrop<Q>,
+    count: u32,
+    /// Bytes of the buffer.
+    length: u32,
+    /// Bytes of the buffer that have been transferred.
+    transferred: u32,
+    to_device: bool,
 }
 
 // SAFETY: map registers belong to no thread, and their one owner may be anywhere; the
@@ -43,19 +46,22 @@ impl<Q: DmaRequest> fmt::Debug for MapRegisters<Q> {
 impl<Q: DmaRequest> MapRegisters<Q> {
     /// # Safety
     /// The kernel has just granted these registers to a request of this adapter's, which
-    /// has entered it.
+    /// has entered it; `whole` is the whole of its buffer.
     pub(super) unsafe fn new(
         adapter: NonNull<DmaAdapter>,
         base: sys::PVOID,
         count: u32,
         request: Q,
+        whole: Part,
     ) -> Self {
         Self {
             adapter,
             base,
-            count,
-            transferred: 0,
             request: ManuallyDrop::new(request),
+            count,
+            length: whole.ulong_length(),
+            transferred: 0,
+            to_device: whole.to_device,
         }
     }
 
@@ -65,15 +71,29 @@ impl<Q: DmaRequest> MapRegisters<Q> {
 
     /// Bytes of the buffer that have been transferred and flushed.
     #[must_use]
-    pub const fn transferred(&self) -> usize {
-        self.transferred
+    pub fn transferred(&self) -> usize {
+        size(self.transferred)
     }
 
     /// Bytes of the buffer that are still to be transferred.
     #[must_use]
     pub fn remaining(&self) -> usize {
-        let length = self.request.mdl().map_or(0, |mdl| mdl.length());
-        length.saturating_sub(self.transferred)
+        size(self.length.saturating_sub(self.transferred))
+    }
+
+    /// What remains of the buffer. Read again from the request, which is smaller to carry
+    /// than all that describes its buffer.
+    fn rest(&self) -> Part {
+        // SAFETY: (Caller) `new` was given the whole of this request's buffer, and the request
+        // cannot be taken out.
+        unsafe {
+            Part::again(
+                &*self.request,
+                size(self.transferred),
+                self.remaining(),
+                self.to_device,
+            )
+        }
     }
 
     /// The request; it cannot be taken out while the registers are allocated.
@@ -96,12 +116,8 @@ impl<Q: DmaRequest> MapRegisters<Q> {
         _irql: &mut I,
         limit: usize,
     ) -> core::result::Result<Mapped<Q>, (Self, NtError)> {
-        let part = match Part::of(&*self.request, self.transferred) {
-            Ok(part) => part.limited_to(limit),
-            Err(error) => return Err((self, error)),
-        };
-        let registers = usize::try_from(self.count).unwrap_or(usize::MAX);
-        let part = part.limited_to(part.covered_by(registers));
+        let part = self.rest().limited_to(limit);
+        let part = part.limited_to(part.covered_by(size(self.count)));
         if part.length == 0 {
             return Err((self, NtError::STATUS_INVALID_PARAMETER));
         }
@@ -124,7 +140,6 @@ impl<Q: DmaRequest> MapRegisters<Q> {
         Ok(Mapped {
             address: LogicalAddress::new(address),
             length,
-            part,
             registers: ManuallyDrop::new(self),
         })
     }
@@ -158,8 +173,8 @@ impl<Q: DmaRequest> MapRegisters<Q> {
         self.leave();
     }
 
-    fn operations(&self) -> Operations {
-        self.adapter().granted().operations
+    fn operations(&self) -> &Operations {
+        &self.adapter().granted().operations
     }
 
     fn leave(&self) {
@@ -193,7 +208,6 @@ pub struct Mapped<Q: DmaRequest> {
     address: LogicalAddress,
     /// Bytes that were mapped: for a device that takes pieces maybe fewer than asked for.
     length: u32,
-    part: Part,
     registers: ManuallyDrop<MapRegisters<Q>>,
 }
 
@@ -226,13 +240,13 @@ impl<Q: DmaRequest> Mapped<Q> {
     /// Bytes of the buffer that were transferred before this part.
     #[must_use]
     pub fn transferred_before(&self) -> usize {
-        self.registers.transferred
+        self.registers.transferred()
     }
 
     /// Which way the data goes.
     #[must_use]
-    pub const fn is_to_device(&self) -> bool {
-        self.part.to_device
+    pub fn is_to_device(&self) -> bool {
+        self.registers.to_device
     }
 
     /// The request; it cannot be taken out while the transfer is mapped.
@@ -252,7 +266,7 @@ impl<Q: DmaRequest> Mapped<Q> {
     /// The result beside the registers is STATUS_UNSUCCESSFUL if not all data could be
     /// moved; they count none of it as transferred.
     pub fn flush<I: AtMostDispatch>(self, irql: &mut I) -> (MapRegisters<Q>, Result<()>) {
-        let length = usize::try_from(self.length).unwrap_or(0);
+        let length = self.length;
         self.end(irql, length)
     }
 
@@ -269,21 +283,22 @@ impl<Q: DmaRequest> Mapped<Q> {
     fn end<I: AtMostDispatch>(
         self,
         _irql: &mut I,
-        transferred: usize,
+        transferred: u32,
     ) -> (MapRegisters<Q>, Result<()>) {
         let mut this = ManuallyDrop::new(self);
         let operations = this.registers.operations();
+        let part = this.registers.rest();
         // SAFETY: (IRQL) the token says at most DISPATCH_LEVEL. (Pointer) the adapter is open,
         // fact 22; MDL, registers and first index are those of the one mapping, and the length
         // is what it mapped.
         let flushed = unsafe {
             (operations.flush)(
                 operations.adapter,
-                this.part.mdl,
+                part.mdl,
                 this.registers.base,
-                this.part.current_va(),
+                part.current_va(),
                 this.length,
-                this.part.to_device.into(),
+                part.to_device.into(),
             )
         };
         // SAFETY: taken once: `this` is never dropped and not used again, fact 4.
@@ -298,6 +313,11 @@ impl<Q: DmaRequest> Mapped<Q> {
 
 impl<Q: DmaRequest> Drop for Mapped<Q> {
     fn drop(&mut self) {
-        stop(Reason::DroppedWhileMapped, self.part.mdl.addr());
+        stop(Reason::DroppedWhileMapped, self.registers.base.addr());
     }
+}
+
+/// A number of bytes, or of registers, as Rust counts.
+fn size(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
