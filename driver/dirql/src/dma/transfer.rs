@@ -85,7 +85,7 @@ impl<Q: DmaRequest> MapRegisters<Q> {
     /// than all that describes its buffer.
     fn rest(&self) -> Part {
         // SAFETY: (Caller) `new` was given the whole of this request's buffer, and the request
-        // cannot be taken out.
+        // cannot be taken out, fact 4.
         unsafe {
             Part::again(
                 &*self.request,
