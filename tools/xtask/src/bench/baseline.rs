@@ -43,16 +43,23 @@ pub(super) fn compare(
     workspace: &Workspace,
     figures: &Deterministic,
 ) -> anyhow::Result<Comparison> {
+    Ok(compared(&committed(workspace)?, figures))
+}
+
+/// The committed figures.
+///
+/// # Errors
+/// When there are none.
+pub(super) fn committed(workspace: &Workspace) -> anyhow::Result<Deterministic> {
     let path = path(workspace);
     let bytes = workspace::read(&path)
         .context("there are no figures to compare with: write them with `cargo xtask bench --write-baseline`")?;
-    let baseline: Deterministic = serde_json::from_slice(&bytes).with_context(|| {
+    serde_json::from_slice(&bytes).with_context(|| {
         format!(
             "{} is of another version: write it anew with `cargo xtask bench --write-baseline`",
             path.display()
         )
-    })?;
-    Ok(compared(&baseline, figures))
+    })
 }
 
 fn compared(baseline: &Deterministic, figures: &Deterministic) -> Comparison {

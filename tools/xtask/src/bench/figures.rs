@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::parallel::Parallel;
 pub(crate) use super::plan::Kind;
 
 /// Everything that was measured, and what is made of it.
@@ -12,6 +13,8 @@ pub(crate) use super::plan::Kind;
 pub(crate) struct Bench {
     /// What is the same in every run.
     pub(crate) deterministic: Option<Deterministic>,
+    /// What takes several processors.
+    pub(crate) parallel: Option<Parallel>,
     /// What is to be reached.
     pub(crate) goals: Vec<Goal>,
 }

@@ -53,6 +53,12 @@ impl fmt::Display for Table<'_> {
             }
             writeln!(formatter)?;
         }
+        if let Some(parallel) = &self.0.parallel {
+            writeln!(formatter, "{parallel}")?;
+        }
+        if self.0.goals.is_empty() {
+            return Ok(());
+        }
         writeln!(
             formatter,
             "{:68} {:>9} {:>9} {:>6}  {:20} verdict",
