@@ -3,18 +3,13 @@
 use crate::{
     counters::{Counters, count},
     dma::Dma,
-    engine::{Armed, Deadline, Ended, Engine, Operation, Outcome, Refused},
+    engine::{Deadline, Ended, Engine, Inside, Mode, Operation, Refused, Stage},
     events::{Event, EventBatch, EventSink, Events},
     registers::{
         ABSENT, CAUSE_DMA, CAUSE_FACTORIAL, DMA_RUNNING, Identification, Register, Registers,
         STATUS_COMPUTING, STATUS_INTERRUPT,
     },
-    ring::Ring,
 };
-
-/// Results that can wait for the DPC. A driver that starts the next operation when
-/// it completes the one before never has more than one.
-const RESULTS: usize = 4;
 
 /// Watchdog ticks in a row that the device must have looked quiet before a controller
 /// that waits for the end of an abandoned factorial believes it. The interrupt may come
@@ -34,9 +29,9 @@ pub enum Service {
 /// DPCs that an interrupt has work for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dpcs {
-    /// DpcForIsr: results wait, or events for somebody who waits for them.
+    /// DpcForIsr: a result waits, or events for somebody who waits for them.
     pub for_isr: bool,
-    /// The DMA engine's: a transfer has ended.
+    /// The DMA engine's: a transfer has ended, or may have.
     pub dma: bool,
 }
 
@@ -58,32 +53,19 @@ impl Dpcs {
     };
 }
 
-/// Results on their way from the ISR to their completion, the oldest first.
-#[derive(Debug)]
-pub struct Results<T>(Ring<Ended<T>, RESULTS>);
-
-impl<T> Iterator for Results<T> {
-    type Item = Ended<T>;
-
-    fn next(&mut self) -> Option<Ended<T>> {
-        self.0.pop()
-    }
-}
-
 /// The device's registers and all that the ISR shares.
 ///
 /// `T` is what an operation belongs to, `D` what a transfer belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Controller<R, T, D = T> {
     pub(crate) registers: R,
-    /// Written by StartIo (`arm`), the ISR (`service`), the watchdog (`tick`),
-    /// cancellation (`take_back`) and stop (`silence`), always under the interrupt lock.
+    /// Written by StartIo (`arm`), the ISR (`service`), the DPC (`drain`), the watchdog
+    /// (`tick`), cancellation (`take_back`) and stop (`silence`), always under the interrupt
+    /// lock.
     pub(crate) engine: Engine<T>,
     /// Written by AdapterControl and the DMA engine's DPC (`arm_transfer`), which also empties
     /// it (`drain_transfer`), by the ISR, and by the watchdog (`tick_transfer`).
     pub(crate) dma: Dma<D>,
-    /// Written by the ISR, emptied by the DPC.
-    results: Ring<Ended<T>, RESULTS>,
     /// Written by the ISR, emptied by the DPC and by those who are about to wait.
     events: Events,
     pub(crate) counters: Counters,
@@ -96,9 +78,8 @@ impl<R: Registers, T, D> Controller<R, T, D> {
     pub const fn new(registers: R, counters: Counters) -> Self {
         Self {
             registers,
-            engine: Engine::Silent,
+            engine: Engine::new(),
             dma: Dma::new(),
-            results: Ring::new(),
             events: Events::new(),
             counters,
             causes: 0,
@@ -110,21 +91,18 @@ impl<R: Registers, T, D> Controller<R, T, D> {
         Identification::from_register(self.registers.read(Register::Identification))
     }
 
-    /// Keeps the device from interrupting, and hands back the operation under way.
+    /// Keeps the device from interrupting, and hands back the operation under way. One that
+    /// has ended stays for the DPC.
     ///
     /// The device has no reset: it may still compute or transfer afterwards, see
     /// [`is_quiet`](Self::is_quiet).
     pub fn silence(&mut self) -> Option<T> {
-        let engine = core::mem::replace(&mut self.engine, Engine::Silent);
+        self.engine.mode = Mode::Silent;
         self.registers.write(Register::Status, 0);
         self.acknowledge_all();
-        match engine {
-            Engine::Armed(armed) | Engine::Waiting(armed, _) => {
-                count(&mut self.counters.operations_aborted);
-                Some(armed.owner)
-            }
-            Engine::Silent | Engine::Idle | Engine::Draining(_) => None,
-        }
+        let inside = self.engine.take_under_way()?;
+        count(&mut self.counters.operations_aborted);
+        Some(inside.owner)
     }
 
     /// Whether a silenced device has ended what it was still doing. A device that
@@ -139,8 +117,8 @@ impl<R: Registers, T, D> Controller<R, T, D> {
     /// Lets a silent device interrupt. To be called under the interrupt lock, after the
     /// interrupt was connected, and only when the device [`is_quiet`](Self::is_quiet).
     pub fn enable(&mut self) {
-        if let Engine::Silent = self.engine {
-            self.engine = Engine::Idle;
+        if self.engine.mode == Mode::Silent {
+            self.engine.mode = Mode::Free;
             self.acknowledge_all();
             self.registers.write(Register::Status, STATUS_INTERRUPT);
         }
@@ -155,35 +133,49 @@ impl<R: Registers, T, D> Controller<R, T, D> {
     /// Programs an operation. One register write, unless it has to wait.
     ///
     /// # Errors
-    /// Hands the owner back when the operation cannot be taken.
+    /// Hands the owner back when the operation cannot be taken: while there is another one,
+    /// even one that has ended and that the DPC has not [drained](Self::drain). So nothing is
+    /// ever in the place of an end but that end.
     pub fn arm(
         &mut self,
         owner: T,
         operation: Operation,
         deadline: Deadline,
     ) -> Result<(), Refused<T>> {
-        if !self.results.has_room() {
-            count(&mut self.counters.results_refused);
+        let (stage, waits) = match self.engine.mode {
+            Mode::Silent => return Err(Refused::Silent(owner)),
+            Mode::Free => (Stage::Programmed(deadline), false),
+            Mode::Draining(_) => (Stage::Waiting(deadline), true),
+        };
+        // Said to be empty, so that this overwrites nothing: under the lock nothing may be
+        // dropped, and the compiler leaves that code out.
+        let place @ None = &mut self.engine.inside else {
+            if self.has_ended() {
+                count(&mut self.counters.results_refused);
+            }
             return Err(Refused::Busy(owner));
-        }
-        let armed = Armed {
+        };
+        *place = Some(Inside {
             owner,
             operation,
-            deadline,
-        };
-        match self.engine {
-            Engine::Idle => self.program(armed),
-            Engine::Draining(quiet) => self.engine = Engine::Waiting(armed, quiet),
-            Engine::Silent => return Err(Refused::Silent(armed.owner)),
-            Engine::Armed(_) | Engine::Waiting(..) => return Err(Refused::Busy(armed.owner)),
-        }
+            stage,
+        });
         count(&mut self.counters.operations_started);
+        if !waits {
+            self.program(operation);
+        }
         Ok(())
+    }
+
+    /// Whether the end of an operation waits for the DPC.
+    fn has_ended(&self) -> bool {
+        let inside = self.engine.inside.as_ref();
+        inside.is_some_and(|inside| matches!(inside.stage, Stage::Ended(_)))
     }
 
     /// The interrupt service: claims, acknowledges, saves the result with its
     /// operation, and what happened with `stamp`, the time at which it did. Two register
-    /// accesses, three when a factorial is ready.
+    /// accesses, three when a factorial is ready, and never more than four.
     pub fn service(&mut self, stamp: u64) -> Service {
         let causes = self.registers.read(Register::InterruptStatus);
         if causes == 0 || (causes == ABSENT && self.is_absent()) {
@@ -214,33 +206,41 @@ impl<R: Registers, T, D> Controller<R, T, D> {
     }
 
     /// What these causes say about the operation under way; true if it has ended.
+    ///
+    /// Its end is written where the operation is. One that has ended before is not looked at:
+    /// no later interrupt changes what waits for the DPC.
     fn serve_operation(&mut self, causes: u32) -> bool {
-        match &self.engine {
-            Engine::Armed(armed) => {
-                let operation = armed.operation;
-                match self.outcome(operation, causes) {
-                    Some(outcome) => self.end(outcome),
-                    None => false,
-                }
-            }
-            // The device has ended the factorial that nobody waits for.
-            Engine::Draining(_) | Engine::Waiting(..) if causes & CAUSE_FACTORIAL != 0 => {
-                self.proceed();
-                false
-            }
-            _ => false,
+        if let Some(Inside {
+            operation,
+            stage: stage @ Stage::Programmed(_),
+            ..
+        }) = &mut self.engine.inside
+        {
+            let answer = Self::answer(&mut self.registers, *operation, causes);
+            return answer.is_some_and(|answer| {
+                *stage = Stage::Ended(answer);
+                count(&mut self.counters.operations_completed);
+                true
+            });
         }
+        // The device has ended the factorial that nobody waits for.
+        if let Mode::Draining(_) = self.engine.mode
+            && causes & CAUSE_FACTORIAL != 0
+        {
+            self.proceed();
+        }
+        false
     }
 
-    /// Takes out all results that the ISR has saved, for the DPC.
-    pub fn drain(&mut self) -> Results<T> {
-        let results = core::mem::replace(&mut self.results, Ring::new());
-        let found = results.len();
-        if found > 0 {
-            count(&mut self.counters.drains);
-            self.counters.most_results = self.counters.most_results.max(found as u64);
-        }
-        Results(results)
+    /// Takes out the operation that the ISR has ended, for the DPC: the engine is free.
+    ///
+    /// There is one at most. The next operation is taken when this one has been drained, and
+    /// interrupts between the two end nothing.
+    pub fn drain(&mut self) -> Option<Ended<T>> {
+        let ended = self.engine.take_ended()?;
+        count(&mut self.counters.drains);
+        self.counters.most_results = 1;
+        Some(ended)
     }
 
     /// Takes out all events that the ISR has saved, in the critical section in which a DPC
@@ -274,10 +274,12 @@ impl<R: Registers, T, D> Controller<R, T, D> {
         if self.look_whether_drained() {
             return None;
         }
-        let (Engine::Armed(armed) | Engine::Waiting(armed, _)) = &mut self.engine else {
+        let (Stage::Waiting(deadline) | Stage::Programmed(deadline)) =
+            &mut self.engine.inside.as_mut()?.stage
+        else {
             return None;
         };
-        if !armed.deadline.tick() {
+        if !deadline.tick() {
             return None;
         }
         count(&mut self.counters.operations_timed_out);
@@ -285,12 +287,10 @@ impl<R: Registers, T, D> Controller<R, T, D> {
     }
 
     /// Hands back the operation under way, if `is_it` says so of its owner; the device
-    /// is left as after a deadline that has passed.
+    /// is left as after a deadline that has passed. One that has ended is the DPC's.
     pub fn take_back(&mut self, is_it: impl FnOnce(&T) -> bool) -> Option<T> {
-        let (Engine::Armed(armed) | Engine::Waiting(armed, _)) = &self.engine else {
-            return None;
-        };
-        if !is_it(&armed.owner) {
+        let inside = self.engine.inside.as_ref()?;
+        if self.has_ended() || !is_it(&inside.owner) {
             return None;
         }
         count(&mut self.counters.operations_aborted);
@@ -299,34 +299,25 @@ impl<R: Registers, T, D> Controller<R, T, D> {
 
     /// Lets go of the operation under way.
     fn abandon(&mut self) -> Option<T> {
-        match core::mem::replace(&mut self.engine, Engine::Idle) {
-            Engine::Armed(armed) => {
-                match armed.operation {
-                    Operation::Factorial { .. } => self.engine = Engine::Draining(0),
-                    Operation::Raise { mask } => {
-                        self.registers.write(Register::Acknowledge, mask);
-                        if mask & CAUSE_DMA != 0 {
-                            self.dma.acknowledged_unseen();
-                        }
+        let inside = self.engine.take_under_way()?;
+        if let Stage::Programmed(_) = inside.stage {
+            match inside.operation {
+                Operation::Factorial { .. } => self.engine.mode = Mode::Draining(0),
+                Operation::Raise { mask } => {
+                    self.registers.write(Register::Acknowledge, mask);
+                    if mask & CAUSE_DMA != 0 {
+                        self.dma.acknowledged_unseen();
                     }
                 }
-                Some(armed.owner)
-            }
-            Engine::Waiting(armed, quiet) => {
-                self.engine = Engine::Draining(quiet);
-                Some(armed.owner)
-            }
-            engine => {
-                self.engine = engine;
-                None
             }
         }
+        Some(inside.owner)
     }
 
     /// While the interrupt of an abandoned factorial is awaited: goes on without it when
     /// the device has been quiet for [`QUIET_TICKS`], and says so.
     fn look_whether_drained(&mut self) -> bool {
-        let (Engine::Draining(quiet) | Engine::Waiting(_, quiet)) = &mut self.engine else {
+        let Mode::Draining(quiet) = &mut self.engine.mode else {
             return false;
         };
         let computing = self.registers.read(Register::Status) & STATUS_COMPUTING != 0;
@@ -349,7 +340,7 @@ impl<R: Registers, T, D> Controller<R, T, D> {
 
     /// Writes the liveness register and reads the answer; `None` while silent.
     pub fn check_liveness(&mut self, value: u32) -> Option<u32> {
-        if matches!(self.engine, Engine::Silent) {
+        if self.engine.mode == Mode::Silent {
             return None;
         }
         count(&mut self.counters.liveness_checks);
@@ -378,8 +369,9 @@ impl<R: Registers, T, D> Controller<R, T, D> {
         &mut self.registers
     }
 
-    fn program(&mut self, armed: Armed<T>) {
-        let (register, value) = match armed.operation {
+    /// Gives the device the operation that is inside.
+    fn program(&mut self, operation: Operation) {
+        let (register, value) = match operation {
             Operation::Factorial { n } => (Register::Factorial, n),
             Operation::Raise { mask } => {
                 if mask & CAUSE_DMA != 0 {
@@ -388,68 +380,38 @@ impl<R: Registers, T, D> Controller<R, T, D> {
                 (Register::RaiseInterrupt, mask)
             }
         };
-        self.engine = Engine::Armed(armed);
         self.registers.write(register, value);
     }
 
-    /// What these causes say about this operation; `None` if they are not its own.
-    fn outcome(&mut self, operation: Operation, causes: u32) -> Option<Outcome> {
+    /// What the device answers to this operation with these causes; `None` if they are not its
+    /// own.
+    fn answer(registers: &mut R, operation: Operation, causes: u32) -> Option<u32> {
         match operation {
-            Operation::Factorial { n } => {
+            Operation::Factorial { .. } => {
                 if causes & CAUSE_FACTORIAL == 0 {
                     return None;
                 }
-                let value = self.registers.read(Register::Factorial);
+                let value = registers.read(Register::Factorial);
                 // All ones is no factorial, for those but 0! and 1! are even: the device is
                 // gone, and the operation has its deadline.
-                (value != ABSENT).then_some(Outcome::Factorial { n, value })
+                (value != ABSENT).then_some(value)
             }
             // The device sets all bits of the mask in one step.
-            Operation::Raise { mask } => {
-                (causes & mask == mask).then_some(Outcome::Raised { causes })
-            }
-        }
-    }
-
-    /// The operation under way has ended: its result waits for the DPC.
-    fn end(&mut self, outcome: Outcome) -> bool {
-        match core::mem::replace(&mut self.engine, Engine::Idle) {
-            Engine::Armed(Armed {
-                owner,
-                operation,
-                deadline,
-            }) => match self.results.push(Ended { owner, outcome }) {
-                Ok(()) => {
-                    count(&mut self.counters.operations_completed);
-                    true
-                }
-                // `arm` has seen room for this result, and nothing else fills the ring.
-                // Were that ever wrong, the operation would not be lost: it stays under
-                // way, and its deadline hands it back.
-                Err(Ended { owner, .. }) => {
-                    count(&mut self.counters.results_refused);
-                    self.engine = Engine::Armed(Armed {
-                        owner,
-                        operation,
-                        deadline,
-                    });
-                    true
-                }
-            },
-            engine => {
-                self.engine = engine;
-                false
-            }
+            Operation::Raise { mask } => (causes & mask == mask).then_some(causes),
         }
     }
 
     /// Nothing is under way in the device: programs what waited for that.
     fn proceed(&mut self) {
-        match core::mem::replace(&mut self.engine, Engine::Idle) {
-            Engine::Waiting(armed, _) => self.program(armed),
-            // Not dropped here, even if it cannot be.
-            engine @ Engine::Armed(_) => self.engine = engine,
-            Engine::Silent | Engine::Idle | Engine::Draining(_) => {}
+        self.engine.mode = Mode::Free;
+        if let Some(Inside {
+            operation, stage, ..
+        }) = &mut self.engine.inside
+            && let Stage::Waiting(deadline) = *stage
+        {
+            *stage = Stage::Programmed(deadline);
+            let operation = *operation;
+            self.program(operation);
         }
     }
 

@@ -1,30 +1,35 @@
 //! The DMA engine, which works beside the engine of the operations.
 //!
 //! ```text
-//!          arm_transfer               interrupt, or look: RUN is clear
-//!   Idle -----------------> Running -----------------------------------> Ended
-//!    ^                       |   ^                                         |
-//!    |                       '---' past its deadline, or given up:         |
-//!    |                             noted, for the memory is the device's   |
-//!    '------------------------- drain_transfer: its owner is back ---------'
+//!          arm_transfer            interrupt, or look: RUN is clear
+//!   none ---------------> Runs -----------------------------------------> Ended
+//!    ^                    ^  |  its cause was acknowledged unseen,         ^ |
+//!    |               look:|  |  or is doubted                             | |
+//!    |          RUN is set|  v                     look: RUN is clear     | |
+//!    |                   Unclear -----------------------------------------' |
+//!    '------------------------- drain_transfer: its owner is back ----------'
 //! ```
+//!
+//! The transfer stays in one place from the first to the last of these, and its owner with
+//! it: the ISR writes how far it has come, and what that amounts to is said by whoever takes
+//! it out.
 //!
 //! Nothing stops a transfer that the device has begun, so its owner, and with it the memory,
 //! stays here until the device says that it is done: by its interrupt, or because the bit
-//! RUN of its command register is clear. A device that is gone reads as all ones and touches
-//! no memory any more.
+//! RUN of its command register is clear. A deadline that has passed, or that it was given up,
+//! is noted. A device that is gone reads as all ones and touches no memory any more.
 //!
 //! # Whose interrupt
 //!
 //! User mode may have any cause raised, that of DMA too, and a transfer whose end was seen
-//! by looking still owes its interrupt. As long as such a cause may come, the ISR believes
-//! it only if RUN is clear; otherwise a transfer costs six register accesses: four to
-//! start, two in the ISR.
+//! by looking still owes its interrupt. As long as such a cause may come, it is doubted: the
+//! ISR asks for the DPC, which believes it only if RUN is clear. Otherwise a transfer costs
+//! six register accesses: four to start, two in the ISR.
 
 use crate::{
     controller::Controller,
-    counters::count,
-    engine::{Deadline, Engine, Refused},
+    counters::{Counters, count},
+    engine::{Deadline, Mode, Refused},
     registers::{
         ABSENT, CAUSE_DMA, DMA_INTERRUPT, DMA_RUNNING, DMA_TO_MEMORY, Register, Registers,
     },
@@ -34,45 +39,46 @@ use crate::{
 /// The engine, and what is known about its interrupts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Dma<D> {
-    stage: Stage<D>,
+    /// The one transfer, from when it is taken until it is taken out.
+    moving: Option<Moving<D>>,
     /// A cause may come that is not the end of the transfer that runs.
     is_doubted: bool,
 }
 
-/// Where the engine stands.
+/// A transfer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Stage<D> {
-    /// Nothing is under way.
-    Idle,
-    /// The memory is the device's.
-    Running(Running<D>),
-    /// The DPC has not been yet.
-    Ended(EndedTransfer<D>),
-}
-
-/// A transfer in the device.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Running<D> {
+struct Moving<D> {
     owner: D,
     transfer: Transfer,
     deadline: Deadline,
-    /// How it ends when the device is done.
+    /// How it ends when the device is done; not changed any more when it is.
     ends_as: TransferOutcome,
-    /// Its cause may have been acknowledged unseen.
-    may_have_ended: bool,
+    stage: Stage,
 }
 
-/// What the command register says.
-enum Look {
+/// How far a transfer has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Stage {
+    /// The memory is the device's.
     Runs,
-    Done,
+    /// The same, unless its end was missed or is doubted: somebody has to look.
+    Unclear,
+    /// The device is done. It is the DPC's.
+    Ended,
+    /// The device is gone. It is the DPC's.
     Gone,
+}
+
+impl<D> Moving<D> {
+    const fn has_ended(&self) -> bool {
+        matches!(self.stage, Stage::Ended | Stage::Gone)
+    }
 }
 
 impl<D> Dma<D> {
     pub(crate) const fn new() -> Self {
         Self {
-            stage: Stage::Idle,
+            moving: None,
             is_doubted: false,
         }
     }
@@ -84,9 +90,17 @@ impl<D> Dma<D> {
 
     /// The cause of DMA was acknowledged, and nobody has looked whether it was pending.
     pub(crate) const fn acknowledged_unseen(&mut self) {
-        if let Stage::Running(running) = &mut self.stage {
-            running.may_have_ended = true;
+        if let Some(Moving {
+            stage: stage @ Stage::Runs,
+            ..
+        }) = &mut self.moving
+        {
+            *stage = Stage::Unclear;
         }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.moving.as_ref().is_some_and(Moving::has_ended)
     }
 }
 
@@ -104,21 +118,20 @@ impl<R: Registers, T, D> Controller<R, T, D> {
         transfer: Transfer,
         deadline: Deadline,
     ) -> Result<(), Refused<D>> {
-        if matches!(self.engine, Engine::Silent) {
+        if self.engine.mode == Mode::Silent {
             return Err(Refused::Silent(owner));
         }
-        match self.dma.stage {
-            Stage::Idle => {
-                self.dma.stage = Stage::Running(Running {
-                    owner,
-                    transfer,
-                    deadline,
-                    ends_as: TransferOutcome::Done,
-                    may_have_ended: false,
-                });
-            }
-            Stage::Running(_) | Stage::Ended(_) => return Err(Refused::Busy(owner)),
-        }
+        // Said to be empty, as in `arm`.
+        let place @ None = &mut self.dma.moving else {
+            return Err(Refused::Busy(owner));
+        };
+        *place = Some(Moving {
+            owner,
+            transfer,
+            deadline,
+            ends_as: TransferOutcome::Done,
+            stage: Stage::Runs,
+        });
         count(&mut self.counters.dma_started);
         let direction = match transfer.direction() {
             Direction::ToDevice => 0,
@@ -136,34 +149,56 @@ impl<R: Registers, T, D> Controller<R, T, D> {
     }
 
     /// Takes out the transfer that has ended, for the DPC: the engine is free.
+    ///
+    /// Looks at the device if the ISR had reason to doubt that it has ended.
     pub fn drain_transfer(&mut self) -> Option<EndedTransfer<D>> {
-        match core::mem::replace(&mut self.dma.stage, Stage::Idle) {
-            Stage::Ended(ended) => Some(ended),
-            stage => {
-                self.dma.stage = stage;
-                None
-            }
+        if let Some(Moving {
+            stage: Stage::Unclear,
+            ..
+        }) = self.dma.moving
+            && self.look_at_transfer()
+        {
+            // Every end has one cause. That of this one was acknowledged, or is there to be
+            // taken for the end of the next one.
+            let causes = self.registers.read(Register::InterruptStatus);
+            self.dma.is_doubted = causes & CAUSE_DMA != 0;
         }
+        let ended = self.dma.moving.take_if(|moving| moving.has_ended())?;
+        let outcome = match (ended.stage, ended.ends_as) {
+            (Stage::Gone, TransferOutcome::Done) => {
+                count(&mut self.counters.dma_aborted);
+                TransferOutcome::Gone
+            }
+            (_, outcome) => outcome,
+        };
+        if outcome == TransferOutcome::Done {
+            self.count_done(ended.transfer);
+        }
+        Some(EndedTransfer {
+            owner: ended.owner,
+            outcome,
+        })
     }
 
     /// Takes the transfer out, whatever the device does: only for a device that has lost its
-    /// power or its resources, and so reaches no memory.
-    pub fn into_transfer(self) -> Option<D> {
-        match self.dma.stage {
-            Stage::Idle => None,
-            Stage::Running(Running { owner, .. }) | Stage::Ended(EndedTransfer { owner, .. }) => {
-                Some(owner)
-            }
+    /// power or its resources, and so reaches no memory. One that was wanted still, even if
+    /// the device was done with it, is counted as aborted in `counters`.
+    pub fn into_transfer(self, counters: &mut Counters) -> Option<D> {
+        let moving = self.dma.moving?;
+        if moving.ends_as == TransferOutcome::Done {
+            count(&mut counters.dma_aborted);
         }
+        Some(moving.owner)
     }
 
     /// The transfer under way is wanted no more: when the device is done, it ends as
     /// aborted.
     pub fn give_up_transfer(&mut self) {
-        if let Stage::Running(running) = &mut self.dma.stage
-            && running.ends_as == TransferOutcome::Done
+        if let Some(moving) = &mut self.dma.moving
+            && !moving.has_ended()
+            && moving.ends_as == TransferOutcome::Done
         {
-            running.ends_as = TransferOutcome::Aborted;
+            moving.ends_as = TransferOutcome::Aborted;
             count(&mut self.counters.dma_aborted);
         }
     }
@@ -175,99 +210,64 @@ impl<R: Registers, T, D> Controller<R, T, D> {
     /// Touches a register only if the transfer is past its deadline or given up, or its end
     /// may have been missed.
     pub fn tick_transfer(&mut self) -> bool {
-        let Stage::Running(running) = &mut self.dma.stage else {
-            return self.has_ended();
+        let Some(moving) = &mut self.dma.moving else {
+            return false;
         };
-        if running.ends_as == TransferOutcome::Done && running.deadline.tick() {
-            running.ends_as = TransferOutcome::TimedOut;
+        if moving.has_ended() {
+            return true;
+        }
+        if moving.ends_as == TransferOutcome::Done && moving.deadline.tick() {
+            moving.ends_as = TransferOutcome::TimedOut;
             count(&mut self.counters.dma_timed_out);
         }
-        let is_wanted = running.ends_as == TransferOutcome::Done;
-        let may_have_ended = core::mem::take(&mut running.may_have_ended);
-        (may_have_ended || !is_wanted) && self.look_at_transfer()
-    }
-
-    const fn has_ended(&self) -> bool {
-        matches!(self.dma.stage, Stage::Ended(_))
+        let is_wanted = moving.ends_as == TransferOutcome::Done;
+        (moving.stage == Stage::Unclear || !is_wanted) && self.look_at_transfer()
     }
 
     /// Looks whether the device is done with the transfer under way; true if it is, or was
     /// before, and its DPC is to run. For those who wait for a device whose interrupt may not
     /// come.
     pub fn look_at_transfer(&mut self) -> bool {
-        if !matches!(self.dma.stage, Stage::Running(_)) {
-            return self.has_ended();
-        }
-        let look = self.look();
-        // The interrupt may be on its way still.
-        self.dma.is_doubted |= matches!(look, Look::Done);
-        self.end_transfer(&look)
+        let Some(
+            Moving {
+                stage: stage @ (Stage::Runs | Stage::Unclear),
+                ..
+            },
+        ) = &mut self.dma.moving
+        else {
+            return self.dma.has_ended();
+        };
+        *stage = match self.registers.read(Register::DmaCommand) {
+            ABSENT => Stage::Gone,
+            command if command & DMA_RUNNING != 0 => Stage::Runs,
+            _ => {
+                // The interrupt may be on its way still.
+                self.dma.is_doubted = true;
+                Stage::Ended
+            }
+        };
+        *stage != Stage::Runs
     }
 
     /// What these causes, which are acknowledged, say about the transfer under way; true if
-    /// it has ended.
-    pub(crate) fn serve_transfer(&mut self, causes: u32) -> bool {
-        if causes & CAUSE_DMA == 0 || !matches!(self.dma.stage, Stage::Running(_)) {
+    /// the DPC is to run, for it has ended or may have.
+    pub(crate) const fn serve_transfer(&mut self, causes: u32) -> bool {
+        if causes & CAUSE_DMA == 0 {
             return false;
         }
-        let look = if self.dma.is_doubted {
-            self.look_and_acknowledge()
-        } else {
-            Look::Done
+        let Some(Moving {
+            stage: stage @ (Stage::Runs | Stage::Unclear),
+            ..
+        }) = &mut self.dma.moving
+        else {
+            return false;
         };
-        // Every end has one cause, and the one of the last end is acknowledged.
-        self.dma.is_doubted &= matches!(look, Look::Runs);
-        self.end_transfer(&look)
-    }
-
-    /// Looks after the causes were acknowledged. A transfer that has ended since then has
-    /// its own cause pending, which would be taken for the end of the next one.
-    fn look_and_acknowledge(&mut self) -> Look {
-        let look = self.look();
-        if matches!(look, Look::Done)
-            && self.registers.read(Register::InterruptStatus) & CAUSE_DMA != 0
-        {
-            self.registers.write(Register::Acknowledge, CAUSE_DMA);
-        }
-        look
-    }
-
-    fn look(&mut self) -> Look {
-        match self.registers.read(Register::DmaCommand) {
-            ABSENT => Look::Gone,
-            command if command & DMA_RUNNING != 0 => Look::Runs,
-            _ => Look::Done,
-        }
-    }
-
-    /// Ends the transfer under way, unless it runs.
-    fn end_transfer(&mut self, look: &Look) -> bool {
-        if matches!(look, Look::Runs) {
-            return false;
-        }
-        match core::mem::replace(&mut self.dma.stage, Stage::Idle) {
-            Stage::Running(running) => {
-                let outcome = match (look, running.ends_as) {
-                    (Look::Gone, TransferOutcome::Done) => {
-                        count(&mut self.counters.dma_aborted);
-                        TransferOutcome::Gone
-                    }
-                    (_, outcome) => outcome,
-                };
-                if outcome == TransferOutcome::Done {
-                    self.count_done(running.transfer);
-                }
-                self.dma.stage = Stage::Ended(EndedTransfer {
-                    owner: running.owner,
-                    outcome,
-                });
-                true
-            }
-            stage => {
-                self.dma.stage = stage;
-                false
-            }
-        }
+        *stage = if self.dma.is_doubted {
+            Stage::Unclear
+        } else {
+            Stage::Ended
+        };
+        true
     }
 
     fn count_done(&mut self, transfer: Transfer) {

@@ -69,31 +69,82 @@ pub struct Ended<T> {
 pub enum Refused<T> {
     /// The controller is silent: before `enable`, after `silence`.
     Silent(T),
-    /// An operation is under way, or no room is left for a result.
+    /// An operation is under way, or its end waits for the DPC.
     Busy(T),
 }
 
-/// An operation in the engine.
+/// Where the engine stands; the crate's page draws it.
+///
+/// What the device does and whose operation is inside are two things: the end of an
+/// operation waits for its DPC whether or not the device was silenced meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Armed<T> {
-    pub(crate) owner: T,
-    pub(crate) operation: Operation,
-    pub(crate) deadline: Deadline,
+pub(crate) struct Engine<T> {
+    pub(crate) mode: Mode,
+    /// The one operation, from when it is taken until it is taken out.
+    pub(crate) inside: Option<Inside<T>>,
 }
 
-/// Where the engine stands; the crate's page draws it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Engine<T> {
-    /// The device is not to be touched.
+/// What the device can be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Mode {
+    /// Nothing: it is not to be touched.
     Silent,
-    /// Nothing is under way.
-    Idle,
-    /// The device works on this operation.
-    Armed(Armed<T>),
-    /// The device computes a factorial that nobody waits for any more. It would
-    /// drop a new operand without a word, and its interrupt is still to come. Holds the
-    /// ticks for which it has looked quiet nevertheless.
+    /// An operation.
+    Free,
+    /// It computes a factorial that nobody waits for any more. It would drop a new operand
+    /// without a word, and its interrupt is still to come. Holds the ticks for which it has
+    /// looked quiet nevertheless.
     Draining(u32),
-    /// As `Draining`; this operation is programmed when that interrupt has come.
-    Waiting(Armed<T>, u32),
+}
+
+/// An operation in the engine. Its owner stays where it is until it is taken out: the ISR
+/// writes the stage, and nothing is moved under the lock.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Inside<T> {
+    pub(crate) owner: T,
+    pub(crate) operation: Operation,
+    pub(crate) stage: Stage,
+}
+
+/// How far an operation has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Stage {
+    /// It is programmed when the device has ended what it is draining.
+    Waiting(Deadline),
+    /// The device works on it.
+    Programmed(Deadline),
+    /// The device has answered with this: the factorial, or the causes. It is the DPC's.
+    Ended(u32),
+}
+
+impl<T> Engine<T> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            mode: Mode::Silent,
+            inside: None,
+        }
+    }
+
+    /// Takes the operation out that has not ended.
+    pub(crate) fn take_under_way(&mut self) -> Option<Inside<T>> {
+        self.inside
+            .take_if(|inside| !matches!(inside.stage, Stage::Ended(_)))
+    }
+
+    /// Takes the operation out that has ended.
+    pub(crate) fn take_ended(&mut self) -> Option<Ended<T>> {
+        let inside = self
+            .inside
+            .take_if(|inside| matches!(inside.stage, Stage::Ended(_)))?;
+        let Stage::Ended(answer) = inside.stage else {
+            return None;
+        };
+        Some(Ended {
+            owner: inside.owner,
+            outcome: match inside.operation {
+                Operation::Factorial { n } => Outcome::Factorial { n, value: answer },
+                Operation::Raise { .. } => Outcome::Raised { causes: answer },
+            },
+        })
+    }
 }

@@ -17,20 +17,36 @@
 //!
 //! # States of the engine
 //!
+//! What the device can be given:
+//!
 //! ```text
-//!            enable                    arm
-//!  Silent ------------> Idle ------------------------> Armed
-//!    ^                   ^ ^                          | |  |
-//!    |      interrupt    | |    interrupt: result     | |  | tick: past its deadline,
-//!    |   .---------------' '----- into the ring ------' |  | or take_back: cancelled,
-//!    |   |                                              |  v device still computing
-//!    |  Draining <-------------------------------------- --'
-//!    |   |   ^  \ arm
-//!    |   |   |   v
-//!    |   |  Waiting (armed as soon as the device has ended the abandoned one)
-//!    |   |
-//!    '-- any state: silence, which hands back the operation that was under way
+//!            enable             an operation that computes is abandoned
+//!  Silent ------------> Free ------------------------------------------> Draining
+//!    ^                   ^                                                  |
+//!    |                   '--- interrupt of the abandoned one, or a device --'
+//!    |                        that has long looked quiet
+//!    '-- any state: silence
 //! ```
+//!
+//! And the one operation that is inside, with its owner, which stays in one place from `arm`
+//! until somebody takes it out:
+//!
+//! ```text
+//!         arm, Free                       interrupt
+//!  none ------------> Programmed ------------------------> Ended
+//!   | ^                 ^   |                                |
+//!   | |     Draining    |   | tick: past its deadline;       | drain: the DPC
+//!   | |     ends        |   | take_back: cancelled;          | takes it out
+//!   | |                 |   | silence: the device stops      |
+//!   | '-----------------|---'                                |
+//!   '---------------> Waiting (as Programmed, to the left)   |
+//!     arm, Draining                                          |
+//!   ^                                                        |
+//!   '--------------------------------------------------------'
+//! ```
+//!
+//! So no interrupt overwrites an end that waits for its DPC, and no operation is taken before
+//! that has been there.
 
 #![no_std]
 #![cfg_attr(
@@ -53,12 +69,11 @@ mod engine;
 mod event_log;
 mod events;
 mod registers;
-mod ring;
 mod sleep;
 mod transfer;
 mod turn;
 
-pub use controller::{Controller, Dpcs, Results, Service};
+pub use controller::{Controller, Dpcs, Service};
 pub use counters::Counters;
 pub use engine::{Deadline, Ended, Operation, Outcome, Refused};
 pub use event_log::{EventLog, Found, Numbered};

@@ -3,7 +3,7 @@
 use crate::{
     controller::Controller,
     counters::Counters,
-    engine::Engine,
+    engine::Mode,
     registers::{Register, Registers, STATUS_COMPUTING, STATUS_INTERRUPT},
 };
 
@@ -24,7 +24,8 @@ impl<R: Registers, T, D> Controller<R, T, D> {
     /// Saves what the device will forget, and keeps it from interrupting.
     ///
     /// What was under way is to be taken out by [`silence`](Self::silence) before. An
-    /// operation that was not stays, and its deadline hands it back after `restore`.
+    /// operation that was not stays, and its deadline hands it back after `restore`. One that
+    /// has ended stays as well, and is drained then.
     pub fn save(&mut self) -> Saved {
         self.registers.write(Register::Status, 0);
         self.acknowledge_all();
@@ -46,11 +47,11 @@ impl<R: Registers, T, D> Controller<R, T, D> {
         self.registers.write(Register::Liveness, saved.liveness);
         self.acknowledge_all();
         self.registers.write(Register::Status, STATUS_INTERRUPT);
-        if let Engine::Silent = self.engine {
-            self.engine = if saved.computing {
-                Engine::Draining(0)
+        if self.engine.mode == Mode::Silent {
+            self.engine.mode = if saved.computing {
+                Mode::Draining(0)
             } else {
-                Engine::Idle
+                Mode::Free
             };
         }
     }

@@ -70,6 +70,12 @@ impl Registers for &mut Device {
 }
 
 impl Device {
+    /// It computes a factorial that the controller knows nothing of.
+    fn write_operand(&mut self, n: u32) {
+        self.operand = Some(n);
+        self.status |= STATUS_COMPUTING;
+    }
+
     pub(crate) fn end_factorial(&mut self) {
         let n = self.operand.take().expect("a factorial is under way");
         self.factorial = (1..=n).fold(1, u32::wrapping_mul);
@@ -141,7 +147,7 @@ fn a_factorial_takes_four_register_accesses() {
     controller.device().end_factorial();
     assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
     assert_eq!(
-        controller.drain().next(),
+        controller.drain(),
         Some(Ended {
             owner: 7,
             outcome: Outcome::Factorial {
@@ -150,7 +156,7 @@ fn a_factorial_takes_four_register_accesses() {
             }
         })
     );
-    assert_eq!(controller.drain().next(), None);
+    assert_eq!(controller.drain(), None);
     assert_eq!(
         controller.device().log,
         vec![
@@ -170,7 +176,7 @@ fn a_device_that_goes_before_its_factorial_is_read_has_computed_none() {
     controller.device().end_factorial();
     controller.device().factorial = u32::MAX;
     assert_eq!(controller.service(0), Service::Claimed(Dpcs::NONE));
-    assert_eq!(controller.drain().next(), None);
+    assert_eq!(controller.drain(), None);
     // It passes its deadline.
     assert_eq!((0..3).find_map(|_| controller.tick()), Some(7));
 }
@@ -182,7 +188,7 @@ fn a_raise_takes_three_register_accesses() {
     assert_eq!(controller.arm_raise(1, 0x8000_0101, 10), Ok(()));
     assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
     assert_eq!(
-        controller.drain().next().map(|ended| ended.outcome),
+        controller.drain().map(|ended| ended.outcome),
         Some(Outcome::Raised {
             causes: 0x8000_0101
         })
@@ -230,7 +236,7 @@ fn an_unasked_cause_is_claimed_and_leaves_the_operation_alone() {
     assert_eq!(controller.arm_factorial(1, 5, 10), Ok(()));
     controller.device().causes = 0x100;
     assert_eq!(controller.service(0), Service::Claimed(Dpcs::NONE));
-    assert_eq!(controller.drain().next(), None);
+    assert_eq!(controller.drain(), None);
     controller.device().end_factorial();
     assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
     assert_eq!(controller.counters().interrupts_unasked, 1);
@@ -244,7 +250,7 @@ fn a_raise_waits_for_all_of_its_causes() {
     assert_eq!(controller.arm_raise(1, 0x6, 10), Ok(()));
     controller.device().causes = 0x2;
     assert_eq!(controller.service(0), Service::Claimed(Dpcs::NONE));
-    assert_eq!(controller.drain().count(), 0);
+    assert_eq!(controller.drain(), None);
     controller.device().causes = 0x6;
     assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
 }
@@ -253,16 +259,45 @@ fn a_raise_waits_for_all_of_its_causes() {
 fn a_second_interrupt_before_the_drain_overwrites_nothing() {
     let mut device = Device::default();
     let mut controller = started(&mut device);
-    for owner in 0..4 {
-        assert_eq!(controller.arm_raise(owner, 1 << owner, 10), Ok(()));
-        assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
+    assert_eq!(controller.arm_raise(1, 0x6, 10), Ok(()));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
+    // Causes of its own kind, of a factorial's, and of everything.
+    for causes in [0x6, 0x1, 0xfff] {
+        controller.device().causes = causes;
+        assert_eq!(controller.service(0), Service::Claimed(Dpcs::NONE));
     }
-    assert_eq!(controller.arm_raise(9, 1, 10), Err(Refused::Busy(9)));
-    let owners: Vec<_> = controller.drain().map(|ended| ended.owner).collect();
-    assert_eq!(owners, vec![0, 1, 2, 3]);
-    assert_eq!(controller.drain().count(), 0);
+    assert_eq!(
+        controller.drain(),
+        Some(Ended {
+            owner: 1,
+            outcome: Outcome::Raised { causes: 0x6 }
+        })
+    );
+    assert_eq!(controller.drain(), None);
     let counters = controller.counters();
-    assert_eq!((counters.drains, counters.most_results), (1, 4));
+    assert_eq!((counters.drains, counters.most_results), (1, 1));
+    assert_eq!(counters.operations_completed, 1);
+}
+
+#[test]
+fn no_operation_takes_the_place_of_an_end_that_was_not_drained() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_raise(1, 4, 0), Ok(()));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
+    controller.device().log.clear();
+    assert_eq!(controller.arm_raise(2, 8, 0), Err(Refused::Busy(2)));
+    assert_eq!(controller.arm_factorial(3, 5, 0), Err(Refused::Busy(3)));
+    assert!(controller.device().log.is_empty(), "the device is told nothing");
+    assert_eq!(controller.counters().results_refused, 2);
+    // Nor does anybody take it but the DPC.
+    assert_eq!((controller.tick(), controller.tick()), (None, None));
+    assert_eq!(controller.take_back(|_| true), None);
+    assert_eq!(controller.counters().operations_timed_out, 0);
+    assert_eq!(controller.drain().map(|ended| ended.owner), Some(1));
+    assert_eq!(controller.arm_raise(2, 8, 0), Ok(()));
+    assert_eq!(controller.arm_raise(3, 8, 0), Err(Refused::Busy(3)));
+    assert_eq!(controller.counters().results_refused, 2, "that is no end");
 }
 
 #[test]
@@ -297,11 +332,11 @@ fn a_time_out_waits_for_the_abandoned_factorial() {
     assert_eq!(controller.arm_factorial(2, 6, 10), Ok(()));
     controller.device().end_factorial();
     assert_eq!(controller.service(0), Service::Claimed(Dpcs::NONE));
-    assert_eq!(controller.drain().next(), None);
+    assert_eq!(controller.drain(), None);
     controller.device().end_factorial();
     assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
     assert_eq!(
-        controller.drain().next().map(|ended| ended.outcome),
+        controller.drain().map(|ended| ended.outcome),
         Some(Outcome::Factorial { n: 6, value: 720 })
     );
     let counters = controller.counters();
@@ -387,7 +422,35 @@ fn a_result_saved_before_the_silence_is_still_drained() {
     assert_eq!(controller.arm_raise(1, 4, 10), Ok(()));
     assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
     assert_eq!(controller.silence(), None);
-    assert_eq!(controller.drain().next().map(|ended| ended.owner), Some(1));
+    assert_eq!(controller.arm_raise(2, 4, 10), Err(Refused::Silent(2)));
+    assert_eq!(controller.drain().map(|ended| ended.owner), Some(1));
+    assert_eq!(controller.counters().operations_aborted, 0);
+}
+
+/// The device sleeps with an abandoned factorial in it and an end that no DPC has come to.
+#[test]
+fn a_result_outlives_a_sleep_and_what_the_device_was_draining() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_raise(1, 4, 10), Ok(()));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
+    controller.device().write_operand(5);
+    assert_eq!(controller.silence(), None);
+    let saved = controller.save();
+    controller.restore(saved);
+    assert_eq!(controller.arm_raise(2, 8, 10), Err(Refused::Busy(2)));
+    assert_eq!(controller.tick(), None);
+    controller.device().end_factorial();
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::NONE));
+    assert_eq!(
+        controller.drain(),
+        Some(Ended {
+            owner: 1,
+            outcome: Outcome::Raised { causes: 4 }
+        })
+    );
+    assert_eq!(controller.arm_raise(2, 8, 10), Ok(()));
+    assert_eq!(controller.device().causes, 8, "nothing has to be waited for");
 }
 
 #[test]
@@ -421,7 +484,7 @@ fn an_operation_is_taken_back_once_and_only_by_its_owner() {
     assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
     // A result is the DPC's: there is nothing to take back.
     assert_eq!(controller.take_back(|_| true), None);
-    assert_eq!(controller.drain().next().map(|ended| ended.owner), Some(3));
+    assert_eq!(controller.drain().map(|ended| ended.owner), Some(3));
     let counters = controller.counters();
     assert_eq!(counters.operations_aborted, 2);
     assert_eq!(counters.operations_completed, 1);
@@ -465,7 +528,7 @@ fn a_device_that_computed_when_it_fell_asleep_is_waited_for() {
     assert_eq!(controller.device().operand, Some(6));
     controller.device().end_factorial();
     assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
-    assert_eq!(controller.drain().next().map(|ended| ended.owner), Some(2));
+    assert_eq!(controller.drain().map(|ended| ended.owner), Some(2));
 }
 
 #[test]

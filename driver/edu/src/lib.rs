@@ -7,8 +7,8 @@
 //! 1. `requests`: the dispatch routine validates everything and starts the packet.
 //! 2. `operations`: StartIo programs the device in one critical section.
 //! 3. `bar`: the ISR acknowledges and saves the result with its operation.
-//! 4. `operations`: DpcForIsr takes all results out in one critical section and
-//!    completes their IRPs.
+//! 4. `operations`: DpcForIsr takes the operation out with its result in one critical
+//!    section and completes its IRP.
 //! 5. `transfers`, `transfer_steps`: reads and writes, by the DMA engine beside all this.
 //! 6. `watchdog`: a timer takes away an operation that passes its deadline, and
 //!    `operations` one that is cancelled.

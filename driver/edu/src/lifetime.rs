@@ -120,20 +120,22 @@ impl Driver for Edu {
         let saved = device
             .interrupt
             .with_disconnected(irql, |saved| saved.counters);
-        let mut controller = device.interrupt.disconnect(irql).map(|shared| shared.0);
-        if let Some(controller) = &mut controller {
+        let mut left_in_device = None;
+        if let Some(Shared(mut controller, _)) = device.interrupt.disconnect(irql) {
             // The DPC may not have come to what the ISR saved last.
-            events::drain_disconnected(device, irql, controller);
-            let results = controller.drain();
-            let _found = at_dispatch(irql, |irql| operations::complete_all(irql, results));
-            let counters = saved.unwrap_or_else(|| controller.counters());
+            events::drain_disconnected(device, irql, &mut controller);
+            if let Some(ended) = controller.drain() {
+                at_dispatch(irql, |irql| operations::complete(irql, ended));
+            }
+            let mut counters = saved.unwrap_or_else(|| controller.counters());
+            left_in_device = controller.into_transfer(&mut counters);
             device.kept.with(irql, |_, kept| {
                 kept.counters = counters;
                 kept.info = None;
                 kept.asleep = false;
             });
         }
-        transfers::close(device, irql, controller);
+        transfers::close(device, irql, left_in_device);
         under_way
     }
 

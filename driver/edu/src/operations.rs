@@ -8,7 +8,7 @@ use dirql::{
     start_io::{Packet, PacketId, Start, StartIo, TakeBack},
     status::{NtError, Result},
 };
-use edu_controller::{Controller, Ended, Outcome, Refused, Results};
+use edu_controller::{Controller, Ended, Outcome, Refused};
 use edu_interface::{Factorial, Liveness, Raised, RecordKind, Section};
 
 use edu_requests::Packeted;
@@ -117,26 +117,21 @@ impl TakeBack for Edu {
 impl DpcForIsr for Edu {
     fn dpc_for_isr(device: &Device<Self>, irql: &mut Dispatch) {
         let begun = device.recorder.begin();
-        let results = events::drain(device, irql, Section::DpcForIsr, Controller::drain);
-        let found = results.map_or(0, |results| complete_all(irql, results));
+        let ended = events::drain(device, irql, Section::DpcForIsr, Controller::drain);
+        let ended = ended.flatten();
+        let found = u32::from(ended.is_some());
+        if let Some(ended) = ended {
+            complete(irql, ended);
+        }
         device
             .recorder
             .end(irql, RecordKind::DpcForIsr, begun, found);
     }
 }
 
-/// Completes the IRPs of operations that have ended; how many there were.
-pub(crate) fn complete_all(irql: &mut Dispatch, results: Results<Packet>) -> u32 {
-    let mut found: u32 = 0;
-    for ended in results {
-        complete(irql, ended);
-        found = found.saturating_add(1);
-    }
-    found
-}
-
-/// Completes the IRP of an operation that has ended.
-fn complete(irql: &mut Dispatch, ended: Ended<Packet>) {
+/// Completes the IRP of an operation that has ended. The next one is started by that: it was
+/// not before, and so this one's end was the only one.
+pub(crate) fn complete(irql: &mut Dispatch, ended: Ended<Packet>) {
     match ended.outcome {
         Outcome::Factorial { n, value } => {
             let reply: Result<_> = Ok(Factorial { n, value });

@@ -48,7 +48,7 @@ impl Power for Edu {
         transfers::fall_asleep(device, irql);
         let under_way = silence(device, irql, Section::Power);
         device.watchdog.stop(irql);
-        complete_results(device, irql);
+        complete_ended(device, irql);
         quiet(device, irql);
         // False after a power-up that failed: the interrupt is suspended still.
         let _was_awake = device.interrupt.suspend(irql);
@@ -61,7 +61,7 @@ impl Power for Edu {
         }
         device.kept.with(irql, |_, kept| kept.asleep = false);
         // What the ISR saved last had a DPC that came when sections were closed already.
-        complete_results(device, irql);
+        complete_ended(device, irql);
         device
             .pinned()
             .project_ref()
@@ -81,10 +81,12 @@ pub(crate) fn silence(device: &Device<Edu>, irql: &mut Passive, who: Section) ->
 }
 
 /// Completes what the ISR has saved and no DPC has come to.
-fn complete_results(device: &Device<Edu>, irql: &mut Passive) {
+fn complete_ended(device: &Device<Edu>, irql: &mut Passive) {
     at_dispatch(irql, |irql| {
-        let results = events::drain(device, irql, Section::Power, Controller::drain);
-        let _found = results.map(|results| operations::complete_all(irql, results));
+        let ended = events::drain(device, irql, Section::Power, Controller::drain);
+        if let Some(ended) = ended.flatten() {
+            operations::complete(irql, ended);
+        }
     });
 }
 

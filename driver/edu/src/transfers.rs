@@ -31,7 +31,7 @@
 use dirql::{
     device::Device,
     direct_io::DirectRequest,
-    dma::{DmaAdapter, DmaDescription},
+    dma::{DmaAdapter, DmaDescription, Mapped},
     dpc::{Dpc, Placement},
     driver::{DirectIo, Stop},
     file::FileObject,
@@ -47,7 +47,7 @@ use edu_interface::{DEVICE_BUFFER_BYTES, Section};
 use edu_requests::Range;
 
 use crate::{
-    Edu, EduController,
+    Edu,
     recorder::section,
     transfer_steps::{self, TransferEnded},
 };
@@ -272,9 +272,13 @@ fn give_up(device: &Device<Edu>, irql: &mut Passive, who: Section, error: NtErro
 }
 
 /// STOP, with the interrupt disconnected: gives back what [`open`] has got, after the
-/// transfer that a device without power has left in its controller.
-pub(crate) fn close(device: &Device<Edu>, irql: &mut Passive, controller: Option<EduController>) {
-    if let Some(mapped) = controller.and_then(EduController::into_transfer) {
+/// transfer that a device without power has `left` in its controller.
+pub(crate) fn close(
+    device: &Device<Edu>,
+    irql: &mut Passive,
+    left: Option<Mapped<PendingIrp>>,
+) {
+    if let Some(mapped) = left {
         at_dispatch(irql, |irql| {
             let error = given_up(device, irql).unwrap_or(NtError::STATUS_DELETE_PENDING);
             mapped.abort(irql).free(irql).complete(irql, Err(error));

@@ -345,7 +345,7 @@ pub fn mistaken() -> Vec<Mistaken> {
 }
 
 /// Each mistake, the case that is to find it, and what it breaks.
-const MISTAKES: [(Mistake, &str, Signal, &str); 19] = {
+const MISTAKES: [(Mistake, &str, Signal, &str); 20] = {
     const ONCE: &str = "each request completes once";
     const RESULT: &str = "with its own result and status";
     const REGISTERS: &str = "no register of a stopped, sleeping or removed device";
@@ -398,6 +398,7 @@ const MISTAKES: [(Mistake, &str, Signal, &str); 19] = {
         (Mistake::ForgetsDpc, PLAIN, Line, PENDS),
         (Mistake::StopsUnsilenced, STOP, Message, PENDS),
         (Mistake::DropsResults, PLAIN, Message, PENDS),
+        (Mistake::OverwritesEnd, PLAIN, Message, PENDS),
         (Mistake::LooksOnce, EVENTS, Message, PENDS),
         (Mistake::ForgetsReturn, PLAIN, Message, PENDS),
         (Mistake::ForgetsHeld, STOP, Line, PENDS),

@@ -9,8 +9,11 @@ pub enum Mistake {
     Nothing,
     /// Writes to this register are lost.
     Swallows(Register),
-    /// DpcForIsr takes one result and forgets that there may be more.
+    /// DpcForIsr takes a result and forgets it.
     DropsResults,
+    /// StartIo is given the next packet as soon as the ISR has ended one, and an operation that
+    /// is armed takes the place of an end that was not drained.
+    OverwritesEnd,
     /// A request is completed with its result, and left to the watchdog as well.
     CompletesTwice,
     /// Cancellation completes a request that the device has still.

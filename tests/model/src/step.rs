@@ -102,6 +102,7 @@ impl Action {
             Self::Isr
                 | Self::Spurious
                 | Self::ArmTransfer
+                | Self::DpcForDma
                 | Self::Tick
                 | Self::CatchUp
                 | Self::TakeBack(_)

@@ -209,7 +209,7 @@ impl System {
             if controller.counters().results_refused > 0 || controller.counters().events_lost > 0 {
                 next.wrong
                     .entry(Rule::NothingLost)
-                    .or_insert_with(|| "no room was left for a result or an event".to_owned());
+                    .or_insert_with(|| "an end was in the way of an operation, or no room was left for an event".to_owned());
             }
             *controller.counters_mut() = Counters::default();
         }

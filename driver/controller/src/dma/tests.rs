@@ -11,6 +11,11 @@ use crate::{
 };
 
 const MEMORY: u64 = 0x12_3000;
+/// Claimed, and both DPCs are to run.
+const BOTH: Service = Service::Claimed(Dpcs {
+    for_isr: true,
+    dma: true,
+});
 
 fn transfer(position: u32, count: u32, direction: Direction) -> Transfer {
     Transfer::new(MEMORY, position, count, direction).expect("it is inside")
@@ -72,6 +77,9 @@ fn a_read_goes_the_other_way() {
     assert_eq!(controller.device().dma, [0x4_0008, 0x12_3000, 100, 7]);
     controller.device().end_transfer();
     assert_eq!(controller.service(0), Service::Claimed(Dpcs::DMA));
+    assert_eq!(controller.counters().dma_completed, 0, "the DPC counts it");
+    controller.expect_end(1, TransferOutcome::Done);
+    assert_eq!(controller.counters().dma_completed, 1);
     assert_eq!(controller.counters().dma_bytes_read, 100);
 }
 
@@ -91,7 +99,7 @@ fn both_engines_end_in_one_interrupt() {
         })
     );
     controller.expect_end(1, TransferOutcome::Done);
-    assert_eq!(controller.drain().next().map(|ended| ended.owner), Some(2));
+    assert_eq!(controller.drain().map(|ended| ended.owner), Some(2));
     assert_eq!(controller.counters().interrupts_unasked, 0);
 }
 
@@ -123,7 +131,8 @@ fn a_cause_that_was_raised_by_hand_ends_no_transfer() {
     let mut controller = started(&mut device);
     assert_eq!(controller.arm_read(1, 10), Ok(()));
     assert_eq!(controller.arm_raise(2, 0x102, 10), Ok(()));
-    assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
+    assert_eq!(controller.service(0), BOTH);
+    assert_eq!(controller.drain_transfer(), None);
     assert_eq!(controller.drain_transfer(), None);
     controller.device().end_transfer();
     assert_eq!(controller.service(0), Service::Claimed(Dpcs::DMA));
@@ -137,14 +146,65 @@ fn a_raise_and_an_end_with_the_same_cause_are_both_seen() {
     assert_eq!(controller.arm_read(1, 10), Ok(()));
     assert_eq!(controller.arm_raise(2, 0x100, 10), Ok(()));
     controller.device().end_transfer();
-    assert_eq!(
-        controller.service(0),
-        Service::Claimed(Dpcs {
-            for_isr: true,
-            dma: true
-        })
-    );
+    assert_eq!(controller.service(0), BOTH);
     controller.expect_end(1, TransferOutcome::Done);
+}
+
+/// The transfer ends after its doubted cause was acknowledged, and before the DPC looks: its
+/// own cause is told of, and is not taken for the end of the next one.
+#[test]
+fn an_end_between_the_isr_and_the_look_of_its_dpc_has_its_own_interrupt() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_read(1, 10), Ok(()));
+    assert_eq!(controller.arm_raise(2, 0x100, 10), Ok(()));
+    assert_eq!(controller.service(0), BOTH);
+    assert_eq!(controller.drain().map(|ended| ended.owner), Some(2));
+    controller.device().end_transfer();
+    controller.expect_end(1, TransferOutcome::Done);
+    assert_eq!(controller.arm_read(3, 10), Ok(()));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::DMA));
+    assert_eq!(controller.drain_transfer(), None, "that was the first one's");
+    controller.device().end_transfer();
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::DMA));
+    controller.expect_end(3, TransferOutcome::Done);
+    // From here on the interrupt is believed again.
+    assert_eq!(controller.arm_read(4, 10), Ok(()));
+    controller.device().end_transfer();
+    controller.device().log.clear();
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::DMA));
+    controller.expect_end(4, TransferOutcome::Done);
+    assert_eq!(controller.device().log.len(), 2);
+}
+
+/// Interrupts before the DPC of a doubted cause: it finds the end, once.
+#[test]
+fn a_doubted_cause_and_a_second_one_before_the_dpc_end_one_transfer() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_read(1, 10), Ok(()));
+    assert_eq!(controller.arm_raise(2, 0x100, 10), Ok(()));
+    assert_eq!(controller.service(0), BOTH);
+    controller.device().end_transfer();
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::DMA));
+    assert_eq!(controller.arm_read(3, 10), Err(Refused::Busy(3)));
+    controller.expect_end(1, TransferOutcome::Done);
+    assert_eq!(controller.counters().dma_completed, 1);
+}
+
+/// The watchdog comes between the ISR and the DPC, which may never come.
+#[test]
+fn a_doubted_end_is_found_by_the_watchdog_too() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_read(1, 100), Ok(()));
+    assert_eq!(controller.arm_raise(2, 0x100, 10), Ok(()));
+    controller.device().end_transfer();
+    assert_eq!(controller.service(0), BOTH);
+    assert!(controller.tick_transfer());
+    assert!(controller.tick_transfer(), "until a DPC takes it");
+    controller.expect_end(1, TransferOutcome::Done);
+    assert!(!controller.tick_transfer());
 }
 
 #[test]
@@ -153,7 +213,7 @@ fn a_cause_raised_before_the_transfer_ends_none_either() {
     let mut controller = started(&mut device);
     assert_eq!(controller.arm_raise(2, 0x100, 10), Ok(()));
     assert_eq!(controller.arm_read(1, 10), Ok(()));
-    assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
+    assert_eq!(controller.service(0), BOTH);
     assert_eq!(controller.drain_transfer(), None);
 }
 
@@ -171,7 +231,7 @@ fn a_raise_that_has_waited_ends_no_transfer() {
     assert_eq!(controller.service(0), Service::Claimed(Dpcs::DMA));
     controller.expect_end(3, TransferOutcome::Done);
     assert_eq!(controller.arm_read(4, 10), Ok(()));
-    assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
+    assert_eq!(controller.service(0), BOTH);
     assert_eq!(controller.drain_transfer(), None);
 }
 
@@ -212,7 +272,7 @@ fn the_late_interrupt_of_an_end_that_was_looked_for_is_not_the_next_ones() {
     controller.expect_end(1, TransferOutcome::Done);
     assert!(!controller.look_at_transfer());
     assert_eq!(controller.arm_read(2, 10), Ok(()));
-    assert_eq!(controller.service(0), Service::Claimed(Dpcs::NONE));
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::DMA));
     assert_eq!(controller.drain_transfer(), None);
     controller.device().end_transfer();
     assert_eq!(controller.service(0), Service::Claimed(Dpcs::DMA));
@@ -286,6 +346,7 @@ fn a_device_that_is_gone_holds_no_memory() {
     assert_eq!(controller.service(0), Service::NotOurs);
     assert_eq!(controller.drain_transfer(), None);
     assert!(controller.look_at_transfer());
+    controller.give_up_transfer();
     controller.expect_end(1, TransferOutcome::Gone);
     assert_eq!(controller.counters().dma_aborted, 1);
 }
@@ -328,7 +389,28 @@ fn what_a_device_without_power_had_is_taken_out() {
     let mut device = Device::default();
     let mut controller = started(&mut device);
     assert_eq!(controller.arm_read(1, 100), Ok(()));
-    assert_eq!(controller.into_transfer(), Some(1));
+    let mut counters = controller.counters();
+    assert_eq!(controller.into_transfer(&mut counters), Some(1));
+    assert_eq!((counters.dma_started, counters.dma_aborted), (1, 1));
     let mut device = Device::default();
-    assert_eq!(started(&mut device).into_transfer(), None);
+    assert_eq!(started(&mut device).into_transfer(&mut counters), None);
+    assert_eq!(counters.dma_aborted, 1);
+}
+
+/// Its DPC came while the device slept; whether it was wanted still says what it counts as.
+#[test]
+fn an_end_that_nobody_has_taken_is_counted_once() {
+    for is_given_up in [false, true] {
+        let mut device = Device::default();
+        let mut controller = started(&mut device);
+        assert_eq!(controller.arm_read(1, 100), Ok(()));
+        if is_given_up {
+            controller.give_up_transfer();
+        }
+        controller.device().end_transfer();
+        assert_eq!(controller.service(0), Service::Claimed(Dpcs::DMA));
+        let mut counters = controller.counters();
+        assert_eq!(controller.into_transfer(&mut counters), Some(1));
+        assert_eq!((counters.dma_completed, counters.dma_aborted), (0, 1));
+    }
 }

@@ -1,8 +1,6 @@
 //! What the rest of the driver may rely on, kept in a book of its own: who is inside, how long
 //! yet, what was announced, what was told to the device.
 
-use std::collections::VecDeque;
-
 use edu_controller::{
     Counters, Direction, Ended, EndedTransfer, Event, Operation, Outcome, Register, Transfer,
     TransferOutcome,
@@ -26,6 +24,9 @@ pub(super) struct Inside {
     pub(super) is_programmed: bool,
 }
 
+/// The cause of DMA.
+const DMA: u32 = 0x100;
+
 /// A transfer inside.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moving {
@@ -33,7 +34,11 @@ pub(super) struct Moving {
     pub(super) ticks: u32,
     /// What it is to end as.
     pub(super) ends_as: TransferOutcome,
+    /// Somebody has to look whether it has ended.
+    pub(super) is_unclear: bool,
     pub(super) has_ended: bool,
+    /// Because the device is gone.
+    pub(super) is_gone: bool,
 }
 
 /// The book.
@@ -41,9 +46,11 @@ pub(super) struct Moving {
 pub(super) struct Ledger {
     pub(super) is_enabled: bool,
     pub(super) engine: Option<Inside>,
-    /// Results that the DPC will find.
-    pub(super) results: VecDeque<Ended<u32>>,
+    /// The result that the DPC will find.
+    pub(super) result: Option<Ended<u32>>,
     pub(super) moving: Option<Moving>,
+    /// A cause of DMA may come that ends no transfer.
+    pub(super) is_doubted: bool,
     /// Events that nobody has drained, and how many came after them.
     pub(super) events: Vec<Event>,
     pub(super) lost: u64,
@@ -76,6 +83,7 @@ impl Ledger {
     /// What holds after every step.
     pub(super) fn judge(&mut self, accesses: &[Access], counters: &Counters) {
         self.judge_programming(accesses);
+        self.note_raise(accesses);
         let under_way = u64::from(self.engine.is_some());
         assert_eq!(
             counters.operations_started + self.carried,
@@ -87,15 +95,30 @@ impl Ledger {
         );
         let wanted = self
             .moving
-            .is_some_and(|moving| !moving.has_ended && moving.ends_as == TransferOutcome::Done);
+            .is_some_and(|moving| moving.ends_as == TransferOutcome::Done);
+        self.judge_transfers(counters, u64::from(wanted));
+    }
+
+    /// So many transfers are under way, and the counters have all others.
+    pub(super) fn judge_transfers(&self, counters: &Counters, under_way: u64) {
         assert_eq!(
             counters.dma_started + self.carried_transfers,
-            counters.dma_completed
-                + counters.dma_timed_out
-                + counters.dma_aborted
-                + u64::from(wanted),
+            counters.dma_completed + counters.dma_timed_out + counters.dma_aborted + under_way,
             "the counters of transfers do not add up: {counters:?}"
         );
+    }
+
+    /// A cause of DMA that is raised by hand ends no transfer.
+    pub(super) fn note_raise(&mut self, accesses: &[Access]) {
+        self.is_doubted |= writes(accesses, Register::RaiseInterrupt).any(|mask| mask & DMA != 0);
+    }
+
+    /// What was done beside the ISR may have taken the cause of an end along.
+    pub(super) fn note_unseen(&mut self, accesses: &[Access]) {
+        let is_unseen = writes(accesses, Register::Acknowledge).any(|causes| causes & DMA != 0);
+        if let Some(moving) = &mut self.moving {
+            moving.is_unclear |= is_unseen && !moving.has_ended;
+        }
     }
 
     /// The device is told to work for the operation inside, once, and not while it is silent.
@@ -184,10 +207,11 @@ impl Ledger {
                 Outcome::Raised { causes }
             }
         };
-        self.results.push_back(Ended {
+        let before = self.result.replace(Ended {
             owner: inside.owner,
             outcome,
         });
+        assert_eq!(before, None, "a result is overwritten");
     }
 
     /// Whether these causes end the operation that was inside before the ISR ran.
@@ -203,29 +227,66 @@ impl Ledger {
             })
     }
 
-    /// The transfer inside was said to have ended.
-    pub(super) fn transfer_has_ended(&mut self, accesses: &[Access]) {
+    /// The ISR has come with these causes; whether the DPC of transfers is to run.
+    pub(super) fn transfer_served(&mut self, causes: u32) -> bool {
         let Some(moving) = &mut self.moving else {
-            panic!("a transfer has ended that was not there");
+            return false;
         };
-        assert!(!moving.has_ended, "{moving:?} has ended twice");
-        moving.has_ended = true;
-        let look = reads(accesses, Register::DmaCommand).next_back();
-        assert!(
-            look.is_none_or(|look| look == ABSENT || look & RUN == 0),
-            "{moving:?} runs still, and its memory is let go"
-        );
-        if look == Some(ABSENT) && moving.ends_as == TransferOutcome::Done {
-            moving.ends_as = TransferOutcome::Gone;
+        if causes & DMA == 0 || moving.has_ended {
+            return false;
         }
+        if self.is_doubted {
+            moving.is_unclear = true;
+        } else {
+            moving.has_ended = true;
+        }
+        true
     }
 
-    /// A DPC has asked for the transfer that has ended.
-    pub(super) fn transfer_drained(&mut self, drained: Option<&EndedTransfer<u32>>) {
+    /// Somebody has looked at the transfer inside, and the device's command register said this.
+    /// True if the transfer has ended.
+    pub(super) fn transfer_looked_at(&mut self, command: u32) -> bool {
+        let Some(moving) = &mut self.moving else {
+            panic!("somebody looks at a transfer that is not there");
+        };
+        assert!(!moving.has_ended, "{moving:?} is looked at");
+        moving.is_unclear = false;
+        moving.is_gone = command == ABSENT;
+        moving.has_ended = moving.is_gone || command & RUN == 0;
+        self.is_doubted |= moving.has_ended && !moving.is_gone;
+        moving.has_ended
+    }
+
+    /// A DPC has asked for the transfer that has ended, with these accesses.
+    pub(super) fn transfer_drained(
+        &mut self,
+        drained: Option<&EndedTransfer<u32>>,
+        accesses: &[Access],
+    ) {
+        match (self.moving, accesses) {
+            (Some(moving), [Access::Read(Register::DmaCommand, command), rest @ ..])
+                if moving.is_unclear && !moving.has_ended =>
+            {
+                match (self.transfer_looked_at(*command), rest) {
+                    (false, []) => {}
+                    (true, [Access::Read(Register::InterruptStatus, causes)]) => {
+                        self.is_doubted = causes & DMA != 0;
+                    }
+                    _ => panic!("the DPC of {moving:?} looks with {accesses:x?}"),
+                }
+            }
+            (Some(moving), _) if moving.is_unclear && !moving.has_ended => {
+                panic!("{moving:?} is doubted, and its DPC does not look");
+            }
+            _ => assert_eq!(accesses, [], "there is nothing to look for"),
+        }
         let wanted = self.moving.filter(|moving| moving.has_ended);
         let wanted = wanted.map(|moving| EndedTransfer {
             owner: moving.owner,
-            outcome: moving.ends_as,
+            outcome: match moving.ends_as {
+                TransferOutcome::Done if moving.is_gone => TransferOutcome::Gone,
+                outcome => outcome,
+            },
         });
         assert_eq!(drained, wanted.as_ref(), "what the DPC of transfers finds");
         if drained.is_some() {

@@ -19,8 +19,8 @@ const KEPT: usize = 5;
 /// More ticks than any deadline of a step, and than an abandoned factorial is waited for.
 const MANY: u32 = 64;
 /// Most register accesses of the ISR: the status, whether the device is there, the
-/// acknowledgement, the transfer's end and its second cause, a result, the next operation.
-const MOST_IN_ISR: usize = 8;
+/// acknowledgement, and a result or the next operation.
+const MOST_IN_ISR: usize = 4;
 
 struct Run<'a> {
     controller: Controller<Answers<'a>, u32>,
@@ -84,10 +84,7 @@ impl Run<'_> {
             Step::Service => self.service(),
             Step::Drain => self.drain(),
             Step::DrainEvents => self.drain_events(),
-            Step::DrainTransfer => {
-                let drained = self.controller.drain_transfer();
-                self.ledger.transfer_drained(drained.as_ref());
-            }
+            Step::DrainTransfer => self.drain_transfer(),
             Step::ExpectEvent => {
                 self.controller.expect_event();
                 self.ledger.is_expected = true;
@@ -119,6 +116,7 @@ impl Run<'_> {
 
     fn judge(&mut self, accesses: &[Access]) {
         self.ledger.judge(accesses, &self.controller.counters());
+        self.ledger.note_unseen(accesses);
     }
 
     /// The accesses of what was just done, which are judged as after every step.
@@ -162,11 +160,11 @@ impl Run<'_> {
         let armed = self
             .controller
             .arm(owner, operation, Deadline::after_ticks(ticks));
-        let is_free = self.ledger.engine.is_none() && self.ledger.results.len() < 4;
+        let is_free = self.ledger.engine.is_none() && self.ledger.result.is_none();
         match armed {
             Ok(()) => {
                 assert!(self.ledger.is_enabled, "a silent controller takes work");
-                assert!(is_free, "there is no room for a result");
+                assert!(is_free, "an operation is in the way, or its end");
                 self.ledger.engine = Some(Inside {
                     owner,
                     operation,
@@ -198,7 +196,9 @@ impl Run<'_> {
                     owner,
                     ticks: ticks + 1,
                     ends_as: TransferOutcome::Done,
+                    is_unclear: false,
                     has_ended: false,
+                    is_gone: false,
                 });
                 let accesses = self.judged();
                 Ledger::judge_transfer(&accesses, transfer);
@@ -238,7 +238,7 @@ impl Run<'_> {
                 .iter()
                 .any(|access| matches!(access, Access::Write(..)));
             assert!(!wrote, "another device's interrupt: {accesses:?}");
-            return self.judge(&accesses);
+            return self.ledger.judge(&accesses, &after);
         };
         assert!(is_there, "the ISR claims what is not there");
         assert_eq!(self.controller.causes(), causes, "which causes?");
@@ -256,14 +256,11 @@ impl Run<'_> {
             dpcs
         };
         self.save_event(causes, after.events_lost > before.events_lost);
-        if dpcs.dma {
-            self.ledger.transfer_has_ended(&accesses);
-        } else {
-            assert_eq!(
-                before.dma_completed, after.dma_completed,
-                "a transfer ends and no DPC is asked for"
-            );
-        }
+        assert_eq!(
+            self.ledger.transfer_served(causes),
+            dpcs.dma,
+            "a transfer ends with its DPC, and no other"
+        );
         let has_ended = after.operations_completed > before.operations_completed;
         assert_eq!(
             has_ended,
@@ -279,7 +276,7 @@ impl Run<'_> {
             dpcs != Dpcs::NONE || !waits,
             "somebody waits for events, and no DPC is asked for"
         );
-        self.judge(&accesses);
+        self.ledger.judge(&accesses, &after);
     }
 
     fn save_event(&mut self, causes: u32, is_lost: bool) {
@@ -296,13 +293,16 @@ impl Run<'_> {
     }
 
     fn drain(&mut self) {
-        let mut results = self.controller.drain();
-        if self.mistake == Mistake::ResultDropped {
-            let _dropped = results.next();
-        }
-        let found: Vec<_> = results.collect();
-        let wanted: Vec<_> = self.ledger.results.drain(..).collect();
-        assert_eq!(found, wanted, "what DpcForIsr finds");
+        let found = self.controller.drain();
+        let found = found.filter(|_| self.mistake != Mistake::ResultDropped);
+        assert_eq!(found, self.ledger.result.take(), "what DpcForIsr finds");
+    }
+
+    fn drain_transfer(&mut self) {
+        let drained = self.controller.drain_transfer();
+        let accesses = self.answers.take_accesses();
+        self.ledger.transfer_drained(drained.as_ref(), &accesses);
+        self.judge(&accesses);
     }
 
     fn drain_events(&mut self) {
@@ -373,6 +373,8 @@ impl Run<'_> {
             assert!(!(told && inside.is_programmed), "{inside:?} is told twice");
             inside.is_programmed |= told;
         }
+        self.ledger.note_raise(&accesses);
+        self.ledger.note_unseen(&accesses);
         match late {
             Some(owner) => {
                 assert!(is_late, "the watchdog takes what has time yet");
@@ -397,10 +399,13 @@ impl Run<'_> {
                     moving.ends_as = TransferOutcome::TimedOut;
                 }
             }
-            must_look = moving.ends_as != TransferOutcome::Done;
+            must_look = moving.is_unclear || moving.ends_as != TransferOutcome::Done;
         }
         let looked = self.transfer_looked_at(ended);
-        assert!(looked || !must_look, "nobody looks after a late transfer");
+        assert_eq!(
+            looked, must_look,
+            "a look takes a transfer that is late, or may have ended"
+        );
     }
 
     /// Whether the end of a transfer was looked for; it has ended if `ended` says so.
@@ -408,18 +413,11 @@ impl Run<'_> {
         let accesses = self.answers.take_accesses();
         let look = reads(&accesses, Register::DmaCommand).next_back();
         let waits = self.ledger.moving.is_some_and(|moving| moving.has_ended);
-        if waits {
-            assert!(
-                ended && look.is_none(),
-                "one that has ended waits for its DPC"
-            );
-        } else if ended {
-            assert!(look.is_some(), "a transfer ends unseen");
-            self.ledger.transfer_has_ended(&accesses);
-        } else {
-            let runs = look.is_none_or(|look| look != ABSENT && look & 1 != 0);
-            assert!(runs, "the end of a transfer is seen and not believed");
-        }
+        let has_ended = match look {
+            Some(command) => self.ledger.transfer_looked_at(command),
+            None => waits,
+        };
+        assert_eq!(ended, has_ended, "whether a transfer waits for its DPC");
         self.judge(&accesses);
         look.is_some()
     }
@@ -464,7 +462,7 @@ impl Run<'_> {
         let wanted = self
             .ledger
             .moving
-            .filter(|moving| !moving.has_ended && moving.ends_as == TransferOutcome::Done);
+            .filter(|moving| moving.ends_as == TransferOutcome::Done);
         self.ledger.carried_transfers = u64::from(wanted.is_some());
     }
 
@@ -476,11 +474,13 @@ impl Run<'_> {
         let accesses = self.answers.take_accesses();
         self.judge(&accesses);
         let inside = self.ledger.moving.map(|moving| moving.owner);
+        let mut counters = self.controller.counters();
         assert_eq!(
-            self.controller.into_transfer(),
+            self.controller.into_transfer(&mut counters),
             inside,
             "the transfer that the device has left"
         );
-        assert!(self.ledger.engine.is_none() && self.ledger.results.is_empty());
+        self.ledger.judge_transfers(&counters, 0);
+        assert!(self.ledger.engine.is_none() && self.ledger.result.is_none());
     }
 }

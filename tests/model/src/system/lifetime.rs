@@ -61,8 +61,8 @@ impl System {
         self.phase = Phase::Quiet(next);
         self.watchdog = false;
         if next == Next::Sleep {
-            if let Some(results) = self.drain(EduController::drain) {
-                self.take_results(&results.collect::<Vec<_>>());
+            if let Some(ended) = self.drain(EduController::drain).flatten() {
+                self.take_result(&ended);
             }
         } else if self.mistake() != Mistake::StopsUnsilenced
             && let Some(id) = self.section(EduController::silence).flatten()
@@ -93,13 +93,13 @@ impl System {
     /// What `stop_device` does with a controller whose interrupt is disconnected.
     fn let_go(&mut self) {
         self.drain_disconnected();
-        if let Some(results) = self.with_controller(EduController::drain) {
-            self.take_results(&results.collect::<Vec<_>>());
+        if let Some(ended) = self.with_controller(EduController::drain).flatten() {
+            self.take_result(&ended);
         }
         let left = self
             .controller
             .take()
-            .and_then(EduController::into_transfer);
+            .and_then(|controller| controller.into_transfer(&mut Counters::default()));
         if let Some(id) = left {
             let error = self.transfers.turn.given_up().unwrap_or(End::Gone);
             self.end_write(id, error);

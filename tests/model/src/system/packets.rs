@@ -134,6 +134,9 @@ impl System {
             Kind::Write(_) | Kind::Events(_) => return,
         };
         let deadline = self.deadline();
+        if self.mistake() == Mistake::OverwritesEnd {
+            self.section(EduController::drain);
+        }
         match self.section(|controller| controller.arm(id, operation, deadline)) {
             Some(Ok(())) => {
                 self.packets.set(id, Stage::Begun);
@@ -212,40 +215,41 @@ impl System {
         {
             self.for_isr |= dpcs.for_isr;
             self.for_dma |= dpcs.dma;
+            if self.mistake() == Mistake::OverwritesEnd && dpcs.for_isr {
+                self.packets.current = None;
+            }
         }
     }
 
     pub(super) fn dpc_for_isr(&mut self) {
         self.for_isr = false;
-        if let Some(results) = self.drain(EduController::drain) {
-            let skipped = usize::from(self.mistake() == Mistake::DropsResults);
-            let results: Vec<_> = results.skip(skipped).collect();
-            self.take_results(&results);
+        if let Some(ended) = self.drain(EduController::drain).flatten()
+            && self.mistake() != Mistake::DropsResults
+        {
+            self.take_result(&ended);
         }
     }
 
-    /// Results that were drained are going to be completed.
-    pub(super) fn take_results(&mut self, results: &[Ended<Id>]) {
-        for ended in results {
-            let id = match self.mistake() {
-                Mistake::MixesResults => 0,
-                _ => ended.owner,
-            };
-            let is_right = match (self.kind(id), ended.outcome) {
-                (Kind::Factorial(wanted), Outcome::Factorial { n, value }) => {
-                    n == wanted && value == factorial(n)
-                }
-                (Kind::Raise(mask), Outcome::Raised { causes }) => causes & mask == mask,
-                _ => false,
-            };
-            if !is_right {
-                let why = format!("request {id} ended with {:?}", ended.outcome);
-                self.fail(Rule::Result, why);
+    /// What was drained is going to be completed.
+    pub(super) fn take_result(&mut self, ended: &Ended<Id>) {
+        let id = match self.mistake() {
+            Mistake::MixesResults => 0,
+            _ => ended.owner,
+        };
+        let is_right = match (self.kind(id), ended.outcome) {
+            (Kind::Factorial(wanted), Outcome::Factorial { n, value }) => {
+                n == wanted && value == factorial(n)
             }
-            self.will_complete(id, End::Success);
-            if self.mistake() == Mistake::CompletesTwice {
-                self.will_complete(id, End::TimedOut);
-            }
+            (Kind::Raise(mask), Outcome::Raised { causes }) => causes & mask == mask,
+            _ => false,
+        };
+        if !is_right {
+            let why = format!("request {id} ended with {:?}", ended.outcome);
+            self.fail(Rule::Result, why);
+        }
+        self.will_complete(id, End::Success);
+        if self.mistake() == Mistake::CompletesTwice {
+            self.will_complete(id, End::TimedOut);
         }
     }
 
