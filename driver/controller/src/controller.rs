@@ -1,10 +1,12 @@
 //! The controller: every critical section of the driver is a method here.
 
+use core::borrow::BorrowMut;
+
 use crate::{
     counters::{Counters, count},
     dma::Dma,
     engine::{Deadline, Ended, Engine, Inside, Mode, Operation, Refused, Stage},
-    events::{Event, EventBatch, EventSink, Events},
+    events::{Event, EventBatch, EventSink, Events, Noted},
     registers::{
         ABSENT, CAUSE_DMA, CAUSE_FACTORIAL, DMA_RUNNING, Identification, Register, Registers,
         STATUS_COMPUTING, STATUS_INTERRUPT,
@@ -55,9 +57,10 @@ impl Dpcs {
 
 /// The device's registers and all that the ISR shares.
 ///
-/// `T` is what an operation belongs to, `D` what a transfer belongs to.
+/// `T` is what an operation belongs to, `D` what a transfer belongs to, and `B` has the events
+/// that the ISR saves: an [`EventBatch`], or where one is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Controller<R, T, D = T> {
+pub struct Controller<R, T, D = T, B = EventBatch> {
     pub(crate) registers: R,
     /// Written by StartIo (`arm`), the ISR (`service`), the DPC (`drain`), the watchdog
     /// (`tick`), cancellation (`take_back`) and stop (`silence`), always under the interrupt
@@ -67,22 +70,36 @@ pub struct Controller<R, T, D = T> {
     /// it (`drain_transfer`), by the ISR, and by the watchdog (`tick_transfer`).
     pub(crate) dma: Dma<D>,
     /// Written by the ISR, emptied by the DPC and by those who are about to wait.
-    events: Events,
+    events: Events<B>,
     pub(crate) counters: Counters,
-    /// What the ISR has found last; written by the ISR alone.
-    causes: u32,
 }
 
+/// With its events inside.
 impl<R: Registers, T, D> Controller<R, T, D> {
     /// A controller that leaves the device alone until it is told otherwise.
     pub const fn new(registers: R, counters: Counters) -> Self {
+        Self::with_events(registers, counters, EventBatch::new())
+    }
+
+    /// As [`take_events`](Self::take_events), for a controller that nobody shares: the events
+    /// go where they belong at once.
+    pub fn drain_events(&mut self, sink: &mut impl EventSink) {
+        let mut batch = EventBatch::new();
+        self.take_events(&mut batch);
+        batch.drain(sink);
+    }
+}
+
+impl<R: Registers, T, D, B: BorrowMut<EventBatch>> Controller<R, T, D, B> {
+    /// A controller that leaves the device alone until it is told otherwise. The batch is
+    /// empty.
+    pub const fn with_events(registers: R, counters: Counters, batch: B) -> Self {
         Self {
             registers,
             engine: Engine::new(),
             dma: Dma::new(),
-            events: Events::new(),
+            events: Events::new(batch),
             counters,
-            causes: 0,
         }
     }
 
@@ -179,12 +196,10 @@ impl<R: Registers, T, D> Controller<R, T, D> {
     pub fn service(&mut self, stamp: u64) -> Service {
         let causes = self.registers.read(Register::InterruptStatus);
         if causes == 0 || (causes == ABSENT && self.is_absent()) {
-            self.causes = 0;
             count(&mut self.counters.interrupts_not_ours);
             return Service::NotOurs;
         }
         self.registers.write(Register::Acknowledge, causes);
-        self.causes = causes;
         count(&mut self.counters.interrupts_claimed);
         if !self.events.save(Event { stamp, causes }) {
             count(&mut self.counters.events_lost);
@@ -203,6 +218,12 @@ impl<R: Registers, T, D> Controller<R, T, D> {
             for_isr: self.events.want_dpc(),
             dma,
         })
+    }
+
+    /// Notes something of the ISR itself beside the interrupt that
+    /// [`service`](Self::service) has just claimed.
+    pub fn note(&mut self, noted: Noted) {
+        self.events.note(noted);
     }
 
     /// What these causes say about the operation under way; true if it has ended.
@@ -244,19 +265,12 @@ impl<R: Registers, T, D> Controller<R, T, D> {
     }
 
     /// Takes out all events that the ISR has saved, in the critical section in which a DPC
-    /// takes its results. They are copied in one piece, and numbered after the lock was left.
+    /// takes its result. They are exchanged for the batch that is given, and numbered after
+    /// the lock was left.
     ///
     /// A batch that has something in it takes nothing: drain it first.
-    pub fn take_events(&mut self, batch: &mut EventBatch) {
+    pub fn take_events(&mut self, batch: &mut B) {
         self.events.take(batch);
-    }
-
-    /// As [`take_events`](Self::take_events), for a controller that nobody shares: the events
-    /// go where they belong at once.
-    pub fn drain_events(&mut self, sink: &mut impl EventSink) {
-        let mut batch = EventBatch::new();
-        self.take_events(&mut batch);
-        batch.drain(sink);
     }
 
     /// From now on somebody waits for the next event: it requests a DPC even if it ends no
@@ -346,12 +360,6 @@ impl<R: Registers, T, D> Controller<R, T, D> {
         count(&mut self.counters.liveness_checks);
         self.registers.write(Register::Liveness, value);
         Some(self.registers.read(Register::Liveness))
-    }
-
-    /// The interrupt status of the last [`service`](Self::service); zero if the interrupt was
-    /// another device's.
-    pub const fn causes(&self) -> u32 {
-        self.causes
     }
 
     /// A copy of the counters.

@@ -26,10 +26,13 @@
 //! ISR asks for the DPC, which believes it only if RUN is clear. Otherwise a transfer costs
 //! six register accesses: four to start, two in the ISR.
 
+use core::borrow::BorrowMut;
+
 use crate::{
     controller::Controller,
     counters::{Counters, count},
     engine::{Deadline, Mode, Refused},
+    events::EventBatch,
     registers::{
         ABSENT, CAUSE_DMA, DMA_INTERRUPT, DMA_RUNNING, DMA_TO_MEMORY, Register, Registers,
     },
@@ -104,7 +107,7 @@ impl<D> Dma<D> {
     }
 }
 
-impl<R: Registers, T, D> Controller<R, T, D> {
+impl<R: Registers, T, D, B: BorrowMut<EventBatch>> Controller<R, T, D, B> {
     /// Starts a transfer. Four register writes.
     ///
     /// The memory is the device's from here on, until the owner is

@@ -6,7 +6,7 @@
 
 use core::ops::DerefMut;
 
-use crate::events::{Event, EventSink};
+use crate::events::{Event, EventSink, Noted};
 
 /// An event and how many came before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -122,7 +122,7 @@ impl<S: DerefMut<Target = [Numbered]>> EventLog<S> {
 }
 
 impl<S: DerefMut<Target = [Numbered]>> EventSink for EventLog<S> {
-    fn event(&mut self, event: Event) {
+    fn event(&mut self, event: Event, _noted: Option<Noted>) {
         let slots = self.slots.len();
         if let Some(slot) = self.slots.get_mut(self.place) {
             *slot = Numbered {
@@ -139,7 +139,7 @@ impl<S: DerefMut<Target = [Numbered]>> EventSink for EventLog<S> {
         self.next = self.next.saturating_add(1);
     }
 
-    fn lost(&mut self, count: u64) {
+    fn lost(&mut self, count: u64, _noted: u64) {
         self.next = self.next.saturating_add(count);
     }
 }
@@ -162,7 +162,7 @@ mod tests {
     fn happen(log: &mut EventLog<Vec<Numbered>>, count: u64) {
         for _ in 0..count {
             let stamp = log.next() * 10;
-            log.event(Event { stamp, causes: 1 });
+            log.event(Event { stamp, causes: 1 }, None);
         }
     }
 
@@ -210,7 +210,7 @@ mod tests {
     fn says_how_many_were_lost_before() {
         let mut log = log();
         happen(&mut log, 2);
-        log.lost(4);
+        log.lost(4, 0);
         assert_eq!((log.next(), log.end()), (6, 2));
         assert_eq!(read(&log, 1, 1), Some((vec![1], 6, 4)));
         assert_eq!(read(&log, 3, 1), None, "none of interest is there yet");
@@ -230,7 +230,7 @@ mod tests {
                 for round in 0..40 {
                     happen(&mut log, step);
                     if round % 3 == 1 {
-                        log.lost(2);
+                        log.lost(2, 0);
                     }
                     if let Some((numbers, next, missed)) = read(&log, after, room) {
                         seen.extend(numbers);

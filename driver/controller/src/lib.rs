@@ -77,7 +77,7 @@ pub use controller::{Controller, Dpcs, Service};
 pub use counters::Counters;
 pub use engine::{Deadline, Ended, Operation, Outcome, Refused};
 pub use event_log::{EventLog, Found, Numbered};
-pub use events::{EVENTS, Event, EventBatch, EventSink};
+pub use events::{EVENTS, Event, EventBatch, EventSink, Noted};
 pub use registers::{Identification, Register, Registers, STATUS_COMPUTING, STATUS_INTERRUPT};
 pub use sleep::Saved;
 pub use transfer::{

@@ -1,9 +1,12 @@
 //! The device loses its power, and gets it back.
 
+use core::borrow::BorrowMut;
+
 use crate::{
     controller::Controller,
     counters::Counters,
     engine::Mode,
+    events::EventBatch,
     registers::{Register, Registers, STATUS_COMPUTING, STATUS_INTERRUPT},
 };
 
@@ -20,7 +23,7 @@ pub struct Saved {
     pub counters: Counters,
 }
 
-impl<R: Registers, T, D> Controller<R, T, D> {
+impl<R: Registers, T, D, B: BorrowMut<EventBatch>> Controller<R, T, D, B> {
     /// Saves what the device will forget, and keeps it from interrupting.
     ///
     /// What was under way is to be taken out by [`silence`](Self::silence) before. An

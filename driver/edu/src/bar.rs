@@ -4,11 +4,12 @@ use dirql::{
     interrupt::{Claim, DpcSet, ServiceRoutine},
     io_mem::IoMem,
     irql::{Dirql, Passive},
+    processor,
     resources::MemoryResource,
     status::Result,
     time::Stamp,
 };
-use edu_controller::{Dpcs, Register, Registers, Service};
+use edu_controller::{Dpcs, Noted, Register, Registers, Service};
 
 use crate::{EduController, recorder::FlightRecorder};
 
@@ -95,18 +96,35 @@ pub(crate) struct Shared(pub(crate) EduController, pub(crate) FlightRecorder);
 impl ServiceRoutine for Shared {
     const DPCS: usize = 1;
 
+    /// The ISR writes no record of an interrupt that it claims: it notes what is missing of one
+    /// beside the interrupt, and whoever takes that from it writes the record. Nobody takes
+    /// what it does not claim, and there it has time.
     fn service(&mut self, irql: &mut Dirql) -> Claim {
         let start = Stamp::now();
-        let service = self.0.service(start.0);
-        self.1.end_isr(irql, start, self.0.causes());
-        match service {
-            Service::NotOurs => Claim::NotOurs,
-            Service::Claimed(Dpcs { for_isr, dma }) => match (for_isr, dma) {
-                (false, false) => Claim::Ours,
-                (true, false) => Claim::OursRequestDpc,
-                (false, true) => Claim::OursQueue(TRANSFER_ENDED),
-                (true, true) => Claim::OursQueue(DpcSet::FOR_ISR.and(TRANSFER_ENDED)),
-            },
+        let Self(controller, recorder) = self;
+        match controller.service(start.0) {
+            Service::NotOurs => {
+                recorder.end_foreign_isr(irql, start);
+                Claim::NotOurs
+            }
+            Service::Claimed(dpcs) => {
+                if recorder.is_on() {
+                    controller.note(Noted {
+                        end: Stamp::now().0,
+                        processor: processor::current(irql),
+                    });
+                }
+                claim(dpcs)
+            }
         }
+    }
+}
+
+const fn claim(Dpcs { for_isr, dma }: Dpcs) -> Claim {
+    match (for_isr, dma) {
+        (false, false) => Claim::Ours,
+        (true, false) => Claim::OursRequestDpc,
+        (false, true) => Claim::OursQueue(TRANSFER_ENDED),
+        (true, true) => Claim::OursQueue(DpcSet::FOR_ISR.and(TRANSFER_ENDED)),
     }
 }

@@ -3,6 +3,8 @@
 //! ```text
 //!  ISR: Events of the controller --taken, by number--> log: the last KEPT ones
 //!       (interrupt lock)                                |        (log lock)
+//!                                                       |
+//!               what the ISR noted of itself ---------->|--> flight recorder
 //!                                                       v
 //!  WAIT_EVENTS --looks: some there ----------------> answered at once
 //!       |                                               ^
@@ -36,14 +38,17 @@ use dirql::{
     irp::{Buffers, Dispatched, Irp, OutputWriter},
     irp_queue::IrpQueue,
     irql::{Dispatch, Passive, UpToDispatch, at_dispatch},
-    pool::{PoolVec, Tag},
+    pool::{PoolBox, PoolVec, Tag},
     spin_lock::SpinLock,
     status::{NtError, Result},
 };
-use edu_controller::{EventBatch, EventLog, Numbered};
+use edu_controller::{Event as Interrupt, EventBatch, EventLog, EventSink, Noted, Numbered};
 use edu_interface::{Event, EventsHeader, EventsRequest, FROM_NOW, Section};
 
-use crate::{Edu, EduController, clock, recorder::section};
+use crate::{
+    Edu, EduController, clock,
+    recorder::{FlightRecorder, section},
+};
 
 /// Events that are kept for those who ask later.
 const KEPT: usize = 256;
@@ -56,19 +61,48 @@ const TAG: Tag = Tag::new(*b"EduE");
 struct Log {
     kept: EventLog<PoolVec<Numbered>>,
     /// Those that were just taken from the ISR; empty whenever the lock is free.
-    taken: EventBatch,
+    taken: PoolBox<EventBatch>,
     /// Somebody has looked and found nothing since those who wait were answered last.
     awaited: bool,
 }
 
 impl Log {
-    /// Keeps the events that were taken in a critical section. Whether there are some, and
-    /// somebody may wait for them, who is to be answered.
-    fn keep(&mut self) -> bool {
+    /// Keeps the events that were taken in a critical section, and has their ISRs recorded.
+    /// Whether there are some, and somebody may wait for them, who is to be answered.
+    fn keep(&mut self, recorder: &FlightRecorder) -> bool {
         let before = self.kept.end();
-        self.taken.drain(&mut self.kept);
+        let kept = &mut self.kept;
+        self.taken.drain(&mut Keeping { kept, recorder });
         self.kept.end() != before && mem::take(&mut self.awaited)
     }
+}
+
+/// Where events go that were taken from the ISR.
+struct Keeping<'a> {
+    kept: &'a mut EventLog<PoolVec<Numbered>>,
+    recorder: &'a FlightRecorder,
+}
+
+impl EventSink for Keeping<'_> {
+    fn event(&mut self, event: Interrupt, noted: Option<Noted>) {
+        self.kept.event(event, noted);
+        if let Some(noted) = noted {
+            self.recorder.isr_ended(event, noted);
+        }
+    }
+
+    fn lost(&mut self, count: u64, noted: u64) {
+        self.kept.lost(count, noted);
+        self.recorder.isrs_lost(noted);
+    }
+}
+
+/// Room for events.
+///
+/// # Errors
+/// STATUS_INSUFFICIENT_RESOURCES.
+pub(crate) fn batch(irql: &mut Passive) -> Result<PoolBox<EventBatch>> {
+    PoolBox::new(irql, TAG, EventBatch::new())
 }
 
 pin_project_lite::pin_project! {
@@ -94,7 +128,7 @@ impl Events {
             waiting: IrpQueue::new(),
             log: SpinLock::new(Log {
                 kept: EventLog::new(slots),
-                taken: EventBatch::new(),
+                taken: batch(irql)?,
                 awaited: false,
             }),
         })
@@ -121,12 +155,19 @@ pub(crate) fn drain<R>(
             shared.0.take_events(&mut log.taken);
             take(&mut shared.0)
         });
-        (taken, log.keep())
+        (taken, log.keep(&device.recorder))
     });
     if is_answered {
         answer_waiting(device, irql);
     }
     taken
+}
+
+/// Takes the events that no DPC has come to, so that their ISRs are in the flight recorder.
+pub(crate) fn collect(device: &Device<Edu>, irql: &mut UpToDispatch) {
+    at_dispatch(irql, |irql| {
+        let _connected = drain(device, irql, Section::Dispatch, |_| ());
+    });
 }
 
 /// As [`drain`], for a controller whose interrupt was disconnected.
@@ -137,7 +178,7 @@ pub(crate) fn drain_disconnected(
 ) {
     let is_answered = device.events.log.with(irql, |_, log| {
         controller.take_events(&mut log.taken);
-        log.keep()
+        log.keep(&device.recorder)
     });
     if is_answered {
         at_dispatch(irql, |irql| answer_waiting(device, irql));
@@ -182,7 +223,7 @@ fn look(device: &Device<Edu>, irql: &mut UpToDispatch, irp: &mut Irp, after: u64
                 shared.0.expect_event();
             }
         });
-        let is_answered = log.keep();
+        let is_answered = log.keep(&device.recorder);
         let looked = match after {
             FROM_NOW => Ok(Look::Nothing(log.kept.next())),
             _ if after > log.kept.next() => Err(NtError::STATUS_INVALID_PARAMETER),

@@ -49,12 +49,13 @@ use dirql::{
     dma::Mapped,
     interrupt::{Info, Interrupt},
     irp::PendingIrp,
+    pool::PoolBox,
     spin_lock::SpinLock,
     start_io::Packet,
     time::Reading,
     timer::Timer,
 };
-use edu_controller::{Controller, Counters, Saved};
+use edu_controller::{Controller, Counters, EventBatch, Saved};
 
 #[cfg(windows)]
 use wdk_panic as _;
@@ -66,8 +67,8 @@ use wdk_panic as _;
 static ALLOCATOR: wdk_alloc::WdkAllocator = wdk_alloc::WdkAllocator;
 
 /// The controller, with the IRP that an operation belongs to, and the mapped request that a
-/// transfer belongs to.
-type EduController = Controller<bar::Bar, Packet, Mapped<PendingIrp>>;
+/// transfer belongs to. Its events are in pool: two pointers are exchanged when they are taken.
+type EduController = Controller<bar::Bar, Packet, Mapped<PendingIrp>, PoolBox<EventBatch>>;
 
 pin_project_lite::pin_project! {
     /// The device extension.

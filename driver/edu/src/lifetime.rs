@@ -74,7 +74,7 @@ impl Driver for Edu {
         let line = resources.interrupt()?;
         let bar = Bar::map(irql, &resources.memory(0)?)?;
         let counters = device.kept.with(irql, |_, kept| kept.counters);
-        let mut controller = Controller::new(bar, counters);
+        let mut controller = Controller::with_events(bar, counters, events::batch(irql)?);
         let identification = controller
             .identify()
             .ok_or(NtError::STATUS_NO_SUCH_DEVICE)?

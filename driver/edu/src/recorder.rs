@@ -4,6 +4,10 @@
 //! given the device, and the state that the ISR shares, which can borrow nothing. While the
 //! recorder is off, a place where something is recorded costs a load and a branch.
 //!
+//! An interrupt that the ISR claims is recorded by whoever takes its event from the ISR: that
+//! is some instructions less under the interrupt lock. So records are not in the order of
+//! time, and whoever reads them has what there is taken first.
+//!
 //! Stamps of a critical section are taken inside of it, first and last, so those of two
 //! sections under one lock never overlap. The record is written after the lock was left.
 //! Each section is one SynchCritSection routine, recorded or not: the image holds it once.
@@ -18,10 +22,11 @@ use dirql::{
     status::{NtError, Result},
     time::Stamp,
 };
+use edu_controller::{Event, Noted};
 use edu_interface::{Record, RecordKind, RecordsHeader, Section};
 use edu_recorder::{Recorder, Slot};
 
-use crate::{Edu, bar::Shared, clock};
+use crate::{Edu, bar::Shared, clock, events};
 
 /// Records that are kept.
 const KEPT: usize = 2_048;
@@ -70,12 +75,29 @@ impl FlightRecorder {
         }
     }
 
-    /// The ISR ends.
+    /// The ISR ends, of an interrupt that is another device's.
     #[inline]
-    pub(crate) fn end_isr(&self, irql: &mut Dirql, start: Stamp, causes: u32) {
+    pub(crate) fn end_foreign_isr(&self, irql: &mut Dirql, start: Stamp) {
         if self.is_on() {
-            self.write(irql, RecordKind::Isr, start, causes);
+            self.write(irql, RecordKind::Isr, start, 0);
         }
+    }
+
+    /// An ISR has ended that has claimed this and noted that.
+    pub(crate) fn isr_ended(&self, event: Event, noted: Noted) {
+        self.0.write(Record {
+            start: event.stamp,
+            duration: clamped(Stamp(noted.end).since(Stamp(event.stamp))),
+            detail: event.causes,
+            processor: u16::try_from(noted.processor).unwrap_or(u16::MAX),
+            kind: RecordKind::Isr as u8,
+            ..Record::default()
+        });
+    }
+
+    /// So many ISRs have ended of which there are no records.
+    pub(crate) fn isrs_lost(&self, count: u64) {
+        self.0.lose(count);
     }
 
     /// A critical section was left.
@@ -191,6 +213,7 @@ pub(crate) fn read(
     mut irp: Irp,
     after: u64,
 ) -> Dispatched {
+    events::collect(device, irql);
     let result = write_records(device, &mut irp, after);
     irp.complete(irql, result)
 }

@@ -71,6 +71,20 @@ impl<S: Deref<Target = [Slot]>> Recorder<S> {
         }
     }
 
+    /// Counts `count` records that are not there to be written: the next numbers are lost. Any
+    /// IRQL; waits for nobody, and takes as long as there are such numbers, or slots.
+    pub fn lose(&self, count: u64) {
+        let first = self.next.fetch_add(count, Relaxed);
+        let slots = u64::try_from(self.slots.len()).unwrap_or(u64::MAX);
+        // Those before have been overwritten by these.
+        let before = count.saturating_sub(slots);
+        for number in first.saturating_add(before)..first.saturating_add(count) {
+            if let Some(slot) = self.slot(number) {
+                slot.give_up(number);
+            }
+        }
+    }
+
     /// Reads the records from number `after` on, at most `room` of them, in order. Any IRQL.
     ///
     /// Stops in front of one that is being written.

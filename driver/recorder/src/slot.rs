@@ -80,7 +80,7 @@ impl Slot {
     /// without a bound. This fails only if another record was given up here since the load,
     /// one of another round of the ring. Then it may not be noted, and a reader stops in front
     /// of it until the next round comes by here.
-    fn give_up(&self, number: u64) {
+    pub(crate) fn give_up(&self, number: u64) {
         let before = self.given_up.load(Relaxed);
         if before <= number {
             let after = number.wrapping_add(1);

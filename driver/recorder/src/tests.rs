@@ -165,6 +165,43 @@ fn room_is_respected_and_numbers_ahead_are_nothing() {
     });
 }
 
+/// Records that are not there are counted, and those around them are read; with more of them
+/// than there are slots, too.
+#[test]
+fn what_is_said_to_be_lost_is_counted() {
+    loom::model(|| {
+        let recorder = recorder(4);
+        recorder.lose(0);
+        recorder.write(record(1));
+        recorder.lose(2);
+        recorder.write(record(2));
+        let (values, reading) = read(&recorder, 0, 9);
+        assert_eq!(values, [1, 2]);
+        assert_eq!((reading.next, reading.lost), (4, 2));
+        recorder.lose(7);
+        recorder.write(record(3));
+        let (values, reading) = read(&recorder, 4, 9);
+        assert_eq!(values, [3]);
+        assert_eq!((reading.next, reading.lost), (12, 7));
+    });
+}
+
+/// Two on their way to the same slots.
+#[test]
+fn what_is_said_to_be_lost_leaves_other_writers_alone() {
+    model(2, || {
+        let recorder = recorder(2);
+        let writers = write(&recorder, 1, 1);
+        recorder.lose(1);
+        for writer in writers {
+            writer.join().expect("it writes");
+        }
+        let (values, reading) = read(&recorder, 0, 9);
+        assert_eq!(values, [1]);
+        assert_eq!((reading.next, reading.lost), (2, 1));
+    });
+}
+
 #[test]
 fn it_is_off_until_it_is_switched_on() {
     loom::model(|| {

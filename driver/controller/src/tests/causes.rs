@@ -115,21 +115,3 @@ fn a_transfer_is_ended_by_no_other_cause() {
         assert_eq!(controller.drain_transfer(), None);
     }
 }
-
-/// What a driver is told of the last interrupt is what the device said, or nothing if it was
-/// another device's.
-#[test]
-fn the_causes_are_those_of_the_last_interrupt() {
-    let mut device = Device::default();
-    let mut controller = started(&mut device);
-    assert_eq!(controller.causes(), 0);
-    controller.device().causes = OTHER | DMA;
-    assert_eq!(controller.service(0), NOTHING);
-    assert_eq!(controller.causes(), OTHER | DMA);
-    assert_eq!(controller.service(0), Service::NotOurs);
-    assert_eq!(controller.causes(), 0);
-    assert_eq!(
-        controller.device().log.last(),
-        Some(&('r', Register::InterruptStatus))
-    );
-}

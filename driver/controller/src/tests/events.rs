@@ -3,7 +3,7 @@
 use super::std::{vec, vec::Vec};
 
 use super::{Device, Tested, started};
-use crate::{Dpcs, EVENTS, Event, EventSink, Outcome, Refused, Service};
+use crate::{Dpcs, EVENTS, Event, EventSink, Noted, Outcome, Refused, Service};
 
 /// Claimed, and no DPC has anything to take.
 const NOTHING: Service = Service::Claimed(Dpcs::NONE);
@@ -14,15 +14,17 @@ const RESULT: Service = Service::Claimed(Dpcs::FOR_ISR);
 #[derive(Default)]
 struct Log {
     events: Vec<(u64, u32)>,
+    noted: Vec<Noted>,
     lost: u64,
 }
 
 impl EventSink for Log {
-    fn event(&mut self, event: Event) {
+    fn event(&mut self, event: Event, noted: Option<Noted>) {
+        self.noted.extend(noted);
         self.events.push((event.stamp, event.causes));
     }
 
-    fn lost(&mut self, count: u64) {
+    fn lost(&mut self, count: u64, _noted: u64) {
         self.lost += count;
     }
 }
@@ -129,6 +131,25 @@ fn nobody_waits_and_nothing_is_lost_before_a_dpc_was_asked_for() {
             .map(|(stamp, _)| *stamp)
             .eq(0..EVENTS as u64)
     );
+}
+
+/// What an ISR notes of itself comes out beside its event, and only there.
+#[test]
+fn what_an_isr_has_noted_comes_with_its_event() {
+    let noted = Noted {
+        end: 9,
+        processor: 3,
+    };
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(unasked(&mut controller, 1), NOTHING);
+    assert_eq!(unasked(&mut controller, 8), NOTHING);
+    controller.note(noted);
+    let log = log_of(&mut controller);
+    assert_eq!(log.events, vec![(1, 0x10), (8, 0x10)]);
+    assert_eq!(log.noted, vec![noted]);
+    assert_eq!(unasked(&mut controller, 10), NOTHING);
+    assert_eq!(log_of(&mut controller).noted, vec![]);
 }
 
 /// What the device did before it slept is told afterwards.

@@ -1,6 +1,7 @@
 //! One value in pool.
 
 use core::{
+    borrow::{Borrow, BorrowMut},
     fmt,
     ops::{Deref, DerefMut},
     ptr::NonNull,
@@ -83,6 +84,19 @@ impl<T> DerefMut for PoolBox<T> {
     }
 }
 
+impl<T> Borrow<T> for PoolBox<T> {
+    fn borrow(&self) -> &T {
+        self
+    }
+}
+
+/// So that what owns a `T`, or a box with one, can be generic in that.
+impl<T> BorrowMut<T> for PoolBox<T> {
+    fn borrow_mut(&mut self) -> &mut T {
+        self
+    }
+}
+
 impl<T: fmt::Debug> fmt::Debug for PoolBox<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         T::fmt(self, formatter)
@@ -101,6 +115,7 @@ impl<T> Drop for PoolBox<T> {
 
 #[cfg(test)]
 mod tests {
+    use core::borrow::BorrowMut;
     use std::sync::Arc;
 
     use super::{PoolBox, Tag};
@@ -127,6 +142,18 @@ mod tests {
         let mut boxed = PoolBox::new(&mut irql, TAG, 1).expect("memory");
         *boxed += 1;
         assert_eq!(boxed.into_inner(&mut irql), 2);
+    }
+
+    #[test]
+    fn is_borrowed_as_its_value_is() {
+        fn double(value: &mut impl BorrowMut<u32>) -> u32 {
+            *value.borrow_mut() *= 2;
+            *(*value).borrow()
+        }
+        // SAFETY: as above, fact 5.
+        let mut irql = unsafe { Passive::assume() };
+        let mut boxed = PoolBox::new(&mut irql, TAG, 4).expect("memory");
+        assert_eq!((double(&mut boxed), *boxed), (8, 8));
     }
 
     #[test]
