@@ -231,12 +231,10 @@ impl<R: Registers, T, D, B: BorrowMut<EventBatch>> Controller<R, T, D, B> {
     /// before, and its DPC is to run. For those who wait for a device whose interrupt may not
     /// come.
     pub fn look_at_transfer(&mut self) -> bool {
-        let Some(
-            Moving {
-                stage: stage @ (Stage::Runs | Stage::Unclear),
-                ..
-            },
-        ) = &mut self.dma.moving
+        let Some(Moving {
+            stage: stage @ (Stage::Runs | Stage::Unclear),
+            ..
+        }) = &mut self.dma.moving
         else {
             return self.dma.has_ended();
         };

@@ -153,13 +153,13 @@ impl EventBatch {
     /// Saves an event, behind the others; false if there is no room for it.
     fn save(&mut self, event: Event) -> bool {
         let Some(place) = self.saved.get_mut(self.length) else {
-            self.lost = self.lost.saturating_add(1);
+            self.lost = self.lost.wrapping_add(1);
             return false;
         };
         place.stamp = event.stamp;
         place.end = 0;
         place.causes = event.causes;
-        self.length = self.length.saturating_add(1);
+        self.length = self.length.wrapping_add(1);
         true
     }
 
@@ -171,7 +171,7 @@ impl EventBatch {
                 place.end = noted.end;
                 place.processor = noted.processor;
             }
-            _ => self.notes_lost = self.notes_lost.saturating_add(1),
+            _ => self.notes_lost = self.notes_lost.wrapping_add(1),
         }
     }
 }

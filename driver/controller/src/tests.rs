@@ -288,7 +288,10 @@ fn no_operation_takes_the_place_of_an_end_that_was_not_drained() {
     controller.device().log.clear();
     assert_eq!(controller.arm_raise(2, 8, 0), Err(Refused::Busy(2)));
     assert_eq!(controller.arm_factorial(3, 5, 0), Err(Refused::Busy(3)));
-    assert!(controller.device().log.is_empty(), "the device is told nothing");
+    assert!(
+        controller.device().log.is_empty(),
+        "the device is told nothing"
+    );
     assert_eq!(controller.counters().results_refused, 2);
     // Nor does anybody take it but the DPC.
     assert_eq!((controller.tick(), controller.tick()), (None, None));
@@ -450,7 +453,11 @@ fn a_result_outlives_a_sleep_and_what_the_device_was_draining() {
         })
     );
     assert_eq!(controller.arm_raise(2, 8, 10), Ok(()));
-    assert_eq!(controller.device().causes, 8, "nothing has to be waited for");
+    assert_eq!(
+        controller.device().causes,
+        8,
+        "nothing has to be waited for"
+    );
 }
 
 #[test]

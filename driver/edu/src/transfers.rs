@@ -273,11 +273,7 @@ fn give_up(device: &Device<Edu>, irql: &mut Passive, who: Section, error: NtErro
 
 /// STOP, with the interrupt disconnected: gives back what [`open`] has got, after the
 /// transfer that a device without power has `left` in its controller.
-pub(crate) fn close(
-    device: &Device<Edu>,
-    irql: &mut Passive,
-    left: Option<Mapped<PendingIrp>>,
-) {
+pub(crate) fn close(device: &Device<Edu>, irql: &mut Passive, left: Option<Mapped<PendingIrp>>) {
     if let Some(mapped) = left {
         at_dispatch(irql, |irql| {
             let error = given_up(device, irql).unwrap_or(NtError::STATUS_DELETE_PENDING);

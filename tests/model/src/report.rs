@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Fewer states than these would say that something cannot happen any more.
-const FEWEST_STATES: usize = 1_000;
+const FEWEST_STATES: usize = 500;
 
 /// One test.
 #[derive(Clone, Debug)]

@@ -207,9 +207,10 @@ impl System {
         // Nothing that happens depends on them.
         if let Some(controller) = &mut next.controller {
             if controller.counters().results_refused > 0 || controller.counters().events_lost > 0 {
-                next.wrong
-                    .entry(Rule::NothingLost)
-                    .or_insert_with(|| "an end was in the way of an operation, or no room was left for an event".to_owned());
+                next.wrong.entry(Rule::NothingLost).or_insert_with(|| {
+                    "an end was in the way of an operation, or no room was left for an event"
+                        .to_owned()
+                });
             }
             *controller.counters_mut() = Counters::default();
         }

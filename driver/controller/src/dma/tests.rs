@@ -164,7 +164,11 @@ fn an_end_between_the_isr_and_the_look_of_its_dpc_has_its_own_interrupt() {
     controller.expect_end(1, TransferOutcome::Done);
     assert_eq!(controller.arm_read(3, 10), Ok(()));
     assert_eq!(controller.service(0), Service::Claimed(Dpcs::DMA));
-    assert_eq!(controller.drain_transfer(), None, "that was the first one's");
+    assert_eq!(
+        controller.drain_transfer(),
+        None,
+        "that was the first one's"
+    );
     controller.device().end_transfer();
     assert_eq!(controller.service(0), Service::Claimed(Dpcs::DMA));
     controller.expect_end(3, TransferOutcome::Done);

@@ -98,7 +98,10 @@ fn only_a_raised_cause_of_dma_casts_doubt_on_the_end_of_a_transfer() {
             ]
         );
         controller.device().log.clear();
-        assert_eq!(controller.drain_transfer().map(|ended| ended.owner), Some(1));
+        assert_eq!(
+            controller.drain_transfer().map(|ended| ended.owner),
+            Some(1)
+        );
         assert_eq!(controller.device().log, log, "mask {mask:#x}");
     }
 }

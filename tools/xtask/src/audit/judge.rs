@@ -17,12 +17,8 @@ use super::{
     values::Value,
 };
 
-/// Instructions that a critical section may take at most.
-pub(super) const LONGEST_SECTION: u64 = 150;
-/// Instructions that an ISR may take at most, so that it gets no longer than it is: it should be
-/// within [`LONGEST_SECTION`] too. On its longest way it serves both engines, writes the flight
-/// recorder and queues two DPCs.
-pub(super) const LONGEST_ISR: u64 = 256;
+/// Instructions that an ISR or a critical section may take at most.
+pub(super) const LONGEST: u64 = 150;
 
 /// Bytes that a critical section or an ISR may copy or fill at most, which are no instructions.
 pub(super) const MOST_COPIED: u64 = 512;
@@ -191,14 +187,9 @@ impl Judge<'_> {
             }
         }
         let [longest, reads, writes, copied] = figures.try_into().unwrap_or_default();
-        let most = if kind == Kind::Isr {
-            LONGEST_ISR
-        } else {
-            LONGEST_SECTION
-        };
-        if longest > most {
+        if longest > LONGEST {
             self.fail(format!(
-                "{} may take {longest} instructions, and {most} are allowed",
+                "{} may take {longest} instructions, and {LONGEST} are allowed",
                 named.name
             ));
         }

@@ -10,7 +10,7 @@ use object::{LittleEndian as LE, read::pe::PeFile64};
 use super::{
     Pdb, Symbols, audit,
     image::Image,
-    judge::{Audit, LONGEST_SECTION},
+    judge::{Audit, LONGEST},
 };
 use crate::image_check::Verdict;
 
@@ -18,7 +18,9 @@ use crate::image_check::Verdict;
 const VICTIM: &str = "edu::power::silence::closure_env$0";
 /// One that takes stack.
 const DEEP: &str = "edu::power::counters::closure_env$1";
-/// What both names begin with.
+/// What an ISR's name begins with.
+const ISR: &str = "dirql::interrupt::service::isr_message<";
+/// What both sections' names begin with.
 const THUNK: &str = "dirql::interrupt::synchronize::synch_crit_section<";
 
 /// A way to make the image wrong.
@@ -91,9 +93,16 @@ const MISTAKES: &[Mistake] = &[
         what: "too long a critical section",
         says: "instructions, and 150 are allowed",
         make: |copy| {
-            let mut code = vec![0x90; usize::try_from(LONGEST_SECTION)?];
-            code.push(0xc3);
+            let code = too_long()?;
             copy.code(&code)
+        },
+    },
+    Mistake {
+        what: "too long an ISR",
+        says: "isr_message<Shared,Saved> may take 151 instructions, and 150 are allowed",
+        make: |copy| {
+            let code = too_long()?;
+            copy.overwrite(ISR, &code)
         },
     },
     Mistake {
@@ -195,6 +204,19 @@ impl Altered<'_> {
     /// Overwrites the critical section, all of it.
     fn code(&mut self, code: &[u8]) -> anyhow::Result<()> {
         let start = self.section(VICTIM)?;
+        self.overwrite_at(start, code)
+    }
+
+    /// Overwrites the routine whose name begins so.
+    fn overwrite(&mut self, name: &str, code: &[u8]) -> anyhow::Result<()> {
+        let mut routines = self.symbols.routines().iter();
+        let found =
+            routines.find(|(_, routine)| routine.names.iter().any(|it| it.starts_with(name)));
+        let (&start, _) = found.with_context(|| format!("there is no routine {name}"))?;
+        self.overwrite_at(start, code)
+    }
+
+    fn overwrite_at(&mut self, start: u64, code: &[u8]) -> anyhow::Result<()> {
         let offset = self.offset(start)?;
         let routine = self.symbols.routines().get(&start);
         let end = routine.and_then(|it| it.end).context("it has no end")?;
@@ -270,6 +292,14 @@ impl Altered<'_> {
             })
             .with_context(|| format!("{offset:#x} is in no section"))
     }
+}
+
+/// One instruction more than is allowed.
+fn too_long() -> anyhow::Result<Vec<u8>> {
+    // nop, as often as is allowed; ret
+    let mut code = vec![0x90; usize::try_from(LONGEST)?];
+    code.push(0xc3);
+    Ok(code)
 }
 
 fn find(bytes: &[u8], text: &[u8]) -> anyhow::Result<usize> {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     entry::Kind,
-    judge::{Audit, Entry, LONGEST_ISR, LONGEST_SECTION, MOST_COPIED, Section},
+    judge::{Audit, Entry, LONGEST, MOST_COPIED, Section},
     measure::Access,
     name::Named,
 };
@@ -23,9 +23,7 @@ pub(super) fn page(driver: &str, compiler: &str, audit: &Audit) -> String {
          registers on one way, at most, and which registers. **Stack** is from the return address \
          on. What the kernel does in an import is not counted.\n\n\
          ## ISRs and critical sections\n\n\
-         At most {LONGEST_SECTION} instructions in a critical section. An ISR should be no longer than that, and \
-         the longest way through this driver's is: it writes the flight recorder too. {LONGEST_ISR} is where \
-         the audit fails. Neither may copy more than {MOST_COPIED} bytes.\n\n\
+         At most {LONGEST} instructions in each, of which none may copy more than {MOST_COPIED} bytes.\n\n\
          | routine | source | longest | of | reads | writes | copies | stack | imports |\n\
          |---|---|--:|--:|---|---|--:|--:|---|\n"
     );
