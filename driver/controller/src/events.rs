@@ -379,7 +379,7 @@ mod tests {
         drain(&mut events, &mut log);
         // In places that had a note before.
         for number in 5..10 {
-            events.save(event(number as usize));
+            events.save(event(number));
         }
         drain(&mut events, &mut log);
         assert_eq!(log.noted, [(1, note(1)), (3, note(3))]);
