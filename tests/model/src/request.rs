@@ -45,6 +45,8 @@ pub enum End {
     Refused,
     /// It was not sent: its handle was closed before.
     NotSent,
+    /// It asks for interrupts that are further ahead than the next one.
+    Invalid,
 }
 
 /// Where a request is.

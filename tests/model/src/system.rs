@@ -357,7 +357,7 @@ impl System {
         }
         *place = Place::Ended(end);
         let is_right = match end {
-            End::Success | End::TimedOut | End::NotSent => true,
+            End::Success | End::TimedOut | End::NotSent | End::Invalid => true,
             End::Cancelled => self.is_cancelled(id) || self.closed & 1 << self.file(id) != 0,
             End::Gone => self.is_leaving_for_good() || self.device.is_gone,
             End::Refused => false,

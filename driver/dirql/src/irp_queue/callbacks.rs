@@ -4,7 +4,7 @@
 use core::ptr::null_mut;
 
 use super::{Content, IrpContext, IrpQueue, search::Search};
-use crate::{irql::UpToDispatch, status::NtError, sync::atomic::Ordering, sys};
+use crate::{irql::UpToDispatch, status::NtError, sys};
 
 /// How an IRP is to be inserted: the insert context.
 pub(super) struct Insertion<'a> {
@@ -85,16 +85,13 @@ pub(super) unsafe extern "C" fn insert(
     if let Some(error) = content.closed {
         return error.status();
     }
-    // SAFETY: (Caller) as above, fact 10.
-    let length = unsafe { &queue_of(csq).length };
-    let before = length.load(Ordering::Relaxed);
-    if before >= how.most {
+    if content.length >= how.most {
         return NtError::STATUS_DEVICE_BUSY.status();
     }
     // SAFETY: (Pointer) the IRP is the queue's from here on and alive until it is removed;
     // its list entry is its owner's, facts 33 and 34.
     unsafe { content.list.push(irp) };
-    length.store(before.saturating_add(1), Ordering::Relaxed);
+    content.length = content.length.saturating_add(1);
     if let Some(context) = how.context {
         context.queued();
     }
@@ -107,10 +104,7 @@ pub(super) unsafe extern "C" fn remove(csq: *mut sys::IO_CSQ, irp: *mut sys::IRP
     let content = unsafe { content_of(csq) };
     // SAFETY: (Pointer) the system removes what was inserted, once, fact 34.
     unsafe { content.list.remove(irp) };
-    // SAFETY: (Caller) as above, facts 33 and 34.
-    let length = unsafe { &queue_of(csq).length };
-    let before = length.load(Ordering::Relaxed);
-    length.store(before.saturating_sub(1), Ordering::Relaxed);
+    content.length = content.length.saturating_sub(1);
 }
 
 /// CsqPeekNextIrp. The peek context is a [`Search`], or NULL for any IRP.

@@ -70,7 +70,7 @@ use crate::{
     stop_code::{Reason, stop},
     sync::{
         GuardedUnsafeCell,
-        atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering},
+        atomic::{AtomicPtr, AtomicU8, Ordering},
     },
     sys,
 };
@@ -89,8 +89,6 @@ pub struct IrpQueue {
     lock: UnsafeCell<sys::KSPIN_LOCK>,
     /// Reached under the lock.
     content: GuardedUnsafeCell<Content>,
-    /// IRPs in the list. Written under the lock.
-    length: AtomicUsize,
     /// Whose IRPs these are. Written before the stage is `READY`.
     device: AtomicPtr<sys::DEVICE_OBJECT>,
     /// `NEW` until it was initialised, in place.
@@ -103,6 +101,8 @@ pub struct IrpQueue {
 #[derive(Debug)]
 struct Content {
     list: IrpList,
+    /// IRPs in the list.
+    length: usize,
     /// What an IRP that comes now fails with, when the device takes none.
     closed: Option<NtError>,
 }
@@ -151,9 +151,9 @@ impl IrpQueue {
             lock: UnsafeCell::new(0),
             content: GuardedUnsafeCell::new(Content {
                 list: IrpList::new(),
+                length: 0,
                 closed: None,
             }),
-            length: AtomicUsize::new(0),
             device: AtomicPtr::new(null_mut()),
             stage: AtomicU8::new(NEW),
             _pinned: PhantomPinned,
@@ -303,19 +303,6 @@ impl IrpQueue {
             // facts 4 and 34.
             Err(error) => Err(refused(unsafe { PendingIrp::from_raw(raw) }, error)),
         }
-    }
-
-    /// Whether there is no IRP in the queue: one load, and as of now.
-    ///
-    /// It orders nothing by itself. Of two routines that take one lock, one after it has put
-    /// an IRP in, the other before it asks, the second to take it sees what the first did. So
-    /// who has made something that IRPs wait for need not look for them if there are none.
-    ///
-    /// # IRQL
-    /// Any.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.length.load(Ordering::Relaxed) == 0
     }
 
     /// Takes the oldest IRP out. Wraps `IoCsqRemoveNextIrp`.

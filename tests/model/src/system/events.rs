@@ -181,6 +181,9 @@ impl System {
         let Some(log) = &self.events.log else { return };
         if after == u64::MAX {
             self.events.queueing.push((id, log.next()));
+        } else if after > log.next() {
+            // So each of those that wait is answered by whatever comes next.
+            self.end(id, End::Invalid);
         } else if log.end() > after {
             self.answer_one(id, after);
         } else {
