@@ -45,7 +45,8 @@ pub struct RecordsHeader {
 )]
 #[repr(C)]
 pub struct Record {
-    /// How many came before it. Records are numbered when they end.
+    /// How many came before it. Records are numbered when they are written: when they end, and
+    /// that of an ISR when somebody takes what the ISR has saved.
     pub sequence: u64,
     /// Stamp of its begin. For a critical section that is when the lock was asked for.
     pub start: u64,
