@@ -130,9 +130,15 @@ impl Image {
         self.imports.values().map(String::as_str)
     }
 
+    /// Where the address of an import is.
+    pub(super) fn slot(&self, import: &str) -> Option<u64> {
+        let (&slot, _) = self.imports.iter().find(|(_, name)| *name == import)?;
+        Some(slot)
+    }
+
     /// The stub that jumps to an import.
     pub(super) fn stub(&self, import: &str) -> Option<u64> {
-        let (&slot, _) = self.imports.iter().find(|(_, name)| *name == import)?;
+        let slot = self.slot(import)?;
         let code = self.sections.iter().filter(|section| section.is_code);
         code.flat_map(|section| section.start..section.start + section.bytes.len() as u64)
             .find(|&at| {

@@ -225,16 +225,18 @@ impl Altered<'_> {
         self.put(offset, code)
     }
 
-    /// Has the critical section call an import, by the stub that jumps there.
+    /// Has the critical section call an import, by the stub that jumps there if there is one.
     fn call_import(&mut self, name: &str) -> anyhow::Result<()> {
-        let stub = self
-            .image
-            .stub(name)
-            .with_context(|| format!("nothing jumps to {name}"))?;
         let start = self.section(VICTIM)?;
-        let distance = i32::try_from(stub.cast_signed() - start.cast_signed() - 5)?;
-        let [a, b, c, d] = distance.to_le_bytes();
-        self.code(&[0xe8, a, b, c, d, 0xc3])
+        // call stub, or call [slot]; ret
+        let (call, to): (&[u8], u64) = match (self.image.stub(name), self.image.slot(name)) {
+            (Some(stub), _) => (&[0xe8], stub),
+            (None, Some(slot)) => (&[0xff, 0x15], slot),
+            (None, None) => anyhow::bail!("{name} is not imported"),
+        };
+        let behind = start + call.len() as u64 + 4;
+        let distance = i32::try_from(to.cast_signed() - behind.cast_signed())?;
+        self.code(&[call, &distance.to_le_bytes(), &[0xc3]].concat())
     }
 
     /// Has an unwind record say that a critical section takes 16 KiB.
