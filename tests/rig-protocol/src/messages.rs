@@ -147,12 +147,14 @@ pub enum Request {
         /// What they agreed on.
         number: u8,
     },
-    /// In a script, sends this many of the requests that follow one right after the other; the
-    /// next comes when all of them have been answered. Has no answer there, and is refused
-    /// elsewhere.
+    /// In a script, sends this many of the requests that follow one right after the other. Has
+    /// no answer there, and is refused elsewhere.
     Together {
         /// How many, at most [`MAX_OUTSTANDING`].
         count: u32,
+        /// The next one comes when all requests so far have been answered; otherwise, when they
+        /// have been sent.
+        are_awaited: bool,
     },
     /// Keeps requests outstanding on a handle until so many have ended. Answered by
     /// [`Reply::Loaded`], or as the first of them that failed was.

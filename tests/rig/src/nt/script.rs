@@ -9,14 +9,16 @@
 //! come from the processor's own doing is left out: the edu device computes factorials in
 //! a thread of the host's.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use rig_protocol::{Deframer, Frame, Reply, Request};
 
 use crate::machine::fw_cfg;
 use crate::machine::log::log;
 use crate::machine::stop::refuse;
+use crate::machine::sync::IrqLock;
 use crate::machine::time::counter;
 use crate::nt::dispatcher::{wait_until, wake_waiters};
 use crate::nt::{server, thread};
@@ -26,8 +28,8 @@ const FILE: &str = "opt/dirql/script";
 
 /// There is a script.
 static IS_SCRIPTED: AtomicBool = AtomicBool::new(false);
-/// Requests that were answered.
-static ANSWERED: AtomicU32 = AtomicU32::new(0);
+/// Numbers of the requests that were answered.
+static ANSWERED: IrqLock<BTreeSet<u32>> = IrqLock::new(BTreeSet::new());
 
 /// Begins the script, if there is one. PASSIVE_LEVEL, once.
 pub(crate) fn start() {
@@ -43,16 +45,7 @@ pub(crate) fn start() {
         frames.unwrap_or_else(|error| refuse(format_args!("The script is damaged: {error}")));
     IS_SCRIPTED.store(true, Ordering::Release);
     thread::spawn("script", thread::NORMAL_PRIORITY, None, move || {
-        let mut frames = frames.into_iter();
-        while let Some(frame) = frames.next() {
-            match frame.body {
-                Request::Together { count } => {
-                    let together = usize::try_from(count).unwrap_or(usize::MAX);
-                    run(frames.by_ref().take(together));
-                }
-                _ => run(core::iter::once(frame)),
-            }
-        }
+        run(frames);
         // Threads of the executive do not end.
         loop {
             thread::park("the end of the run");
@@ -60,16 +53,37 @@ pub(crate) fn start() {
     });
 }
 
-/// Sends requests and waits until all of them are answered.
-fn run(frames: impl Iterator<Item = Frame<Request>>) {
-    let frames: Vec<_> = frames.collect();
-    let sent = u32::try_from(frames.len()).unwrap_or(u32::MAX);
-    let answered = ANSWERED.load(Ordering::Acquire);
-    frames.into_iter().for_each(server::take);
+/// Sends the requests, in their order.
+fn run(frames: Vec<Frame<Request>>) {
+    let mut sent = 0;
+    let mut frames = frames.into_iter();
+    while let Some(frame) = frames.next() {
+        let Request::Together { count, are_awaited } = frame.body else {
+            let number = frame.number;
+            sent += 1;
+            server::take(frame);
+            wait("a request of the script", |answered| {
+                answered.contains(&number)
+            });
+            continue;
+        };
+        let together = usize::try_from(count).unwrap_or(usize::MAX);
+        for frame in frames.by_ref().take(together) {
+            sent += 1;
+            server::take(frame);
+        }
+        if are_awaited {
+            wait("the requests of the script", |answered| {
+                answered.len() == sent
+            });
+        }
+    }
+}
+
+/// Waits for answers.
+fn wait(what: &'static str, are_there: impl Fn(&BTreeSet<u32>) -> bool) {
     // Without a deadline the wait ends in one way only.
-    let _answered = wait_until("a request of the script", None, || {
-        ANSWERED.load(Ordering::Acquire).wrapping_sub(answered) == sent
-    });
+    let _answered = wait_until(what, None, || ANSWERED.with(|answered| are_there(answered)));
 }
 
 /// Takes the answer to a request, if it is one of a script. Any IRQL.
@@ -78,7 +92,7 @@ pub(crate) fn take_answer(number: u32, body: &Reply) -> bool {
         return false;
     }
     log!("Request {number} at {}: {body:?}", counter());
-    ANSWERED.fetch_add(1, Ordering::AcqRel);
+    ANSWERED.with(|answered| answered.insert(number));
     wake_waiters();
     true
 }

@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use edu_interface::{Record, RecordKind, RecordsHeader, Section};
 use zerocopy::FromBytes as _;
 
-use super::script::Script;
+use super::{plan::Recorded, script::Script};
 use crate::counted;
 
 /// `STATUS_SUCCESS`, and what a driver says of records that do not exist yet.
@@ -58,21 +58,29 @@ pub(super) fn judge(script: &mut Script, log: &[String]) -> anyhow::Result<()> {
     for recorded in &script.recorded {
         let time = stamp(recorded.before)?..=stamp(recorded.end)?;
         if let Some(phase) = script.phases.get_mut(recorded.phase) {
-            phase.records = Some(count(records.values(), &time));
+            phase.recorded = Some(count(records.values(), &time));
         }
     }
     Ok(())
 }
 
 /// Records within that time, but for those of the watchdog.
-fn count<'a>(records: impl Iterator<Item = &'a Record>, time: &RangeInclusive<u64>) -> u64 {
+fn count<'a>(records: impl Iterator<Item = &'a Record>, time: &RangeInclusive<u64>) -> Recorded {
     let of_the_watchdog = |record: &Record| {
         record.kind == RecordKind::Timer as u8 || record.section == Section::Timer as u8
     };
-    let counted = records
-        .filter(|record| time.contains(&record.start) && !of_the_watchdog(record))
-        .count();
-    u64::try_from(counted).unwrap_or(u64::MAX)
+    let mut recorded = Recorded::default();
+    for record in records {
+        if time.contains(&record.start) && !of_the_watchdog(record) {
+            recorded.records += 1;
+            recorded.places += match RecordKind::from_value(record.kind) {
+                // The ISR takes the time for its event anyway; the others take no time.
+                Some(RecordKind::Isr | RecordKind::Cancel | RecordKind::Completion) => 1,
+                _ => 2,
+            };
+        }
+    }
+    recorded
 }
 
 /// The records in a reply.
@@ -178,6 +186,12 @@ mod tests {
             record(20, RecordKind::CriticalSection, Section::StartIo as u8),
             record(21, RecordKind::Completion, 0),
         ];
-        assert_eq!(count(records.iter(), &(10..=20)), 2);
+        assert_eq!(
+            count(records.iter(), &(10..=20)),
+            Recorded {
+                records: 2,
+                places: 3,
+            }
+        );
     }
 }

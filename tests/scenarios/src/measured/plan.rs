@@ -64,13 +64,36 @@ pub(crate) struct Phase {
     pub(crate) kind: Kind,
     /// Requests of a unit, which are outstanding at the same time.
     pub(crate) outstanding: u32,
-    /// It is one of those that look at what it costs to have more outstanding.
-    pub(crate) is_flat: bool,
+    /// What it is for.
+    pub(crate) purpose: Purpose,
     /// How many units there are.
     pub(crate) units: u32,
-    /// Records that the flight recorder wrote for all units, without those of the watchdog;
-    /// none if it was off.
-    pub(crate) records: Option<u64>,
+    /// What the flight recorder wrote for all units, without the watchdog's; none if it was
+    /// off.
+    pub(crate) recorded: Option<Recorded>,
+}
+
+/// What the flight recorder wrote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Recorded {
+    /// Records.
+    pub(crate) records: u64,
+    /// Places in the code that took part: most records have a begin and an end.
+    pub(crate) places: u64,
+}
+
+/// What a phase is to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Purpose {
+    /// What one request takes.
+    One,
+    /// What each of several takes that wait for each other.
+    Several,
+    /// What each of several takes that were held while the device was stopped. The start that
+    /// lets them go belongs to the unit; one without any request says what that takes.
+    Held,
 }
 
 /// The mark where a unit ends.

@@ -5,10 +5,10 @@ use edu_interface::{
     RAISE_INTERRUPT, READ_RECORDS, RaiseRequest, RecorderRequest, RecordsRequest, STATISTICS,
     SWITCH_RECORDER, WAIT_EVENTS,
 };
-use rig_protocol::{Frame, Open, Request, encode};
+use rig_protocol::{Action, Frame, Open, Request, encode};
 use zerocopy::IntoBytes as _;
 
-use super::plan::{END, Kind, Phase};
+use super::plan::{END, Kind, Phase, Purpose};
 
 /// The first handle that the rig gives.
 const HANDLE: u32 = 1;
@@ -23,6 +23,16 @@ const ROOM: u32 = 4_096;
 const RECORDS_STEP: u64 = 64;
 /// Records that a driver keeps.
 const RECORDS: u64 = 2_048;
+
+/// Kinds of requests whose end is the machine's own doing, at the same instruction in each run;
+/// or the others. The device computes factorials in a thread of the host's, and what comes after
+/// one comes at another time in each run: so they come last.
+fn kinds(are_the_machines: bool) -> impl Iterator<Item = Kind> {
+    let is_the_machines = |kind| kind != Kind::Factorial;
+    Kind::ALL
+        .into_iter()
+        .filter(move |kind| is_the_machines(*kind) == are_the_machines)
+}
 
 /// How many requests are outstanding in each of the phases that look at just that.
 const OUTSTANDING: [u32; 4] = [1, 16, 64, 256];
@@ -56,12 +66,12 @@ pub(super) struct Script {
     /// Numbers of the requests that read the recorder.
     pub(super) readings: Vec<u32>,
     /// Of each phase in which the recorder is on, the requests before it and at its end.
-    pub(super) recorded: Vec<Recorded>,
+    pub(super) recorded: Vec<Stretch>,
 }
 
 /// Between which answers a phase lies.
 #[derive(Clone, Copy)]
-pub(super) struct Recorded {
+pub(super) struct Stretch {
     /// The phase, by its place.
     pub(super) phase: usize,
     /// The request whose answer comes before it.
@@ -85,37 +95,50 @@ impl Script {
             write: true,
             trailing_name: String::new(),
         }));
-        // The first of each kind may find things as no later one does.
-        for kind in Kind::ALL {
-            script.unit(kind, 1);
-        }
-        for kind in Kind::ALL {
-            script.phase(kind, extent.units());
-        }
+        script.one_at_a_time(kinds(true), extent.units());
         if let Extent::Everything { units } = extent {
             for outstanding in OUTSTANDING {
-                script.flat(outstanding);
+                script.several(outstanding);
             }
-            script.recorded(units);
+            script.held(0);
+            for outstanding in OUTSTANDING {
+                script.held(outstanding);
+            }
+            script.switch(1);
+            script.recorded(kinds(true), units);
+            script.recorded(kinds(false), units);
+            script.switch(0);
+            script.read_records();
         }
+        script.one_at_a_time(kinds(false), extent.units());
         script.push(Request::Close { handle: HANDLE });
         script.push(Request::Shutdown);
         script
     }
 
-    /// Each kind once more, with the flight recorder on, and what it has recorded.
-    fn recorded(&mut self, units: u32) {
-        self.switch(1);
-        for kind in Kind::ALL {
+    /// Each kind by itself. The first may find things as no later one does.
+    fn one_at_a_time(&mut self, kinds: impl Iterator<Item = Kind>, units: u32) {
+        for kind in kinds {
+            self.unit(kind, 1);
+            self.phase(kind, units);
+        }
+    }
+
+    /// Each kind with the flight recorder on.
+    fn recorded(&mut self, kinds: impl Iterator<Item = Kind>, units: u32) {
+        for kind in kinds {
             let before = self.last();
             self.phase(kind, units);
-            self.recorded.push(Recorded {
+            self.recorded.push(Stretch {
                 phase: self.phases.len() - 1,
                 before,
                 end: self.last(),
             });
         }
-        self.switch(0);
+    }
+
+    /// Everything that was recorded.
+    fn read_records(&mut self) {
         for step in 0..RECORDS / RECORDS_STEP {
             let after = step * RECORDS_STEP;
             self.push(control(READ_RECORDS, RecordsRequest { after }.as_bytes()));
@@ -154,22 +177,56 @@ impl Script {
             number: self.next_number(),
             kind,
             outstanding: 1,
-            is_flat: false,
+            purpose: Purpose::One,
             units,
-            records: None,
+            recorded: None,
         });
     }
 
     /// So many transfers at a time, which wait for each other.
-    fn flat(&mut self, outstanding: u32) {
+    fn several(&mut self, outstanding: u32) {
         self.add(Phase {
             number: self.next_number(),
             kind: Kind::DmaRead,
             outstanding,
-            is_flat: true,
+            purpose: Purpose::Several,
             units: 1,
-            records: None,
+            recorded: None,
         });
+    }
+
+    /// So many raises, sent while the device is stopped: all of them are in the driver's queue
+    /// before the first is begun.
+    fn held(&mut self, outstanding: u32) {
+        let phase = Phase {
+            number: self.next_number(),
+            kind: Kind::Raise,
+            outstanding,
+            purpose: Purpose::Held,
+            units: 1,
+            recorded: None,
+        };
+        self.phases.push(phase);
+        let pnp = |action| Request::Pnp { device: 0, action };
+        self.push(pnp(Action::Stop));
+        self.push(Request::Mark {
+            number: phase.number,
+        });
+        self.push(Request::Together {
+            count: outstanding,
+            are_awaited: false,
+        });
+        for _ in 0..outstanding {
+            self.requests.extend(requests(Kind::Raise));
+        }
+        // Answered when all before it have been handed to the driver.
+        self.push(Request::Report);
+        self.push(pnp(Action::Start));
+        self.push(Request::Together {
+            count: 0,
+            are_awaited: true,
+        });
+        self.push(Request::Mark { number: END });
     }
 
     fn next_number(&self) -> u8 {
@@ -193,7 +250,10 @@ impl Script {
         if let Ok(count) = u32::try_from(requests.len())
             && count > 1
         {
-            self.push(Request::Together { count });
+            self.push(Request::Together {
+                count,
+                are_awaited: true,
+            });
         }
         self.requests.extend(requests);
     }

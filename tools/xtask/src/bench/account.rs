@@ -274,7 +274,8 @@ impl<'a> Account<'a> {
         self.frames.push(Frame {
             what,
             name: name.to_owned(),
-            is_timers: was_timers || expired,
+            // An interrupt may come at any time, and is not what it interrupts.
+            is_timers: what != Routine::Isr && (was_timers || expired),
             is_under_the_lock: was_under || takes_the_lock,
             locks: 0,
             stack: None,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::bench::plan::{Kind, Meaning, Phase};
+use crate::bench::plan::{Kind, Meaning, Phase, Purpose};
 
 const IMAGE: u64 = 0x10_0000;
 const MARKS: u64 = 0x20_0000;
@@ -55,9 +55,9 @@ fn run() -> Measured {
             number: 1,
             kind: Kind::Raise,
             outstanding: 1,
-            is_flat: false,
+            purpose: Purpose::One,
             units: 1,
-            records: None,
+            recorded: None,
         }],
     }
 }
@@ -130,14 +130,15 @@ fn what_the_kernel_calls_of_its_own_is_not_the_drivers() {
 fn a_tick_of_the_watchdog_is_no_requests() {
     let accounts = play(
         "known 1 enter:Dispatch * timer:expired enter:DeferredRoutine * enter:SynchCritSection \
-         * register:write * leave:SynchCritSection leave:DeferredRoutine * leave:Dispatch \
+         * register:write * leave:SynchCritSection enter:InterruptService * \
+         leave:InterruptService leave:DeferredRoutine * leave:Dispatch \
          enter:DeferredRoutine * leave:DeferredRoutine 0",
     )
     .unwrap();
     let request = &accounts.units[&1][0].request;
-    assert_eq!(request.instructions, 3);
-    assert_eq!(request.under_the_lock, 0);
-    assert_eq!(request.lock_acquisitions, 0);
+    assert_eq!(request.instructions, 4);
+    assert_eq!(request.under_the_lock, 1);
+    assert_eq!(request.lock_acquisitions, 1);
     assert_eq!(request.register_accesses(), 0);
     assert_eq!(accounts.ticks, [3]);
 }

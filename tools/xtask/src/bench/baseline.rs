@@ -106,9 +106,9 @@ fn compared(baseline: &Deterministic, figures: &Deterministic) -> Comparison {
     if same_compiler {
         let now = goals::of(figures);
         for then in goals::of(baseline) {
-            let is_met = |goal: &Goal| goal.name == then.name && goal.verdict == Verdict::Met;
+            let is_missed = |goal: &Goal| goal.name == then.name && goal.verdict == Verdict::Missed;
             comparison.compared += 1;
-            if then.verdict == Verdict::Met && !now.iter().any(is_met) {
+            if then.verdict == Verdict::Met && now.iter().any(is_missed) {
                 comparison
                     .worse
                     .push(format!("the goal is not met any more: {}", then.name));
@@ -172,6 +172,7 @@ mod tests {
             recorder: Pair {
                 ours: Recorder {
                     records: 1.0,
+                    places: 2.0,
                     instructions_on: 30.0,
                 },
                 c: Recorder::default(),

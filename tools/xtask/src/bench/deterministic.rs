@@ -19,8 +19,8 @@ use object::{Object as _, ObjectSection as _, SectionKind};
 use super::{
     account::{Account, Accounts, Unit},
     figures::{Deterministic, Flat, Image, Kind, Pair, Recorder, Request, as_number},
-    plan::{Measured, Phase},
-    trace,
+    plan::{Measured, Phase, Purpose},
+    trace, without_recorder,
 };
 use crate::{audit, command, toolchain::host_cargo, workspace, workspace::Workspace};
 
@@ -95,7 +95,34 @@ pub(super) fn measure(
         ours: ours.context("edu.sys")?,
         c: c.context("reference.sys")?,
     };
-    Ok(put_together(measured))
+    let mut outcome = put_together(measured);
+    if !quick {
+        let figures = &mut outcome.figures;
+        figures.recorder_off = Some(recorder_off(workspace, folder, figures)?);
+    }
+    Ok(outcome)
+}
+
+/// Instructions of a place where something is recorded, while the recorder is off: over those
+/// of a driver that has no such places.
+fn recorder_off(
+    workspace: &Workspace,
+    folder: &Path,
+    figures: &Deterministic,
+) -> anyhow::Result<f64> {
+    let without = Driver {
+        image: without_recorder::build(workspace)?,
+        name: "edu-without-recorder",
+    };
+    let run = run(workspace, folder, &without, Run::Whole(3))?;
+    let mut less = 0;
+    for phase in run.phases(false) {
+        less += run.median(phase)?.request.instructions;
+    }
+    let mix = figures.mix(|request| request.instructions).ours;
+    let places = figures.recorder.ours.places;
+    ensure!(places > 0.0, "the flight recorder recorded nothing");
+    Ok((as_number(mix) - as_number(less)) / places)
 }
 
 /// What was measured of one driver.
@@ -104,7 +131,7 @@ struct OfDriver {
     compiler: String,
     requests: BTreeMap<Kind, Request>,
     profiles: Profiles,
-    flat: BTreeMap<u32, f64>,
+    flat: BTreeMap<(Kind, u32), f64>,
     recorder: Recorder,
     watchdog: u64,
     image: Image,
@@ -123,9 +150,10 @@ fn put_together(measured: Pair<OfDriver>) -> Outcome {
     let flat = ours
         .flat
         .iter()
-        .filter_map(|(outstanding, ours)| {
-            let c = c.flat.get(outstanding)?;
+        .filter_map(|(key @ (kind, outstanding), ours)| {
+            let c = c.flat.get(key)?;
             Some(Flat {
+                kind: *kind,
                 outstanding: *outstanding,
                 instructions: Pair { ours: *ours, c: *c },
             })
@@ -134,6 +162,7 @@ fn put_together(measured: Pair<OfDriver>) -> Outcome {
     Outcome {
         figures: Deterministic {
             compiler: ours.compiler,
+            recorder_off: None,
             requests,
             flat,
             recorder: Pair {
@@ -184,12 +213,7 @@ fn of_driver(
         requests.insert(kind, request);
         profiles.insert(kind, by_routine(&unit.profile, &symbols.names));
     }
-    let mut flat = BTreeMap::new();
-    for phase in whole.run.phases.iter().filter(|phase| phase.is_flat) {
-        let unit = whole.median(phase)?;
-        let each = as_number(unit.request.instructions) / f64::from(phase.outstanding);
-        flat.insert(phase.outstanding, each);
-    }
+    let flat = whole.flat()?;
     Ok(OfDriver {
         compiler: symbols.compiler,
         recorder: whole.recorder(&requests)?,
@@ -226,10 +250,9 @@ struct Counted {
 impl Counted {
     /// The phases with one request at a time, with the recorder off or on.
     fn phases(&self, is_recorded: bool) -> impl Iterator<Item = &Phase> {
-        self.run
-            .phases
-            .iter()
-            .filter(move |phase| !phase.is_flat && phase.records.is_some() == is_recorded)
+        self.run.phases.iter().filter(move |phase| {
+            phase.purpose == Purpose::One && phase.recorded.is_some() == is_recorded
+        })
     }
 
     /// The unit in the middle: a tick of the clock in one of them changes nothing.
@@ -248,23 +271,49 @@ impl Counted {
             .with_context(|| format!("nothing was measured of {}", phase.kind))
     }
 
-    /// What a record costs: instructions with the recorder on, over those without, by the
+    /// Instructions for each of several requests, by how many there are at a time.
+    fn flat(&self) -> anyhow::Result<BTreeMap<(Kind, u32), f64>> {
+        let of = |purpose| {
+            let phases = self.run.phases.iter();
+            phases.filter(move |phase| phase.purpose == purpose)
+        };
+        let count =
+            |phase: &Phase| Ok::<_, anyhow::Error>(self.median(phase)?.request.instructions);
+        let start = of(Purpose::Held)
+            .find(|phase| phase.outstanding == 0)
+            .context("no start without requests was measured")
+            .and_then(count)?;
+        let mut flat = BTreeMap::new();
+        for (purpose, less) in [(Purpose::Several, 0), (Purpose::Held, start)] {
+            for phase in of(purpose).filter(|phase| phase.outstanding > 0) {
+                let all = count(phase)?.saturating_sub(less);
+                let each = as_number(all) / f64::from(phase.outstanding);
+                flat.insert((phase.kind, phase.outstanding), each);
+            }
+        }
+        Ok(flat)
+    }
+
+    /// What a record costs: instructions with the recorder on, over those with it off, by the
     /// records that there are.
     fn recorder(&self, off: &BTreeMap<Kind, Request>) -> anyhow::Result<Recorder> {
         let mut records = 0.0;
+        let mut places = 0.0;
         let mut more = 0.0;
         for phase in self.phases(true) {
             let on = self.median(phase)?.request.instructions;
             let off = off
                 .get(&phase.kind)
                 .with_context(|| format!("{} was not measured without records", phase.kind))?;
-            let all = as_number(phase.records.unwrap_or_default());
-            records += all / f64::from(phase.units);
+            let recorded = phase.recorded.unwrap_or_default();
+            records += as_number(recorded.records) / f64::from(phase.units);
+            places += as_number(recorded.places) / f64::from(phase.units);
             more += as_number(on) - as_number(off.instructions);
         }
         ensure!(records > 0.0, "the flight recorder recorded nothing");
         Ok(Recorder {
             records,
+            places,
             instructions_on: more / records,
         })
     }

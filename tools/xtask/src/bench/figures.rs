@@ -39,6 +39,9 @@ pub(crate) struct Deterministic {
     pub(crate) flat: Vec<Flat>,
     /// The flight recorder.
     pub(crate) recorder: Pair<Recorder>,
+    /// Instructions of a place where something would be recorded, while the recorder is off;
+    /// none where that was not measured.
+    pub(crate) recorder_off: Option<f64>,
     /// A tick of the watchdog, which no request has to bear: its instructions.
     pub(crate) watchdog: Pair<u64>,
     /// The files.
@@ -91,6 +94,8 @@ impl Request {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Flat {
+    /// Of which kind: transfers wait for each other, raises for the device to be started.
+    pub(crate) kind: Kind,
     /// How many.
     pub(crate) outstanding: u32,
     /// Instructions for each of them.
@@ -103,6 +108,8 @@ pub(crate) struct Flat {
 pub(crate) struct Recorder {
     /// Records of one request of each kind.
     pub(crate) records: f64,
+    /// Places in the code that took part in them.
+    pub(crate) places: f64,
     /// Instructions for a record, over those that the same place takes while it is off.
     pub(crate) instructions_on: f64,
 }
@@ -213,7 +220,7 @@ impl Deterministic {
         }
         for flat in &self.flat {
             lines.push(Line {
-                name: format!("DMA read, {} at a time", flat.outstanding),
+                name: format!("{}, {} at a time", flat.kind, flat.outstanding),
                 unit: "instructions",
                 ours: flat.instructions.ours,
                 c: flat.instructions.c,

@@ -15,6 +15,7 @@ mod plan;
 mod report;
 mod table;
 mod trace;
+mod without_recorder;
 
 use std::path::{Path, PathBuf};
 
