@@ -18,6 +18,9 @@ const FEWEST_ACCESSES: [(Kind, u64); 4] = [
 /// The one call into the kernel that an ISR has to make.
 const DPC_REQUEST: &str = "KeInsertQueueDpc";
 
+/// Routines that compilers call by themselves, and that ntoskrnl exports.
+const C_RUNTIME: [&str; 4] = ["memcmp", "memcpy", "memmove", "memset"];
+
 /// Ours may be this part of what C takes.
 const INSTRUCTIONS: f64 = 1.0;
 const INSTRUCTIONS_OF_THE_MIX: f64 = 0.9;
@@ -131,9 +134,24 @@ fn of_kind(
 ) -> Goal {
     let name = format!("{kind}: {what}");
     match figures.requests.get(&kind) {
-        Some(pair) => part_of_c(name, both(pair, figure), part),
+        Some(pair) => Goal {
+            note: copied_elsewhere(&pair.c),
+            ..part_of_c(name, both(pair, figure), part)
+        },
         None => not_measured(name, format!("at most {part} of C")),
     }
+}
+
+/// What the driver in C has the kernel copy and clear for it, which is in nobody's instructions.
+/// This driver has the same routines in its own image.
+fn copied_elsewhere(c: &Request) -> Option<String> {
+    let calls: u64 = c
+        .kernel_calls
+        .iter()
+        .filter(|(name, _)| C_RUNTIME.contains(&name.as_str()))
+        .map(|(_, count)| count)
+        .sum();
+    (calls > 0).then(|| format!("C has the kernel copy or clear memory {calls} times besides"))
 }
 
 fn exactly(
@@ -381,6 +399,23 @@ mod tests {
         });
         assert_eq!(verdict(&figures, "raise, 1 to 256"), Verdict::Missed);
         assert_eq!(verdict(&figures, "flight recorder on"), Verdict::Missed);
+    }
+
+    #[test]
+    fn what_the_kernel_copies_for_c_is_told() {
+        let mut figures = figures();
+        let note = |figures: &Deterministic| {
+            let goals = of(figures);
+            let goal = goals.iter().find(|goal| goal.name == "raise: instructions");
+            goal.expect("a goal for raises").note.clone()
+        };
+        assert_eq!(note(&figures), None);
+        if let Some(pair) = figures.requests.get_mut(&Kind::Raise) {
+            pair.c.kernel_calls.insert("memcpy".to_owned(), 2);
+            pair.c.kernel_calls.insert("KeSetEvent".to_owned(), 5);
+        }
+        let told = note(&figures).expect("a note");
+        assert!(told.contains("2 times"), "{told}");
     }
 
     #[test]
