@@ -60,7 +60,7 @@ fn a_run_down_waits_for_who_forgot_to_leave() {
     assert!(run_down.begin_opening());
     run_down.opened();
     forget(run_down.enter().expect("it is open"));
-    assert!(run_down.begin_closing());
+    assert!(run_down.begin_closing(&mut passive()));
     assert!(run_down.enter().is_none());
     thread::scope(|scope| {
         let waiting = scope.spawn(|| run_down.wait(&mut passive()));

@@ -96,7 +96,7 @@ impl IoTimerState {
     /// Stops the timer for good. A routine that runs is waited for by the flush that REMOVE
     /// does next.
     pub(crate) fn close(&self, irql: &mut Passive, object: *mut sys::DEVICE_OBJECT) {
-        if !self.run_down.begin_closing() {
+        if !self.run_down.begin_closing(irql) {
             return;
         }
         self.run_down.wait(irql);

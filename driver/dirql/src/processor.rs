@@ -62,7 +62,8 @@ pub(crate) fn number_of(index: u32) -> Result<sys::PROCESSOR_NUMBER> {
 ///
 /// Below DISPATCH_LEVEL the change takes effect at once: the call returns on the processor
 /// that it names. So when this returns, whatever ran at DISPATCH_LEVEL or above on any
-/// processor when it was called has ended there. A processor that becomes active meanwhile
+/// processor when it was called has ended there, and so has a threaded DPC, which no other thread
+/// preempts ("Introduction to Threaded DPCs"). A processor that becomes active meanwhile
 /// was not running then.
 pub(crate) fn visit_all(_irql: &mut Passive) {
     for index in 0..active_count() {

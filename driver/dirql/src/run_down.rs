@@ -3,7 +3,8 @@
 //! One word: the low bits say where it stands, the rest counts those inside. Entering is
 //! one atomic addition, at any IRQL; whoever finds it shut leaves again. Closing waits,
 //! at PASSIVE_LEVEL, until everybody has left. So a DPC cannot be queued, nor a timer
-//! set, behind the back of the thread that takes it down.
+//! set, behind the back of the thread that takes it down. A thread that comes to close what
+//! another one closes waits for it.
 //!
 //! ```text
 //!   Closed --begin_opening--> Opening --opened--> Open --begin_closing--> Closing
@@ -84,9 +85,16 @@ impl RunDown {
         Pass(self)
     }
 
-    /// False if it is not open. Nobody new comes in from here on.
-    pub(crate) fn begin_closing(&self) -> bool {
-        self.step(OPEN, CLOSING)
+    /// Nobody new comes in from here on. False if it is not open; when another thread closes it,
+    /// once that thread has: whoever ends something's use finds it ended in either case.
+    pub(crate) fn begin_closing(&self, irql: &mut Passive) -> bool {
+        while !self.step(OPEN, CLOSING) {
+            if self.0.load(Ordering::Acquire) & STATE != CLOSING {
+                return false;
+            }
+            wait::delay(irql, 1);
+        }
+        true
     }
 
     /// It is closed, or could not be opened.
@@ -138,6 +146,12 @@ mod tests {
     use super::{ONE, Ordering, RunDown, STATE};
     use crate::irql::Passive;
 
+    fn passive() -> Passive {
+        // SAFETY: a host thread starts at the level that the host kernel calls PASSIVE,
+        // fact 5.
+        unsafe { Passive::assume() }
+    }
+
     #[test]
     fn lets_in_while_open_only() {
         let run_down = RunDown::new();
@@ -150,14 +164,12 @@ mod tests {
         assert_eq!(lets_in(), (true, true));
         let pass = run_down.enter().expect("open");
         assert!(run_down.is_open());
-        assert!(run_down.begin_closing());
-        assert!(!run_down.begin_closing());
+        assert!(run_down.begin_closing(&mut passive()));
         assert_eq!(lets_in(), (false, false));
         drop(pass);
-        // SAFETY: a host thread starts at the level that the host kernel calls PASSIVE,
-        // fact 5.
-        run_down.wait(&mut unsafe { Passive::assume() });
+        run_down.wait(&mut passive());
         run_down.closed();
+        assert!(!run_down.begin_closing(&mut passive()));
         assert!(run_down.begin_opening());
     }
 
@@ -167,12 +179,9 @@ mod tests {
         assert!(run_down.begin_opening());
         run_down.opened();
         run_down.enter().expect("open").stay();
-        assert!(run_down.begin_closing());
+        assert!(run_down.begin_closing(&mut passive()));
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| {
-                // SAFETY: as above, fact 5.
-                run_down.wait(&mut unsafe { Passive::assume() });
-            });
+            let waiting = scope.spawn(|| run_down.wait(&mut passive()));
             assert!(!waiting.is_finished());
             run_down.leave();
         });
@@ -184,7 +193,22 @@ mod tests {
         assert!(run_down.begin_opening());
         run_down.closed();
         assert!(!run_down.is_open());
-        assert!(!run_down.begin_closing());
+        assert!(!run_down.begin_closing(&mut passive()));
+    }
+
+    #[test]
+    fn who_comes_to_close_it_too_waits_until_it_is_closed() {
+        let run_down = RunDown::new();
+        assert!(run_down.begin_opening());
+        run_down.opened();
+        assert!(run_down.begin_closing(&mut passive()));
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| run_down.begin_closing(&mut passive()));
+            std::thread::sleep(core::time::Duration::from_millis(20));
+            assert!(!second.is_finished(), "it is not closed yet");
+            run_down.closed();
+            assert!(!second.join().expect("it does not panic"));
+        });
     }
 
     #[test]
@@ -196,7 +220,7 @@ mod tests {
         assert!(run_down.is_open());
         assert_eq!(inside(), ONE);
         assert!(run_down.enter().is_some());
-        assert!(run_down.begin_closing());
+        assert!(run_down.begin_closing(&mut passive()));
         assert_eq!(inside(), ONE, "whoever closes it waits for this");
         drop(pass);
         assert_eq!(inside(), 0);

@@ -238,7 +238,7 @@ impl<R: WorkRoutine> WorkItem<R> {
     /// # IRQL
     /// PASSIVE_LEVEL.
     pub fn stop(&self, irql: &mut Passive) {
-        if !self.run_down.begin_closing() {
+        if !self.run_down.begin_closing(irql) {
             return;
         }
         self.run_down.wait(irql);

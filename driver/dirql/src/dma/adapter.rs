@@ -128,7 +128,7 @@ impl DmaAdapter {
     /// PASSIVE_LEVEL.
     #[inline(never)]
     pub fn close(&self, irql: &mut Passive) {
-        if !self.run_down.begin_closing() {
+        if !self.run_down.begin_closing(irql) {
             return;
         }
         self.run_down.wait(irql);

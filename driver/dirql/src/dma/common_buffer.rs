@@ -111,7 +111,7 @@ impl<const LENGTH: usize> CommonBuffer<LENGTH> {
     /// # IRQL
     /// PASSIVE_LEVEL.
     pub fn free(&self, irql: &mut Passive) {
-        if !self.run_down.begin_closing() {
+        if !self.run_down.begin_closing(irql) {
             return;
         }
         self.run_down.wait(irql);

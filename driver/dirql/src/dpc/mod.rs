@@ -35,7 +35,8 @@
 //! Facts 1 to 5 of the crate. The rest is the run-down, fact 55: a KDPC is handed to the kernel only
 //! inside it, and `stop`, which REMOVE calls too, closes it, takes the DPC out of its queue
 //! and waits for a routine that runs: by KeFlushQueuedDpcs for a DPC; for a threaded one
-//! by counting, because the page of KeFlushQueuedDpcs does not speak of those.
+//! by counting, because the page of KeFlushQueuedDpcs does not speak of those, and by going to each
+//! processor, because a routine that is counted out has still to return.
 //!
 //! # Not here
 //!

@@ -6,6 +6,7 @@ use super::{Placement, Queued, WasQueued};
 use crate::{
     device::Header,
     irql::Passive,
+    processor,
     run_down::RunDown,
     status::{NtError, Result},
     sync::atomic::{AtomicPtr, Ordering},
@@ -170,7 +171,7 @@ impl DpcObject {
 
     /// Ends the use of the DPC: it is not queued any more, and its routine does not run.
     pub(super) fn stop(&self, irql: &mut Passive) {
-        if !self.run_down.begin_closing() {
+        if !self.run_down.begin_closing(irql) {
             return;
         }
         // Those who entered before have queued it when they have left.
@@ -184,7 +185,7 @@ impl DpcObject {
 
     /// As [`stop`](Self::stop), for a DPC that stays inside the run-down.
     pub(super) fn stop_stayed(&self, irql: &mut Passive) {
-        if !self.run_down.begin_closing() {
+        if !self.run_down.begin_closing(irql) {
             return;
         }
         // Somebody who entered before may queue it after this; then it runs, and leaves.
@@ -192,6 +193,9 @@ impl DpcObject {
             self.run_down.leave();
         }
         self.run_down.wait(irql);
+        // A routine that has left has still to return, out of code that may be unloaded next. No
+        // thread preempts it, so a thread that gets to run there finds it gone.
+        processor::visit_all(irql);
         self.run_down.closed();
     }
 }

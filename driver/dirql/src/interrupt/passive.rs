@@ -218,7 +218,7 @@ impl<S: PassiveServiceRoutine> PassiveInterrupt<S> {
     /// # IRQL
     /// PASSIVE_LEVEL.
     pub fn disconnect(&self, irql: &mut Passive) -> Option<S> {
-        if !self.run_down.begin_closing() {
+        if !self.run_down.begin_closing(irql) {
             return None;
         }
         self.run_down.wait(irql);

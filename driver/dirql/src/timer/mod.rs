@@ -271,7 +271,7 @@ impl<R: CustomTimerDpc> Timer<R> {
     /// # IRQL
     /// PASSIVE_LEVEL.
     pub fn stop(&self, irql: &mut Passive) {
-        if !self.run_down.begin_closing() {
+        if !self.run_down.begin_closing(irql) {
             return;
         }
         // Those who entered before have set it when they have left.

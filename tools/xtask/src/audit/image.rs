@@ -9,7 +9,8 @@ use object::{
     LittleEndian as LE,
     pe::{
         IMAGE_DIRECTORY_ENTRY_EXCEPTION, IMAGE_FILE_MACHINE_AMD64, IMAGE_REL_BASED_DIR64,
-        IMAGE_SCN_MEM_EXECUTE, IMAGE_SUBSYSTEM_NATIVE, ImageNtHeaders64,
+        IMAGE_SCN_MEM_DISCARDABLE, IMAGE_SCN_MEM_EXECUTE, IMAGE_SCN_MEM_WRITE,
+        IMAGE_SUBSYSTEM_NATIVE, ImageNtHeaders64,
     },
     read::pe::{Import, PeFile64},
 };
@@ -49,6 +50,10 @@ struct Section {
     start: u64,
     bytes: Vec<u8>,
     is_code: bool,
+    /// What is in it may be something else by the time it is read.
+    is_writable: bool,
+    /// It is there at every moment: neither paged out nor thrown away after loading.
+    is_resident: bool,
 }
 
 impl Image {
@@ -75,6 +80,7 @@ impl Image {
                 let contents = header.pe_data(bytes).context(
                     "a section lies outside the file, so it was cut off: build it again",
                 )?;
+                let flags = header.characteristics.get(LE).0;
                 // What the file does not have is zero.
                 let size = usize::try_from(header.virtual_size.get(LE))?;
                 ensure!(
@@ -86,7 +92,11 @@ impl Image {
                 Ok(Section {
                     start: u64::from(header.virtual_address.get(LE)),
                     bytes: contents,
-                    is_code: header.characteristics.get(LE).0 & IMAGE_SCN_MEM_EXECUTE.0 != 0,
+                    is_code: flags & IMAGE_SCN_MEM_EXECUTE.0 != 0,
+                    is_writable: flags & IMAGE_SCN_MEM_WRITE.0 != 0,
+                    // The memory manager pages what is named so, see "Making Drivers Pageable".
+                    is_resident: flags & IMAGE_SCN_MEM_DISCARDABLE.0 == 0
+                        && !header.raw_name().starts_with(b"PAGE"),
                 })
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
@@ -130,23 +140,30 @@ impl Image {
         self.imports.values().map(String::as_str)
     }
 
-    /// The stub that jumps to an import.
-    pub(super) fn stub(&self, import: &str) -> Option<u64> {
+    /// Where the loader writes the address of an import.
+    pub(super) fn slot(&self, import: &str) -> Option<u64> {
         let (&slot, _) = self.imports.iter().find(|(_, name)| *name == import)?;
-        let code = self.sections.iter().filter(|section| section.is_code);
-        code.flat_map(|section| section.start..section.start + section.bytes.len() as u64)
-            .find(|&at| {
-                self.bytes(at, 2) == Some(&[0xff, 0x25])
-                    && self
-                        .word(at + 2)
-                        .and_then(|distance| (at + 6).checked_add_signed(distance.into()))
-                        == Some(slot)
-            })
+        Some(slot)
     }
 
-    /// The address that the image's data has in it at `place`.
+    /// The address that the image's data has in it at `place`, for good: none where it can be
+    /// written over.
     pub(super) fn pointer(&self, place: u64) -> Option<u64> {
-        self.pointers.get(&place).copied()
+        let is_constant = !self.section(place)?.is_writable;
+        self.pointers.get(&place).copied().filter(|_| is_constant)
+    }
+
+    /// Whether what is at `address` can be neither paged out nor gone.
+    pub(super) fn is_resident(&self, address: u64) -> bool {
+        self.section(address)
+            .is_some_and(|section| section.is_resident)
+    }
+
+    /// Every address in the image's data, behind where it is.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.pointers
+            .iter()
+            .map(|(place, address)| (*place, *address))
     }
 
     /// Every address in the image's data.
@@ -238,13 +255,15 @@ impl Image {
             return Ok(frames);
         };
         let (start, size) = directory.address_range();
-        for place in (u64::from(start)..u64::from(start) + u64::from(size)).step_by(RECORD) {
+        let start = u64::from(start);
+        for place in (start..start + u64::from(size)).step_by(RECORD) {
             let field = |index: u64| {
                 self.word(place + 4 * index)
                     .map(|word| u64::from(word.cast_unsigned()))
                     .with_context(|| format!("the record at {place:#x} is cut off"))
             };
             let (begin, end, information) = (field(0)?, field(1)?, field(2)?);
+            // 32 bits each, so the sum fits.
             let read = |offset: u64, length| self.bytes(information + offset, length);
             let stack = unwind::frame_size(read)
                 .with_context(|| format!("of the routine at {begin:#x}"))?;

@@ -2,19 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::Context as _;
-use iced_x86::Register;
-
 use super::{
-    entry::{self, Kind},
+    cross_checks,
+    entry::{self, Kind, STACK_PASSIVE},
     irql,
-    measure::{Access, Measure, Measurer},
+    measure::{ACCESSORS, Access, Measure, Measurer},
     name::{self, Named},
     program::Program,
     reach::{self, Reach},
-    routine::{Call, Routine, Target},
-    stack::Stacks,
-    values::Value,
+    stack::{Depth, Stacks},
+    stops::{self, Stops},
 };
 
 /// Instructions that an ISR or a critical section may take at most.
@@ -38,6 +35,8 @@ pub(super) struct Section {
     pub(super) copied: u64,
     pub(super) stack: u64,
     pub(super) imports: BTreeSet<String>,
+    /// Reasons for which the library may stop the machine there.
+    pub(super) stops: BTreeSet<u64>,
 }
 
 /// Any entry.
@@ -45,7 +44,7 @@ pub(super) struct Section {
 pub(super) struct Entry {
     pub(super) kind: Kind,
     pub(super) named: Named,
-    pub(super) stack: u64,
+    pub(super) stack: Depth,
     /// Reasons for which the library may stop the machine there.
     pub(super) stops: BTreeSet<u64>,
 }
@@ -57,8 +56,8 @@ pub(super) struct Audit {
     pub(super) entries: Vec<Entry>,
     /// Panics in the whole image.
     pub(super) panics: Vec<String>,
-    /// The library's deliberate stops: how many of each reason.
-    pub(super) stops: BTreeMap<u64, usize>,
+    /// The library's deliberate stops.
+    pub(super) stops: Stops,
     /// What is wrong.
     pub(super) failures: Vec<String>,
 }
@@ -73,17 +72,18 @@ pub(super) fn judge(program: &Program<'_>) -> anyhow::Result<Audit> {
     let mut judge = Judge {
         program,
         entries: &entries,
+        stops: stops::all(program)?,
         measurer: Measurer::new(program),
         stacks: Stacks::new(program, &entries),
         audit: Audit::default(),
     };
     judge.entries()?;
-    judge.handed_over();
-    judge.connected();
-    judge.locked();
-    judge.unread();
     judge.panics()?;
+    judge.accessors();
     let mut audit = judge.audit;
+    audit
+        .failures
+        .extend(cross_checks::failures(program, &entries));
     audit.sections.sort_by(|one, other| {
         (one.kind, &one.named.name, &one.named.place).cmp(&(
             other.kind,
@@ -100,6 +100,7 @@ pub(super) fn judge(program: &Program<'_>) -> anyhow::Result<Audit> {
 struct Judge<'a> {
     program: &'a Program<'a>,
     entries: &'a BTreeMap<u64, Kind>,
+    stops: Stops,
     measurer: Measurer<'a>,
     stacks: Stacks<'a>,
     audit: Audit,
@@ -116,17 +117,26 @@ impl Judge<'_> {
             let reach = reach::from(self.program, routine);
             let stack = match self.stacks.below(routine) {
                 Ok(stack) => stack,
+                // What else there is to say about it is said too.
                 Err(error) => {
                     self.fail(format!("{}: {error:#}", named.name));
-                    continue;
+                    Depth::default()
                 }
             };
-            if stack > kind.most_stack() && !matches!(kind, Kind::Callback(_)) {
+            // A callback's is in the stack of whoever calls it.
+            let is_callback = matches!(kind, Kind::Callback(_));
+            let limits = [
+                (stack.raised, kind.most_stack(), ""),
+                (stack.any, STACK_PASSIVE, " at PASSIVE_LEVEL"),
+            ];
+            let passed = limits
+                .iter()
+                .find(|(stack, most, _)| stack > most && !is_callback);
+            if let Some((stack, most, level)) = passed {
                 self.fail(format!(
-                    "{} may take {stack} bytes of stack; a {} may take {}",
+                    "{} may take {stack} bytes of stack; a {} may take {most}{level}",
                     named.name,
                     kind.name(),
-                    kind.most_stack()
                 ));
             }
             if kind.must_not_panic() && !reach.panics.is_empty() {
@@ -140,7 +150,15 @@ impl Judge<'_> {
                         named.name
                     ));
                 }
-                self.section(routine, kind, &named, &reach, stack)?;
+                if let Some(paged) = cross_checks::paged(self.program, &reach.routines) {
+                    self.fail(format!(
+                        "{} gets to {}, which is in a section that may be paged out or is gone \
+                         after loading",
+                        named.name,
+                        self.program.name(paged)
+                    ));
+                }
+                self.section(routine, kind, &named, &reach, stack.any)?;
             }
             let stops = self.reasons(&reach);
             self.audit.entries.push(Entry {
@@ -220,119 +238,9 @@ impl Judge<'_> {
             copied,
             stack,
             imports: reach.imports.clone(),
+            stops: self.reasons(reach),
         });
         Ok(())
-    }
-
-    /// Every routine that is handed to KeSynchronizeExecution is known to be a critical
-    /// section, and every critical section is handed to it somewhere.
-    fn handed_over(&mut self) {
-        const SYNCHRONIZES: &str = "KeSynchronizeExecution";
-        let program = self.program;
-        let mut handed = BTreeSet::new();
-        for routine in program.routines.values() {
-            for call in routine.calls() {
-                if is_import_stub(routine) || imported(program, call) != Some(SYNCHRONIZES) {
-                    continue;
-                }
-                match call.values.get(Register::RDX) {
-                    Some(Value::Address(section))
-                        if matches!(
-                            self.entries.get(&section),
-                            Some(Kind::CriticalSection | Kind::PassiveSection)
-                        ) =>
-                    {
-                        handed.insert(section);
-                    }
-                    _ => self.fail(format!(
-                        "{} hands KeSynchronizeExecution, at {:#x}, a routine that the audit \
-                         cannot name",
-                        program.name(routine.entry),
-                        call.at
-                    )),
-                }
-            }
-        }
-        let missing: Vec<u64> = self
-            .entries
-            .iter()
-            .filter(|(at, kind)| {
-                matches!(kind, Kind::CriticalSection | Kind::PassiveSection) && !handed.contains(at)
-            })
-            .map(|(at, _)| *at)
-            .collect();
-        for at in missing {
-            self.fail(format!(
-                "{} is a critical section that nothing hands to KeSynchronizeExecution: its name \
-                 or the call is misread",
-                program.name(at)
-            ));
-        }
-    }
-
-    /// Every ISR is taken by a routine that connects interrupts, and each such routine takes
-    /// one.
-    fn connected(&mut self) {
-        const CONNECTS: [&str; 2] = ["IoConnectInterruptEx", "IoConnectInterrupt"];
-        let program = self.program;
-        let is_isr = |at: u64| matches!(self.entries.get(&at), Some(Kind::Isr | Kind::PassiveIsr));
-        let mut wrong = Vec::new();
-        for (&at, by) in program.taken.iter().filter(|(at, _)| is_isr(**at)) {
-            let connects = by.iter().any(|&by| {
-                let imports = reach::from(program, by).imports;
-                CONNECTS.iter().any(|name| imports.contains(*name))
-            });
-            if !connects {
-                wrong.push(format!(
-                    "{} is an ISR, and no routine that takes its address connects an interrupt",
-                    program.name(at)
-                ));
-            }
-        }
-        let imports = |name: &str| program.image.imports().any(|import| import == name);
-        let none = !self.entries.keys().any(|&at| is_isr(at));
-        if none && CONNECTS.iter().any(|name| imports(name)) && !program.taken.is_empty() {
-            let connects = program.routines.values().any(|routine| {
-                !is_import_stub(routine)
-                    && routine.calls().any(|call| {
-                        matches!(&call.target, Target::Import(name) if CONNECTS.contains(&name.as_str()))
-                    })
-            });
-            if connects {
-                wrong.push("the driver connects an interrupt, and no ISR was found".to_owned());
-            }
-        }
-        self.audit.failures.extend(wrong);
-    }
-
-    /// An interrupt's lock that is taken in the middle of a routine makes a critical section that
-    /// has no routine of its own, and so is not measured.
-    fn locked(&mut self) {
-        const ACQUIRES: &str = "KeAcquireInterruptSpinLock";
-        let program = self.program;
-        for routine in program.routines.values() {
-            for call in routine.calls() {
-                if !is_import_stub(routine) && imported(program, call) == Some(ACQUIRES) {
-                    self.fail(format!(
-                        "{} takes an interrupt's lock at {:#x}: what it does with it is no \
-                         SynchCritSection routine, and the audit does not measure it",
-                        program.name(routine.entry),
-                        call.at
-                    ));
-                }
-            }
-        }
-    }
-
-    /// Code that no way leads to.
-    fn unread(&mut self) {
-        let program = self.program;
-        for (routine, at) in program.unread() {
-            self.fail(format!(
-                "the audit does not get to the code at {at:#x} of {}",
-                program.name(routine)
-            ));
-        }
     }
 
     /// Panics and stops of the whole image.
@@ -343,26 +251,14 @@ impl Judge<'_> {
             all.panics.extend(own.panics);
         }
         self.audit.panics = self.described(&all.panics)?;
-        for reasons in reach::reasons(self.program).values() {
-            for &reason in reasons {
-                *self.audit.stops.entry(reason).or_default() += 1;
-            }
-            if reasons.is_empty() {
-                self.fail("a call of dirql's `stop` has no reason that the code shows".to_owned());
-            }
-        }
+        self.audit.stops = self.stops.clone();
         Ok(())
     }
 
     fn reasons(&self, reach: &Reach) -> BTreeSet<u64> {
-        let all = reach::reasons(self.program);
-        reach
-            .stops
-            .iter()
-            .filter_map(|stop| all.get(stop))
-            .flatten()
-            .copied()
-            .collect()
+        let reasons = &self.stops.reasons;
+        let stops = reach.stops.iter().filter_map(|stop| reasons.get(stop));
+        stops.flatten().copied().collect()
     }
 
     fn described(&self, addresses: &BTreeSet<u64>) -> anyhow::Result<Vec<String>> {
@@ -370,7 +266,10 @@ impl Judge<'_> {
             .iter()
             .map(|&at| {
                 let places = self.program.symbols.places(at)?;
-                let place = places.first().context("no source")?;
+                // The C runtime and assembly have no lines.
+                let Some(place) = places.first() else {
+                    return Ok(format!("{at:#x}"));
+                };
                 Ok(format!(
                     "{} ({}:{})",
                     place.function, place.file, place.line
@@ -378,27 +277,20 @@ impl Judge<'_> {
             })
             .collect()
     }
-}
 
-/// The import that a call reaches, by itself or by the stub that jumps there.
-fn imported<'a>(program: &'a Program<'_>, call: &'a Call) -> Option<&'a str> {
-    match &call.target {
-        Target::Import(name) => Some(name),
-        Target::Routine(start) => {
-            let stub = program
-                .routines
-                .get(start)
-                .filter(|it| is_import_stub(it))?;
-            match &stub.calls().next()?.target {
-                Target::Import(name) => Some(name),
-                _ => None,
-            }
+    /// The places of register accesses are known by the file of the accessors.
+    fn accessors(&mut self) {
+        let accesses = self
+            .audit
+            .sections
+            .iter()
+            .any(|it| !it.registers.is_empty());
+        if accesses && !self.measurer.has_met_accessor() {
+            self.fail(format!(
+                "no register access comes from {}, so the accessors have moved: mend ACCESSORS \
+                 (tools/xtask/src/audit/measure.rs)",
+                ACCESSORS.join(" or ")
+            ));
         }
-        Target::Unknown => None,
     }
-}
-
-/// Whether a routine does nothing but jump to an import.
-fn is_import_stub(routine: &Routine) -> bool {
-    routine.blocks.len() == 1 && routine.instructions().count() == 1 && routine.calls().count() == 1
 }

@@ -42,6 +42,41 @@ pub(super) struct Measurer<'a> {
     accesses: BTreeMap<u64, Vec<(u64, Access)>>,
     /// The routines that are being measured, to notice recursion.
     open: Vec<u64>,
+    /// Loops around what is being measured.
+    loops: usize,
+    /// Whether an instruction was met that comes from a register accessor.
+    met_accessor: bool,
+}
+
+/// No driver's calls go deeper, and no loops are in more others: what a damaged image says is not
+/// to be followed for ever.
+const DEEPEST: usize = 256;
+const NESTED: usize = 16;
+const TOO_LONG: &str = "it is too long to be counted";
+
+fn sum(one: u64, other: u64) -> anyhow::Result<u64> {
+    one.checked_add(other).context(TOO_LONG)
+}
+
+/// What the kernel does is not this driver's, but for what it does as often as the driver says.
+fn imported(name: &str, call: &Call, measure: Measure) -> anyhow::Result<u64> {
+    const COPIES: [&str; 4] = ["memcpy", "memmove", "memset", "memcmp"];
+    const AS_LONG_AS_TOLD: [&str; 3] = ["strlen", "wcslen", "KeStallExecutionProcessor"];
+    ensure!(
+        !AS_LONG_AS_TOLD.contains(&name),
+        "{name}, which is called at {:#x}, takes as long as its argument says",
+        call.at
+    );
+    if measure != Measure::BytesCopied || !COPIES.contains(&name) {
+        return Ok(0);
+    }
+    call.values.constant(Register::R8).with_context(|| {
+        format!(
+            "{name}, which is called at {:#x}, takes as long as its argument says, and that is no \
+             constant",
+            call.at
+        )
+    })
 }
 
 impl<'a> Measurer<'a> {
@@ -51,7 +86,15 @@ impl<'a> Measurer<'a> {
             known: BTreeMap::new(),
             accesses: BTreeMap::new(),
             open: Vec::new(),
+            loops: 0,
+            met_accessor: false,
         }
+    }
+
+    /// Whether the source of the register accessors is what the PDB calls it: some measured
+    /// instruction came from there.
+    pub(super) const fn has_met_accessor(&self) -> bool {
+        self.met_accessor
     }
 
     /// The greatest `measure` of any way through a routine.
@@ -67,6 +110,10 @@ impl<'a> Measurer<'a> {
         ensure!(
             !self.open.contains(&start),
             "{name} calls itself, so nothing bounds how often"
+        );
+        ensure!(
+            self.open.len() < DEEPEST,
+            "{name} is more than {DEEPEST} calls deep, which is too deep to follow"
         );
         let routine = self
             .program
@@ -104,7 +151,7 @@ impl<'a> Measurer<'a> {
             } else {
                 let mut own = 0;
                 for at in &component.nodes {
-                    own += self.block(routine, *at, measure)?;
+                    own = sum(own, self.block(routine, *at, measure)?)?;
                 }
                 own
             };
@@ -117,8 +164,9 @@ impl<'a> Measurer<'a> {
                 .max()
                 .copied()
                 .unwrap_or_default();
+            let all = sum(own, behind)?;
             for node in component.nodes {
-                rest.insert(node, own + behind);
+                rest.insert(node, all);
             }
         }
         rest.get(&head)
@@ -151,7 +199,15 @@ impl<'a> Measurer<'a> {
         for block in round.blocks.values_mut() {
             block.next.retain(|&to| to != head);
         }
-        Ok(rounds * self.through(&round, head, body, measure)?)
+        ensure!(
+            self.loops < NESTED,
+            "{} is in more than {NESTED} others, which is too many to follow",
+            self.described(body)
+        );
+        self.loops += 1;
+        let once = self.through(&round, head, body, measure);
+        self.loops -= 1;
+        rounds.checked_mul(once?).context(TOO_LONG)
     }
 
     fn described(&self, body: &BTreeSet<u64>) -> String {
@@ -177,7 +233,7 @@ impl<'a> Measurer<'a> {
             Measure::RegisterWrites => self.count(routine, block, |access| access.writes)?,
         };
         for call in &block.calls {
-            own += self.called(call, measure)?;
+            own = sum(own, self.called(call, measure)?)?;
         }
         Ok(own)
     }
@@ -190,8 +246,7 @@ impl<'a> Measurer<'a> {
                 })
             }
             Target::Routine(start) => self.longest(*start, measure),
-            // What the kernel does is not this driver's.
-            Target::Import(_) => Ok(0),
+            Target::Import(name) => imported(name, call, measure),
             Target::Unknown => bail!("the call at {:#x} goes nobody knows where", call.at),
         }
     }
@@ -226,7 +281,8 @@ impl<'a> Measurer<'a> {
                         instruction.ip()
                     )
                 })?;
-                bytes += count * u64::try_from(instruction.memory_size().size())?;
+                let each = u64::try_from(instruction.memory_size().size())?;
+                bytes = sum(bytes, count.checked_mul(each).context(TOO_LONG)?)?;
             }
             values.step(instruction, self.program.image, &mut factory);
         }
@@ -259,13 +315,16 @@ impl<'a> Measurer<'a> {
         for block in routine.blocks.values() {
             let mut values = block.before.clone();
             for instruction in &block.instructions {
-                if self.is_register_access(instruction, &values) {
+                let is_access = self.is_register_access(instruction, &values);
+                if is_access {
                     found.push((instruction.ip(), access(instruction, &mut factory)));
+                }
+                if is_access || self.may_access(instruction) {
+                    self.check_access(routine, instruction, is_access)?;
                 }
                 values.step(instruction, self.program.image, &mut factory);
             }
         }
-        self.check_accesses(routine, !found.is_empty())?;
         self.accesses.insert(routine.entry, found.clone());
         Ok(found)
     }
@@ -282,28 +341,47 @@ impl<'a> Measurer<'a> {
             && (is_mapping(instruction.memory_base()) || is_mapping(instruction.memory_index()))
     }
 
-    /// Fails if the source accesses registers and the code was not seen to. The other way round
+    /// Fails if the source accesses a register there and that was not seen. The other way round
     /// would fail wrongly: compilers forget from which line a volatile store comes.
-    fn check_accesses(&self, routine: &Routine, are_seen: bool) -> anyhow::Result<()> {
-        let mut in_source = false;
-        for instruction in routine.instructions() {
-            let places = self.program.symbols.places(instruction.ip())?;
-            in_source |= places
-                .iter()
-                .any(|place| ACCESSORS.contains(&place.file.as_str()));
-        }
+    fn check_access(
+        &mut self,
+        routine: &Routine,
+        instruction: &Instruction,
+        is_seen: bool,
+    ) -> anyhow::Result<()> {
+        let places = self.program.symbols.places(instruction.ip())?;
+        let in_source = places
+            .iter()
+            .any(|place| ACCESSORS.contains(&place.file.as_str()));
+        self.met_accessor |= in_source;
         ensure!(
-            are_seen || !in_source,
-            "the PDB says that {} accesses device registers, and the audit does not see which \
-             instructions do",
+            is_seen || !in_source,
+            "the PDB says that {:#x}, in {}, accesses a device register, and the audit does not \
+             see which one",
+            instruction.ip(),
             self.program.name(routine.entry),
         );
         Ok(())
     }
+
+    /// Whether an instruction reads or writes memory that may be a register: neither the stack
+    /// nor a constant of the image, nor the place where the pointer of a mapping is.
+    fn may_access(&self, instruction: &Instruction) -> bool {
+        let is_mapping = instruction.memory_size().size() == 8
+            && self
+                .program
+                .mappings
+                .contains(&instruction.memory_displacement64());
+        instruction.op_kinds().any(|kind| kind == OpKind::Memory)
+            && !matches!(instruction.mnemonic(), Mnemonic::Lea | Mnemonic::Nop)
+            && instruction.memory_base() != Register::RSP
+            && !instruction.is_ip_rel_memory_operand()
+            && !is_mapping
+    }
 }
 
 /// The source of the register accessors.
-const ACCESSORS: [&str; 1] = ["driver/dirql/src/io_mem/mod.rs"];
+pub(super) const ACCESSORS: [&str; 1] = ["driver/dirql/src/io_mem/mod.rs"];
 
 fn access(instruction: &Instruction, factory: &mut InstructionInfoFactory) -> Access {
     let accesses: Vec<OpAccess> = factory

@@ -1,11 +1,13 @@
 //! That the audit notices: in a copy of the image a critical section is overwritten with
-//! machine code that breaks one rule, and just that has to be found.
+//! machine code that breaks one rule, and just that has to be found, and there.
 //!
 //! The real image is what is made wrong, so all of it takes part: its sections, its imports,
 //! its unwind records and its PDB.
 
+mod altered;
+mod damage;
+
 use anyhow::{Context as _, ensure};
-use object::{LittleEndian as LE, read::pe::PeFile64};
 
 use super::{
     Pdb, Symbols, audit,
@@ -13,15 +15,10 @@ use super::{
     judge::{Audit, LONGEST},
 };
 use crate::image_check::Verdict;
+use altered::{Altered, VICTIM, find};
 
-/// The critical section that is overwritten. It is a leaf, and a long one.
-const VICTIM: &str = "edu::power::silence::closure_env$0";
-/// One that takes stack.
-const DEEP: &str = "edu::power::counters::closure_env$1";
 /// What an ISR's name begins with.
 const ISR: &str = "dirql::interrupt::service::isr_message<";
-/// What both sections' names begin with.
-const THUNK: &str = "dirql::interrupt::synchronize::synch_crit_section<";
 
 /// A way to make the image wrong.
 struct Mistake {
@@ -102,7 +99,7 @@ const MISTAKES: &[Mistake] = &[
         says: "isr_message<Shared,Saved> may take 151 instructions, and 150 are allowed",
         make: |copy| {
             let code = too_long()?;
-            copy.overwrite(ISR, &code)
+            copy.code_of(ISR, &code)
         },
     },
     Mistake {
@@ -130,16 +127,94 @@ const MISTAKES: &[Mistake] = &[
     Mistake {
         what: "an interrupt's lock in the middle of a routine",
         says: "takes an interrupt's lock at",
+        make: |copy| copy.rename("KeAcquireSpinLockRaiseToDpc", "KeAcquireInterruptSpinLock"),
+    },
+    Mistake {
+        what: "a raised IRQL in the middle of a routine",
+        says: "may raise IRQL above DISPATCH_LEVEL at",
+        // mov cl, 2; call, by the stub or by the slot
         make: |copy| {
-            let name = b"KeAcquireSpinLockRaiseToDpc\0";
-            let at = find(&copy.bytes, name)?;
-            copy.put(at, b"KeAcquireInterruptSpinLock\0")
+            let at = find(&copy.bytes, &[0xb1, 0x02, 0xe8])
+                .or_else(|_| find(&copy.bytes, &[0xb1, 0x02, 0xff, 0x15]))?;
+            copy.put(at + 1, &[3])
         },
     },
     Mistake {
-        what: "too deep a frame",
-        says: "bytes of stack",
-        make: |copy| copy.deepen(),
+        what: "too deep a frame of a DPC",
+        says: "a DPC may take 2048",
+        make: |copy| copy.deepen(DEEP, 2048),
+    },
+    Mistake {
+        what: "too deep a frame at PASSIVE_LEVEL",
+        says: "may take 8192",
+        make: |copy| copy.deepen(DEEP_PASSIVE, 8192),
+    },
+    Mistake {
+        what: "a frame that its unwind record does not tell of",
+        says: "bytes of stack, and its unwind record says",
+        make: |copy| copy.deepen_record(DEEP, 8),
+    },
+    Mistake {
+        what: "a panic in a DPC",
+        says: "can panic",
+        // ud2
+        make: |copy| copy.code_of(DPC, &[0x0f, 0x0b]),
+    },
+    Mistake {
+        what: "a jump to an import that may not be called",
+        says: "can call IofCompleteRequest, which may not be called",
+        make: |copy| copy.jump_to_import("IofCompleteRequest"),
+    },
+    Mistake {
+        what: "a call without an unwind record",
+        says: "it calls others and has no unwind record",
+        make: |copy| copy.call_import("KeGetCurrentProcessorNumberEx"),
+    },
+    Mistake {
+        what: "an import that takes as long as it is told",
+        says: "wcslen, which is called at",
+        make: |copy| {
+            copy.call_import("IofCompleteRequest")?;
+            copy.rename("IofCompleteRequest", "wcslen")
+        },
+    },
+    Mistake {
+        what: "an import that copies as much as it is told",
+        says: "and that is no constant",
+        make: |copy| {
+            copy.call_import("IofCompleteRequest")?;
+            copy.rename("IofCompleteRequest", "memcpy")
+        },
+    },
+    Mistake {
+        what: "a call of what data point to that can be written",
+        says: "through a pointer, and the code does not say whom",
+        make: |copy| copy.call_data(),
+    },
+    Mistake {
+        what: "a section's code in memory that is paged",
+        says: "which is in a section that may be paged out",
+        make: |copy| copy.page_code(),
+    },
+    Mistake {
+        what: "a register access that it does not see",
+        says: "accesses a device register, and the audit does not see which one",
+        make: |copy| copy.access_elsewhere(),
+    },
+    Mistake {
+        what: "loops in loops without end",
+        says: "it is too long to be counted",
+        make: |copy| copy.code(&nested(6, 0x0fff)),
+    },
+    Mistake {
+        what: "an ISR that nobody connects",
+        says: "is an ISR, and no routine that takes its address connects an interrupt",
+        make: |copy| copy.rename("IoConnectInterruptEx", "IoGetDeviceProperty"),
+    },
+    Mistake {
+        what: "an import that nobody knows",
+        says: "is not in the table",
+        make: |copy| copy.rename("IoConnectInterruptEx", "IoNobodyKnows"),
     },
     Mistake {
         what: "a frame that no unwind record tells of",
@@ -160,138 +235,56 @@ const MISTAKES: &[Mistake] = &[
             copy.put(signature + 4, &[!copy.bytes[signature + 4]])
         },
     },
+    Mistake {
+        what: "a PDB of another age",
+        says: "the PDB has the age",
+        make: |copy| {
+            let signature = find(&copy.bytes, b"RSDS")?;
+            copy.put(signature + 20, &[!copy.bytes[signature + 20]])
+        },
+    },
 ];
 
-/// A copy of the image, to be made wrong.
-struct Altered<'a> {
-    bytes: Vec<u8>,
-    image: &'a Image,
-    symbols: &'a Symbols<'a>,
-}
+/// A DPC. Nothing else calls it.
+const DPC: &str = "dirql::timer::custom_timer_dpc<";
+/// Routines that nothing else calls, one of which has a large frame; and the same at PASSIVE_LEVEL.
+const DEEP: &[&str] = &[
+    "dirql::dpc::custom_dpc<",
+    "dirql::thunks::dpc_for_isr<",
+    DPC,
+];
+const DEEP_PASSIVE: &[&str] = &[
+    "dirql::pnp::dispatch<",
+    "dirql::thunks::add_device<",
+    "dirql::power::dispatch::at_passive<",
+];
 
-impl Altered<'_> {
-    /// Where the critical section of this closure begins.
-    fn section(&self, closure: &str) -> anyhow::Result<u64> {
-        let routines = self.symbols.routines();
-        let found = routines.iter().find(|(_, routine)| {
-            let is_it = |name: &String| name.starts_with(THUNK) && name.contains(closure);
-            routine.names.iter().any(is_it)
-        });
-        let (start, _) =
-            found.with_context(|| format!("there is no critical section {closure}"))?;
-        Ok(*start)
+/// Loops in each other, each of which runs so often whenever it is entered. Each has a register
+/// of its own to count in.
+fn nested(loops: u8, times: u16) -> Vec<u8> {
+    // ecx, edx, esi, edi, ebx, ebp
+    const COUNTERS: [u8; 6] = [1, 2, 6, 7, 3, 5];
+    let counters = COUNTERS.iter().take(loops.into());
+    let mut code = Vec::new();
+    let mut heads = Vec::new();
+    for &counter in counters.clone() {
+        // xor counter, counter
+        code.extend([0x31, 0xc0 | counter << 3 | counter]);
+        heads.push(code.len());
     }
-
-    /// Where in the file an address is.
-    fn offset(&self, address: u64) -> anyhow::Result<usize> {
-        let pe = PeFile64::parse(self.bytes.as_slice())?;
-        let address = u32::try_from(address)?;
-        let (offset, _) = pe
-            .section_table()
-            .pe_file_range_at(address)
-            .with_context(|| format!("{address:#x} is not in the file"))?;
-        Ok(usize::try_from(offset)?)
+    for (&counter, head) in counters.rev().zip(heads.into_iter().rev()) {
+        // inc counter; cmp counter, times
+        code.extend([0xff, 0xc0 | counter, 0x81, 0xf8 | counter]);
+        code.extend(u32::from(times).to_le_bytes());
+        // jne to the loop's head
+        let next = code.len() + 6;
+        let back = i32::try_from(next - head).unwrap_or(i32::MAX);
+        code.extend([0x0f, 0x85]);
+        code.extend((-back).to_le_bytes());
     }
-
-    fn put(&mut self, offset: usize, bytes: &[u8]) -> anyhow::Result<()> {
-        self.bytes
-            .get_mut(offset..offset + bytes.len())
-            .context("the file ends there")?
-            .copy_from_slice(bytes);
-        Ok(())
-    }
-
-    /// Overwrites the critical section, all of it.
-    fn code(&mut self, code: &[u8]) -> anyhow::Result<()> {
-        let start = self.section(VICTIM)?;
-        self.overwrite_at(start, code)
-    }
-
-    /// Overwrites the routine whose name begins so.
-    fn overwrite(&mut self, name: &str, code: &[u8]) -> anyhow::Result<()> {
-        let mut routines = self.symbols.routines().iter();
-        let found =
-            routines.find(|(_, routine)| routine.names.iter().any(|it| it.starts_with(name)));
-        let (&start, _) = found.with_context(|| format!("there is no routine {name}"))?;
-        self.overwrite_at(start, code)
-    }
-
-    fn overwrite_at(&mut self, start: u64, code: &[u8]) -> anyhow::Result<()> {
-        let offset = self.offset(start)?;
-        let routine = self.symbols.routines().get(&start);
-        let end = routine.and_then(|it| it.end).context("it has no end")?;
-        // int3, which fills gaps
-        self.put(offset, &vec![0xcc; usize::try_from(end - start)?])?;
-        self.put(offset, code)
-    }
-
-    /// Has the critical section call an import, by the stub that jumps there.
-    fn call_import(&mut self, name: &str) -> anyhow::Result<()> {
-        let stub = self
-            .image
-            .stub(name)
-            .with_context(|| format!("nothing jumps to {name}"))?;
-        let start = self.section(VICTIM)?;
-        let distance = i32::try_from(stub.cast_signed() - start.cast_signed() - 5)?;
-        let [a, b, c, d] = distance.to_le_bytes();
-        self.code(&[0xe8, a, b, c, d, 0xc3])
-    }
-
-    /// Has an unwind record say that a critical section takes 16 KiB.
-    fn deepen(&mut self) -> anyhow::Result<()> {
-        let start = u32::try_from(self.section(DEEP)?)?;
-        let pe = PeFile64::parse(self.bytes.as_slice())?;
-        let (records, size) = pe
-            .data_directory(object::pe::IMAGE_DIRECTORY_ENTRY_EXCEPTION)
-            .context("there are no unwind records")?
-            .address_range();
-        for record in (records..records + size).step_by(12) {
-            let at = self.offset(record.into())?;
-            if self.bytes[at..at + 4] != start.to_le_bytes() {
-                continue;
-            }
-            let information = self.bytes[at + 8..at + 12].try_into()?;
-            let information = self.offset(u32::from_le_bytes(information).into())?;
-            // The first code undoes the last act of the prologue: `sub rsp`, in eights.
-            let (operation, in_eights) = (self.bytes[information + 5], 16 * 1024 / 8_u16);
-            ensure!(operation == 1, "its first unwind code is {operation}");
-            return self.put(information + 6, &in_eights.to_le_bytes());
-        }
-        anyhow::bail!("the section has no unwind record")
-    }
-
-    /// Has the critical section's address come from a register that nobody knows.
-    fn hide(&mut self) -> anyhow::Result<()> {
-        let start = self.section(VICTIM)?;
-        // lea rdx, [rip + distance], which is seven bytes long
-        let opcode = [0x48, 0x8d, 0x15];
-        for offset in 0..self.bytes.len().saturating_sub(7) {
-            if self.bytes[offset..offset + 3] != opcode {
-                continue;
-            }
-            let distance = i32::from_le_bytes(self.bytes[offset + 3..offset + 7].try_into()?);
-            let next = self.address(offset + 7)?;
-            if next.checked_add_signed(distance.into()) == Some(start) {
-                // mov rdx, rax; nop
-                return self.put(offset, &[0x48, 0x89, 0xc2, 0x0f, 0x1f, 0x40, 0x00]);
-            }
-        }
-        anyhow::bail!("nothing takes the address of the section into rdx")
-    }
-
-    /// Which address a place in the file has.
-    fn address(&self, offset: usize) -> anyhow::Result<u64> {
-        let pe = PeFile64::parse(self.bytes.as_slice())?;
-        let offset = u32::try_from(offset)?;
-        pe.section_table()
-            .iter()
-            .find_map(|section| {
-                let inside = offset.checked_sub(section.pointer_to_raw_data.get(LE))?;
-                (inside < section.size_of_raw_data.get(LE))
-                    .then(|| u64::from(section.virtual_address.get(LE)) + u64::from(inside))
-            })
-            .with_context(|| format!("{offset:#x} is in no section"))
-    }
+    // ret
+    code.push(0xc3);
+    code
 }
 
 /// One instruction more than is allowed.
@@ -302,56 +295,65 @@ fn too_long() -> anyhow::Result<Vec<u8>> {
     Ok(code)
 }
 
-fn find(bytes: &[u8], text: &[u8]) -> anyhow::Result<usize> {
-    bytes
-        .windows(text.len())
-        .position(|window| window == text)
-        .context("the image has nothing of the kind")
-}
-
 /// One verdict for each mistake.
-pub(super) fn verdicts(bytes: &[u8], pdb: &[u8]) -> anyhow::Result<Vec<Verdict>> {
+pub(super) fn verdicts(bytes: &[u8], pdb: &[u8], is_long: bool) -> anyhow::Result<Vec<Verdict>> {
     let image = Image::parse(bytes)?;
     let parsed = Pdb::parse(pdb, image.identity())?;
     let symbols = Symbols::of(&parsed)?;
-    let copy = || Altered {
-        bytes: bytes.to_vec(),
-        image: &image,
-        symbols: &symbols,
-    };
-    let noticed = MISTAKES.iter().map(|mistake| {
-        let mut copy = copy();
-        let result = (mistake.make)(&mut copy).and_then(|()| {
-            let said = said(&copy.bytes, pdb);
-            ensure!(
-                said.contains(mistake.says),
-                "it says {said:?} and not {:?}",
-                mistake.says
-            );
-            Ok(format!("\"{}\"", mistake.says))
-        });
-        Verdict {
-            check: format!("notices {}", mistake.what),
-            result,
-        }
+    let copy = || Altered::new(bytes, &image, &symbols);
+    let noticed = MISTAKES.iter().map(|mistake| Verdict {
+        check: format!("notices {}", mistake.what),
+        result: notices(mistake, copy(), pdb),
     });
     let mut verdicts: Vec<Verdict> = noticed.collect();
-    verdicts.push(Verdict {
-        check: "proves a loop that counts to eight".to_owned(),
-        result: counts_to_eight(copy(), pdb),
-    });
-    verdicts.push(Verdict {
-        check: "refuses what was cut off".to_owned(),
-        result: cut_off(bytes, pdb),
-    });
+    let mut verdict = |check: &str, result| {
+        verdicts.push(Verdict {
+            check: check.to_owned(),
+            result,
+        });
+    };
+    // Whether a counter is looked at before or after the step is left open, so a loop that runs
+    // eight times counts as one of nine rounds, of three instructions each.
+    let once = 9 * 3;
+    verdict(
+        "proves a loop that counts to eight",
+        proves(copy(), pdb, &nested(1, 8), 1 + once + 1),
+    );
+    verdict(
+        "proves a loop in a loop",
+        proves(copy(), pdb, &nested(2, 8), 1 + 9 * (1 + once + 3) + 1),
+    );
+    verdict("refuses what was cut off", damage::cut_off(bytes, pdb));
+    verdict(
+        "says so of what was damaged",
+        damage::flipped(bytes, pdb, is_long),
+    );
     Ok(verdicts)
 }
 
+/// Makes a mistake; what was found says what it is, and of whom.
+fn notices(mistake: &Mistake, mut copy: Altered<'_>, pdb: &[u8]) -> anyhow::Result<String> {
+    (mistake.make)(&mut copy)?;
+    let said = said(&copy.bytes, pdb);
+    ensure!(
+        said.iter().any(|line| line.contains(mistake.says)),
+        "it says {said:?} and not {:?}",
+        mistake.says
+    );
+    let other = said.iter().find(|line| !line.contains(copy.victim));
+    ensure!(
+        other.is_none(),
+        "it says {other:?}, which is not of {}",
+        copy.victim
+    );
+    Ok(format!("\"{}\"", mistake.says))
+}
+
 /// What the audit of an image says.
-fn said(bytes: &[u8], pdb: &[u8]) -> String {
+fn said(bytes: &[u8], pdb: &[u8]) -> Vec<String> {
     match audited(bytes, pdb) {
-        Ok(audit) => audit.failures.join("\n"),
-        Err(error) => format!("{error:#}"),
+        Ok(audit) => audit.failures,
+        Err(error) => vec![format!("{error:#}")],
     }
 }
 
@@ -359,43 +361,25 @@ fn audited(bytes: &[u8], pdb: &[u8]) -> anyhow::Result<Audit> {
     audit(&Image::parse(bytes)?, pdb).map(|(_, audit)| audit)
 }
 
-/// A loop that is right is no failure, and counts as often as it runs at most.
-fn counts_to_eight(mut copy: Altered<'_>, pdb: &[u8]) -> anyhow::Result<String> {
-    // xor ecx, ecx; again: inc ecx; cmp ecx, 8; jne again; ret
-    copy.code(&[0x31, 0xc9, 0xff, 0xc1, 0x83, 0xf9, 0x08, 0x75, 0xf9, 0xc3])?;
+/// Loops that are right are no failure, and count as often as they run at most.
+fn proves(mut copy: Altered<'_>, pdb: &[u8], code: &[u8], longest: u64) -> anyhow::Result<String> {
+    copy.code(code)?;
     let audit = audited(&copy.bytes, pdb)?;
     let section = audit
         .sections
         .iter()
-        .find(|section| section.total == 5)
+        .find(|section| section.named.name.contains(VICTIM))
         .context("the section was not found")?;
-    // Whether the counter is looked at before or after the step is left open: nine rounds.
-    let longest = 1 + 9 * 3 + 1;
+    // What takes too long is a failure of its own.
+    let failures = audit
+        .failures
+        .iter()
+        .filter(|failure| !failure.contains("instructions, and"));
     ensure!(
-        section.longest == longest && audit.failures.is_empty(),
+        section.longest == longest && failures.count() == 0,
         "it says {} instructions and {:?}",
         section.longest,
         audit.failures
     );
     Ok(format!("at most {longest} instructions"))
-}
-
-/// An image or a PDB that ends too early is an error, wherever it ends.
-fn cut_off(bytes: &[u8], pdb: &[u8]) -> anyhow::Result<String> {
-    const PIECES: usize = 24;
-    for piece in 0..PIECES {
-        let image = &bytes[..bytes.len() * piece / PIECES];
-        ensure!(
-            audited(image, pdb).is_err(),
-            "{} of the image's bytes are taken for all of it",
-            image.len()
-        );
-        let symbols = &pdb[..pdb.len() * piece / PIECES];
-        ensure!(
-            audited(bytes, symbols).is_err(),
-            "{} of the PDB's bytes are taken for all of it",
-            symbols.len()
-        );
-    }
-    Ok(format!("in {} places", 2 * PIECES))
 }

@@ -7,7 +7,10 @@
 //! of the kernel it can call; for each entry its stack; for the whole image where it can
 //! panic. The page that it writes is in the driver's documentation, and checked.
 
+mod calls_back;
+mod cross_checks;
 mod entry;
+mod frame;
 mod graph;
 mod image;
 mod irql;
@@ -21,7 +24,12 @@ mod reach;
 mod report;
 mod review;
 mod routine;
+mod sites;
+#[cfg(test)]
+mod sources;
 mod stack;
+mod stop_sites;
+mod stops;
 mod symbols;
 mod types;
 mod unwind;
@@ -39,6 +47,7 @@ use crate::{build, image_check::Verdict, workspace, workspace::Workspace};
 use image::Image;
 use judge::Audit;
 use program::Program;
+use stops::Stops;
 use symbols::{Pdb, Symbols};
 use types::Types;
 
@@ -55,6 +64,9 @@ pub(crate) struct AuditArguments {
     write: bool,
 }
 
+/// The source of `dirql`, and in it the reasons for which it stops the machine.
+const LIBRARY: &str = "driver/dirql/src";
+const REASONS: &str = "driver/dirql/src/stop_code.rs";
 /// The page about `edu.sys`.
 const PAGE: &str = "driver/edu/CRITICAL-SECTIONS.md";
 /// The reviewed list of its stops.
@@ -73,6 +85,7 @@ pub(crate) fn run(arguments: &AuditArguments) -> anyhow::Result<bool> {
     };
     print!("{}", report::table(&audited.audit));
     let mut failures = audited.audit.failures.clone();
+    failures.extend(audited.panics());
     if arguments.image.is_none() {
         failures.extend(audited.reviewed(&workspace)?);
         if arguments.write {
@@ -92,7 +105,7 @@ pub(crate) fn run(arguments: &AuditArguments) -> anyhow::Result<bool> {
 }
 
 /// Audits `edu.sys` as it was built last.
-pub(crate) fn verdicts(workspace: &Workspace) -> anyhow::Result<Vec<Verdict>> {
+pub(crate) fn verdicts(workspace: &Workspace, is_long: bool) -> anyhow::Result<Vec<Verdict>> {
     let out = workspace.out();
     let audited = Audited::of_edu(workspace)?;
     let verdict = |check: &str, failures: Vec<String>, found: String| Verdict {
@@ -107,12 +120,14 @@ pub(crate) fn verdicts(workspace: &Workspace) -> anyhow::Result<Vec<Verdict>> {
     let (wrong, said) = audited.documented(workspace)?;
     let mut verdicts = vec![
         verdict("limits", failures, audited.figure(0)),
+        verdict("panics", audited.panics(), "none".to_owned()),
         verdict("stops", audited.reviewed(workspace)?, STOPS.to_owned()),
         verdict("documentation", wrong, said),
     ];
     verdicts.extend(mistakes::verdicts(
         &workspace::read(&out.join("edu.sys"))?,
         &workspace::read(&out.join("edu.pdb"))?,
+        is_long,
     )?);
     Ok(verdicts)
 }
@@ -179,37 +194,56 @@ impl Audited {
         report::page(&self.driver, &self.compiler, &self.audit)
     }
 
+    /// Panics anywhere in the image.
+    fn panics(&self) -> Vec<String> {
+        let panics = self.audit.panics.iter();
+        panics
+            .map(|panic| format!("the driver can panic in {panic}"))
+            .collect()
+    }
+
     /// What is wrong with the reviewed list.
     fn reviewed(&self, workspace: &Workspace) -> anyhow::Result<Vec<String>> {
-        let list = read_text(&workspace.root().join(STOPS))?;
-        let mut wrong = review::compare(&list, &self.audit.stops);
-        wrong.extend(
-            self.audit
-                .panics
-                .iter()
-                .map(|panic| format!("the driver can panic in {panic}")),
-        );
-        Ok(wrong)
+        let root = workspace.root();
+        let names = stop_sites::reasons(&read_text(&root.join(REASONS))?)?;
+        let sites = stop_sites::all(&root.join(LIBRARY))?;
+        let Stops { reasons, functions } = &self.audit.stops;
+        let reasons = reasons.values().flatten().copied().collect();
+        let stops = review::places(&reasons, functions, &sites, &names)?;
+        Ok(review::compare(
+            &read_text(&root.join(STOPS))?,
+            &stops,
+            &names,
+        ))
+    }
+
+    /// Whether the documentation is about what this compiler makes.
+    fn is_documented(&self, workspace: &Workspace) -> anyhow::Result<bool> {
+        Ok(read_text(&workspace.root().join(PAGE))?.contains(&self.compiler))
     }
 
     /// What is wrong with the page, and what to say if nothing is.
     fn documented(&self, workspace: &Workspace) -> anyhow::Result<(Vec<String>, String)> {
         let page = read_text(&workspace.root().join(PAGE))?;
-        if !page.contains(&self.compiler) {
-            let said = format!(
-                "{PAGE} is of another compiler than {}, which makes other code: the limits hold, \
-                 the figures were not compared",
-                self.compiler
-            );
-            return Ok((Vec::new(), said));
+        if self.is_documented(workspace)? {
+            return Ok((differences(&page, &self.page()), PAGE.to_owned()));
         }
-        Ok((differences(&page, &self.page()), PAGE.to_owned()))
+        // Another compiler makes other code. What it does to the device and the kernel is the same.
+        let wrong = differences(
+            &report::without_figures(&page),
+            &report::without_figures(&self.page()),
+        );
+        let said = format!(
+            "{PAGE}, without its figures: it is of another compiler than {}",
+            self.compiler
+        );
+        Ok((wrong, said))
     }
 
     fn figure(&self, failures: usize) -> String {
         let sections = &self.audit.sections;
         let longest = sections.iter().map(|section| section.longest).max();
-        let stack = self.audit.entries.iter().map(|entry| entry.stack).max();
+        let stack = self.audit.entries.iter().map(|entry| entry.stack.any).max();
         format!(
             "audit: {} ISRs and critical sections of {}.sys, the longest {} instructions; {} \
              entries, at most {} bytes of stack; {} panics; {failures} failures",

@@ -72,12 +72,22 @@ fn body_of(closure: &str) -> String {
     path.replace("closure_env$", "closure$")
 }
 
-/// A path without what the compiler adds to it.
-fn plain(path: &str) -> String {
-    path.split("::")
+/// The path of a function, without its arguments and what the compiler adds.
+pub(super) fn plain(function: &str) -> String {
+    let (mut path, mut depth) = (String::new(), 0_usize);
+    for letter in function.chars() {
+        match letter {
+            '<' => depth += 1,
+            '>' => depth = depth.saturating_sub(1),
+            _ if depth == 0 => path.push(letter),
+            _ => {}
+        }
+    }
+    let parts: Vec<&str> = path
+        .split("::")
         .filter(|part| !part.contains('$'))
-        .collect::<Vec<_>>()
-        .join("::")
+        .collect();
+    parts.join("::")
 }
 
 /// A name without the modules of its arguments, and with Rust's word for an enumeration.
@@ -85,7 +95,7 @@ pub(super) fn shortened(name: &str) -> String {
     let mut short = String::new();
     let mut word = String::new();
     let mut depth = 0_usize;
-    let name = name.replace("enum2$<", "<").replace("tuple$<>", "()");
+    let name = without_enum(name).replace("tuple$<>", "()");
     for letter in name.chars() {
         if letter.is_alphanumeric() || matches!(letter, '_' | ':' | '$') {
             word.push(letter);
@@ -101,7 +111,7 @@ pub(super) fn shortened(name: &str) -> String {
         short.push(letter);
     }
     push_word(&mut short, &word, depth);
-    tidied(&short)
+    short
 }
 
 fn push_word(short: &mut String, word: &str, depth: usize) {
@@ -117,16 +127,30 @@ fn push_word(short: &mut String, word: &str, depth: usize) {
     }
 }
 
-/// Without the brackets that stood around an enumeration's name.
-fn tidied(name: &str) -> String {
-    let mut name = name.replace(" >", ">");
-    while let Some(inner) = name
-        .strip_prefix('<')
-        .and_then(|rest| rest.strip_suffix('>'))
-    {
-        name = inner.to_owned();
+/// A name in which each enumeration stands for itself, and not in brackets: `enum2$<E>`.
+fn without_enum(name: &str) -> String {
+    const BEGIN: &str = "enum2$<";
+    let (mut left, mut brackets, mut rest) = (String::new(), Vec::new(), name);
+    while let Some(letter) = rest.chars().next() {
+        if let Some(behind) = rest.strip_prefix(BEGIN) {
+            brackets.push(true);
+            rest = behind;
+            continue;
+        }
+        rest = &rest[letter.len_utf8()..];
+        let is_of_enum = match letter {
+            '<' => {
+                brackets.push(false);
+                false
+            }
+            '>' => brackets.pop().unwrap_or_default(),
+            _ => false,
+        };
+        if !is_of_enum {
+            left.push(letter);
+        }
     }
-    name.replace("<<", "<").replace(">>", ">")
+    left.replace(" >", ">").trim_end().to_owned()
 }
 
 /// The first line of a function's in the code of a routine.
@@ -157,7 +181,7 @@ fn first_line(
 
 #[cfg(test)]
 mod tests {
-    use super::{section, shortened};
+    use super::{plain, section, shortened};
 
     #[test]
     fn a_section_is_called_what_the_driver_calls_it() {
@@ -176,6 +200,18 @@ mod tests {
     }
 
     #[test]
+    fn a_function_is_called_what_the_source_calls_it() {
+        assert_eq!(
+            plain("dirql::device::Device<edu::Edu>::hold_packet<edu::Edu>"),
+            "dirql::device::Device::hold_packet"
+        );
+        assert_eq!(
+            plain("dirql::irp::impl$4::input<a::B<c::D> >::closure$0"),
+            "dirql::irp::input"
+        );
+    }
+
+    #[test]
     fn modules_of_arguments_are_left_out() {
         assert_eq!(
             shortened("dirql::interrupt::service::isr_line<edu::bar::Shared,x::Saved>"),
@@ -184,6 +220,10 @@ mod tests {
         assert_eq!(
             shortened("enum2$<core::option::Option<a::B> >"),
             "Option<B>"
+        );
+        assert_eq!(
+            shortened("enum2$<core::option::Option<a::B<c::D<e::F> > > >"),
+            "Option<B<D<F>>>"
         );
     }
 }

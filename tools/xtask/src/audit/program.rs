@@ -1,13 +1,16 @@
 //! The whole image, read: its routines, who calls whom, and whose address is taken where.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+};
 
 use anyhow::{Context as _, ensure};
 use iced_x86::{Instruction, Mnemonic, OpKind};
 
 use super::{
     image::Image,
-    routine::{self, End, Routine, Surroundings, Target},
+    routine::{self, Call, End, Routine, Surroundings, Target},
     symbols::Symbols,
     types::{self, Types},
 };
@@ -79,12 +82,37 @@ impl<'a> Program<'a> {
         }
     }
 
-    /// Bytes of stack that a routine takes itself; a leaf has no record and takes none.
-    pub(super) fn frame(&self, routine: u64) -> u64 {
-        self.image
-            .frames()
-            .get(&routine)
-            .map_or(0, |frame| frame.stack)
+    /// Bytes of stack that a routine takes itself, as its unwind record says; a leaf has none.
+    pub(super) fn recorded_frame(&self, routine: u64) -> Option<u64> {
+        self.image.frames().get(&routine).map(|frame| frame.stack)
+    }
+
+    /// The import that a routine is only a stub of: it does nothing but jump there.
+    pub(super) fn stub(&self, routine: u64) -> Option<&str> {
+        let stub = self.routines.get(&routine)?;
+        let mut calls = stub.calls();
+        match (&calls.next()?.target, calls.next()) {
+            (Target::Import(name), None) if stub.instructions().count() == 1 => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The import that a call reaches, by itself or by its stub.
+    pub(super) fn imported<'b>(&'b self, call: &'b Call) -> Option<&'b str> {
+        match &call.target {
+            Target::Import(name) => Some(name),
+            Target::Routine(start) => self.stub(*start),
+            Target::Unknown => None,
+        }
+    }
+
+    /// The calls of every routine that is no stub, and the routine.
+    pub(super) fn calls(&self) -> impl Iterator<Item = (u64, &Call)> {
+        let routines = self
+            .routines
+            .values()
+            .filter(|routine| self.stub(routine.entry).is_none());
+        routines.flat_map(|routine| routine.calls().map(|call| (routine.entry, call)))
     }
 
     fn read_all(
@@ -113,7 +141,8 @@ impl<'a> Program<'a> {
     fn end(&self, start: u64, starts: &BTreeSet<u64>) -> u64 {
         let symbol = self.symbols.routines().get(&start).and_then(|it| it.end);
         let record = self.image.frames().get(&start).map(|frame| frame.end);
-        let next = || starts.range(start + 1..).next().copied();
+        let behind = (Bound::Excluded(start), Bound::Unbounded);
+        let next = || starts.range(behind).next().copied();
         symbol.max(record).or_else(next).unwrap_or(u64::MAX)
     }
 

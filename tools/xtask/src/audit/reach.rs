@@ -1,12 +1,13 @@
 //! What a routine can get to: imports, panics, deliberate stops, calls through pointers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use iced_x86::Register;
+use iced_x86::Instruction;
 
 use super::{
+    graph,
     program::Program,
-    routine::{End, Routine, Target},
+    routine::{Block, End, Routine, Target},
 };
 
 /// Everything that is called from a routine on.
@@ -69,6 +70,7 @@ pub(super) fn own(program: &Program<'_>, routine: &Routine) -> Reach {
             }
             Target::Routine(start) if is_named(*start, &[STOP]) => {
                 reach.stops.insert(call.at);
+                reach.routines.insert(*start);
             }
             Target::Routine(start) => {
                 reach.routines.insert(*start);
@@ -81,38 +83,31 @@ pub(super) fn own(program: &Program<'_>, routine: &Routine) -> Reach {
             }
         }
     }
-    for (at, block) in &routine.blocks {
-        // An instruction that the processor refuses, and the loop that a panic handler ends
-        // in.
-        let hangs = block.next == [*at] && block.instructions.len() == 1;
-        if let Some(last) = block.last().filter(|_| block.end == End::Trap || hangs) {
-            reach.panics.insert(last.ip());
-        }
-    }
+    // An instruction that the processor refuses, and the loop that a panic handler ends in.
+    let traps = routine
+        .blocks
+        .values()
+        .filter(|block| block.end == End::Trap)
+        .filter_map(Block::last);
+    reach.panics.extend(traps.map(Instruction::ip));
+    reach.panics.extend(hangs(routine));
     reach
 }
 
-/// Of each stop the reasons for which the machine is stopped there: what the first argument
-/// can be. Several, where the compiler has joined stops.
-pub(super) fn reasons(program: &Program<'_>) -> BTreeMap<u64, BTreeSet<u64>> {
-    let mut reasons = BTreeMap::new();
-    for routine in program.routines.values() {
-        let stops = own(program, routine).stops;
-        for (at, block) in &routine.blocks {
-            for call in block.calls.iter().filter(|call| stops.contains(&call.at)) {
-                let here = call.values.constant(Register::RCX).into_iter();
-                let joined = routine
-                    .blocks
-                    .values()
-                    .filter(|before| before.next.contains(at))
-                    .filter_map(|before| before.after.constant(Register::RCX));
-                let mut found: BTreeSet<u64> = here.collect();
-                if found.is_empty() {
-                    found.extend(joined);
-                }
-                reasons.insert(call.at, found);
-            }
-        }
-    }
-    reasons
+/// The loops that nothing leaves.
+fn hangs(routine: &Routine) -> Vec<u64> {
+    let all: BTreeSet<u64> = routine.blocks.keys().copied().collect();
+    let block = |at: u64| routine.blocks.get(&at);
+    let next = |at: u64| block(at).map_or(&[][..], |block| block.next.as_slice());
+    graph::components(&all, next)
+        .into_iter()
+        .filter(|component| {
+            let mut ways = component.nodes.iter().flat_map(|&node| next(node));
+            let leaves = |node: &u64| block(*node).is_some_and(|it| it.end != End::Flow);
+            component.is_loop
+                && ways.all(|to| component.nodes.contains(to))
+                && !component.nodes.iter().any(leaves)
+        })
+        .filter_map(|component| component.nodes.first().copied())
+        .collect()
 }

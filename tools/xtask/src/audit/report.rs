@@ -1,9 +1,9 @@
 //! The audit for a person: the page in the documentation, and the table on a terminal.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use super::{
-    entry::Kind,
+    entry::{Kind, STACK_PASSIVE},
     judge::{Audit, Entry, LONGEST, MOST_COPIED, Section},
     measure::Access,
     name::Named,
@@ -24,13 +24,13 @@ pub(super) fn page(driver: &str, compiler: &str, audit: &Audit) -> String {
          on. What the kernel does in an import is not counted.\n\n\
          ## ISRs and critical sections\n\n\
          At most {LONGEST} instructions in each, of which none may copy more than {MOST_COPIED} bytes.\n\n\
-         | routine | source | longest | of | reads | writes | copies | stack | imports |\n\
-         |---|---|--:|--:|---|---|--:|--:|---|\n"
+         | routine | source | longest | of | reads | writes | copies | stack | imports | stops |\n\
+         |---|---|--:|--:|---|---|--:|--:|---|---|\n"
     );
     for section in &audit.sections {
         let _written = writeln!(
             page,
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             code(&section.named.name),
             file(&section.named),
             section.longest,
@@ -40,23 +40,30 @@ pub(super) fn page(driver: &str, compiler: &str, audit: &Audit) -> String {
             bytes(section.copied),
             section.stack,
             imports(section),
+            numbers(&section.stops),
         );
     }
-    page.push_str(
+    let _written = write!(
+        page,
         "\n## Stack of every entry\n\n\
-         From the return address on, with all that the driver calls, critical sections included.\n\n\
-         | what | routine | IRQL | stack | of | stops |\n|---|---|---|--:|--:|---|\n",
+         From the return address on, with all that the driver calls, and with what the kernel calls \
+         back before it returns: critical sections, StartIo, AdapterControl, the routines of a \
+         cancel-safe queue, completion routines, the dispatch of power IRPs. Without the kernel's \
+         own, and without ISRs and DPCs, which have stacks of their own. Some of the work of a routine \
+         that may come at DISPATCH_LEVEL is done at PASSIVE_LEVEL alone, where it may take {STACK_PASSIVE} bytes.\n\n\
+         | what | routine | IRQL | stack | of | at PASSIVE_LEVEL | stops |\n|---|---|---|--:|--:|--:|---|\n",
     );
     for entry in entries(audit) {
         let _written = writeln!(
             page,
-            "| {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} |",
             entry.kind.name(),
             code(&entry.named.name),
             entry.kind.irql(),
-            entry.stack,
+            raised(entry),
             entry.kind.most_stack(),
-            stops(entry),
+            at_passive(entry),
+            numbers(&entry.stops),
         );
     }
     let _written = writeln!(
@@ -71,6 +78,43 @@ pub(super) fn page(driver: &str, compiler: &str, audit: &Audit) -> String {
         }
     );
     page
+}
+
+/// The rows of a page's tables, without what another compiler makes otherwise: how long code is,
+/// what it copies, what it takes of the stack.
+pub(super) fn without_figures(page: &str) -> String {
+    const FIGURES: [&str; 6] = [
+        "source",
+        "longest",
+        "of",
+        "copies",
+        "stack",
+        "at PASSIVE_LEVEL",
+    ];
+    let mut left = String::new();
+    let mut header: Vec<&str> = Vec::new();
+    for line in page.lines() {
+        if !line.starts_with('|') {
+            header.clear();
+            continue;
+        }
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        if header.is_empty() {
+            header.clone_from(&cells);
+        }
+        for (cell, column) in cells.iter().zip(&header) {
+            if FIGURES.contains(column) {
+                continue;
+            }
+            // Behind the number of accesses there are the registers.
+            let cell = cell
+                .split_once(": ")
+                .map_or(*cell, |(_, registers)| registers);
+            let _written = write!(left, "{cell} | ");
+        }
+        left.push('\n');
+    }
+    left
 }
 
 /// The table for a terminal.
@@ -111,6 +155,24 @@ fn entries(audit: &Audit) -> impl Iterator<Item = &Entry> {
         .entries
         .iter()
         .filter(|entry| !entry.kind.is_at_dirql() && !matches!(entry.kind, Kind::Callback(_)))
+}
+
+/// The stack that the limit of its kind is for.
+const fn raised(entry: &Entry) -> u64 {
+    if entry.kind.most_stack() == STACK_PASSIVE {
+        entry.stack.any
+    } else {
+        entry.stack.raised
+    }
+}
+
+/// That of work which is done at PASSIVE_LEVEL alone, if it takes more.
+fn at_passive(entry: &Entry) -> String {
+    if entry.stack.any > raised(entry) {
+        entry.stack.any.to_string()
+    } else {
+        String::new()
+    }
 }
 
 fn code(name: &str) -> String {
@@ -172,11 +234,26 @@ fn imports(section: &Section) -> String {
         .join(" ")
 }
 
-fn stops(entry: &Entry) -> String {
-    entry
-        .stops
-        .iter()
-        .map(u64::to_string)
-        .collect::<Vec<_>>()
-        .join(" ")
+fn numbers(reasons: &BTreeSet<u64>) -> String {
+    let numbers: Vec<String> = reasons.iter().map(u64::to_string).collect();
+    numbers.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_figures;
+
+    #[test]
+    fn what_a_compiler_changes_is_left_out() {
+        let page = |longest: u64, reads: &str| {
+            format!(
+                "Text of {longest}.\n\n| routine | longest | reads |\n|---|--:|---|\n\
+                 | `a` | {longest} | {reads} |\n"
+            )
+        };
+        let one = without_figures(&page(12, "2: 0x20 0x24"));
+        assert_eq!(one, without_figures(&page(15, "1: 0x20 0x24")));
+        assert_ne!(one, without_figures(&page(12, "2: 0x20 0x64")));
+        assert!(one.contains("`a`"), "{one}");
+    }
 }

@@ -4,7 +4,10 @@
 //! instructions. Calls through registers are resolved by what the registers hold
 //! ([`super::values`]), and so are jump tables; new targets are followed in their turn.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    ops::Bound,
+};
 
 use anyhow::{Context as _, ensure};
 use iced_x86::{FlowControl, Instruction, InstructionInfoFactory, OpKind, Register};
@@ -351,7 +354,8 @@ impl Reader<'_> {
 
     /// The targets in a jump table: as long as they lie in the routine, up to the next data.
     fn table(&self, table: u64) -> Vec<u64> {
-        let end = self.around.data.range(table + 1..).next().copied();
+        let behind = (Bound::Excluded(table), Bound::Unbounded);
+        let end = self.around.data.range(behind).next().copied();
         let mut targets = Vec::new();
         for place in (table..end.unwrap_or(u64::MAX)).step_by(4) {
             let target = self

@@ -65,15 +65,21 @@ impl Types {
     /// `wanted`.
     pub(super) fn parts(&self, class: &str, wanted: &str) -> BTreeSet<u64> {
         let mut found = BTreeSet::new();
-        let mut open = vec![(class, 0)];
+        let mut open = vec![(class, 0_u64)];
+        // A damaged PDB can have a structure inside itself.
+        let mut seen = BTreeSet::from([(class, 0)]);
         while let Some((class, base)) = open.pop() {
             if class.starts_with(wanted) {
                 found.insert(base);
                 continue;
             }
             for member in self.0.get(class).into_iter().flatten() {
-                if let Some(inner) = &member.class {
-                    open.push((inner, base + member.offset));
+                let offset = base.checked_add(member.offset);
+                if let (Some(inner), Some(offset)) = (&member.class, offset)
+                    && offset < LARGEST
+                    && seen.insert((inner.as_str(), offset))
+                {
+                    open.push((inner.as_str(), offset));
                 }
             }
         }
@@ -81,13 +87,18 @@ impl Types {
     }
 }
 
+/// No structure of a driver's is larger, so nothing lies further behind its beginning.
+const LARGEST: u64 = 1 << 20;
+
 fn members(
     finder: &TypeFinder<'_>,
     fields: TypeIndex,
 ) -> Result<Vec<Member>, pdb_addr2line::pdb::Error> {
     let mut members = Vec::new();
     let mut next = Some(fields);
-    while let Some(list) = next {
+    let mut seen = BTreeSet::new();
+    // A list that goes on in itself is damaged, and has no more members.
+    while let Some(list) = next.filter(|&list| seen.insert(list)) {
         // Types that this reader does not know are nothing that a driver's members are of.
         let Ok(TypeData::FieldList(list)) = finder.find(list)?.parse() else {
             break;
@@ -176,5 +187,18 @@ mod tests {
         );
         assert_eq!(types.member("S", "c"), Some(16));
         assert!(types.parts("C", "Missing").is_empty());
+    }
+
+    #[test]
+    fn a_structure_in_itself_has_an_end() {
+        let inside = |offset| Member {
+            name: "inner".to_owned(),
+            offset,
+            class: Some("S".to_owned()),
+        };
+        for offset in [0, 8, u64::MAX] {
+            let types = Types([("S".to_owned(), vec![inside(offset)])].into());
+            assert!(types.parts("S", "IoMem<").is_empty());
+        }
     }
 }

@@ -15,6 +15,8 @@ use super::image::Image;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Value {
     Constant(u64),
+    /// A constant in the low byte, and nobody knows what above it.
+    Byte(u64),
     /// An address in the image.
     Address(u64),
     /// The address of the import whose slot this is.
@@ -55,6 +57,14 @@ impl Values {
         }
     }
 
+    /// The constant in the low byte of a register.
+    pub(super) fn low_byte(&self, register: Register) -> Option<u64> {
+        match self.get(register) {
+            Some(Value::Constant(value) | Value::Byte(value)) => Some(value & 0xff),
+            _ => None,
+        }
+    }
+
     /// What is known on both ways; whether that is less than `self` was.
     pub(super) fn meet(&mut self, other: &Self) -> bool {
         let before = self.0.len();
@@ -91,6 +101,15 @@ impl Values {
         }
         let target = instruction.op0_register();
         // A write to the low half clears the upper one; to less, it leaves the rest.
+        if target.is_gpr8() && instruction.mnemonic() == Mnemonic::Mov {
+            let is_low = !matches!(
+                target,
+                Register::AH | Register::BH | Register::CH | Register::DH
+            );
+            let is_constant = instruction.op1_kind() == OpKind::Immediate8;
+            return (is_low && is_constant)
+                .then(|| (target, Value::Byte(instruction.immediate(1) & 0xff)));
+        }
         if !(target.is_gpr64() || target.is_gpr32()) {
             return None;
         }

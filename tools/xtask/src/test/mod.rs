@@ -87,7 +87,7 @@ impl Part {
             Self::Build => parts::build(),
             Self::Abi => parts::abi(workspace),
             Self::Image => parts::image(workspace),
-            Self::Audit => parts::audit(workspace),
+            Self::Audit => parts::audit(workspace, arguments.long),
             Self::Cost => parts::cost(workspace),
             Self::Bench => parts::bench(workspace),
             Self::Reproducible => parts::reproducible(workspace),

@@ -73,9 +73,9 @@ pub(super) fn package(workspace: &Workspace) -> anyhow::Result<Tally> {
 }
 
 /// What `cargo xtask audit` finds.
-pub(super) fn audit(workspace: &Workspace) -> anyhow::Result<Tally> {
+pub(super) fn audit(workspace: &Workspace, is_long: bool) -> anyhow::Result<Tally> {
     build::driver()?;
-    Ok(judged("audit", audit::verdicts(workspace)?))
+    Ok(judged("audit", audit::verdicts(workspace, is_long)?))
 }
 
 /// Prints what each check of `part` said, and counts.

@@ -1,7 +1,8 @@
 //! DPCs that are asked for while they run, and while they are taken down.
 //!
 //! What is asked for: who asks is served by a routine that runs afterwards, though it found the
-//! DPC queued; once `stop` has returned, or the device is gone, no routine runs, threaded or not.
+//! DPC queued; once `stop` has returned, or the device is gone, no routine runs, threaded or not,
+//! nor has one its last instructions to run.
 
 use std::rc::Rc;
 
@@ -14,9 +15,10 @@ use crate::{
     driver::{Driver, Routines, Stop},
     interleavings::{
         explore::{Bounds, explore},
+        kernel,
         machine::{Machine, Threads, passive},
         mistake::{Mistake, Seed},
-        tracked::Ground,
+        tracked::{Ground, Tracked},
     },
     irp::{Dispatched, Irp},
     irql::{Dispatch, Passive, Threaded, UpToDispatch},
@@ -36,6 +38,15 @@ pin_project! {
         // What was asked for and not done.
         asked: SpinLock<u32>,
         ground: Ground,
+        // What the routines may use until their DPCs are stopped.
+        hardware: Tracked<bool>,
+    }
+}
+
+impl Extension {
+    fn use_hardware(&self) {
+        self.hardware
+            .read(|is_there| assert!(*is_there, "the DPCs are stopped"));
     }
 }
 
@@ -46,6 +57,7 @@ impl CustomDpc for Drain {
 
     fn run(device: &Device<Extension>, irql: &mut Dispatch) {
         device.ground.touch();
+        device.use_hardware();
         device.asked.with(irql, |_, asked| *asked = 0);
     }
 }
@@ -57,6 +69,7 @@ impl CustomThreadedDpc for Work {
 
     fn run(device: &Device<Extension>, irql: &mut Threaded) {
         device.ground.touch();
+        device.use_hardware();
         device.asked.with(irql, |_, asked| *asked = 0);
     }
 }
@@ -71,16 +84,24 @@ impl Driver for Extension {
             work: ThreadedDpc::new(),
             asked: SpinLock::new(0),
             ground: Ground::new(),
+            hardware: Tracked::new(false),
         })
     }
 
     fn start_device(device: &Device<Self>, irql: &mut Passive, _: &Resources<'_>) -> Result<()> {
         let dpcs = device.pinned().project_ref();
         dpcs.drain.initialize(device, irql, Placement::new())?;
+        device.hardware.change(|is_there| *is_there = true);
         dpcs.work.initialize(device, irql, Placement::new())
     }
 
-    fn stop_device(_: &Device<Self>, _: &mut Passive, _: Stop) -> Option<Packet> {
+    fn stop_device(device: &Device<Self>, irql: &mut Passive, why: Stop) -> Option<Packet> {
+        // A driver that leaves it to the removal is in the right, too.
+        if why == Stop::Rebalance {
+            device.drain.stop(irql);
+            device.work.stop(irql);
+            device.hardware.change(|is_there| *is_there = false);
+        }
         None
     }
 
@@ -121,6 +142,19 @@ fn drained() {
     assert_eq!(left, 0, "a DPC was lost");
 }
 
+/// The DPCs are stopped while one asks.
+fn stopped() {
+    let machine = Machine::new::<Extension>(2);
+    let mut threads = Threads::new(&[1]);
+    assert_eq!(machine.pnp(sys::IRP_MN_START_DEVICE), 0);
+    let (other, request) = (Rc::clone(&machine), machine.request(1));
+    threads.spawn(1, move || {
+        other.send(&request, sys::IRP_MJ_DEVICE_CONTROL);
+    });
+    assert_eq!(machine.pnp(sys::IRP_MN_STOP_DEVICE), 0);
+    threads.join();
+}
+
 /// The device goes while one asks.
 fn removed() {
     let machine = Machine::new::<Extension>(2);
@@ -131,6 +165,7 @@ fn removed() {
         other.send(&request, sys::IRP_MJ_DEVICE_CONTROL);
     });
     assert_eq!(machine.pnp(sys::IRP_MN_REMOVE_DEVICE), 0);
+    kernel::current().dpcs().unload();
     threads.join();
 }
 
@@ -155,8 +190,34 @@ fn every_order_of_requests() {
 }
 
 #[test]
+fn every_order_of_a_stop() {
+    let seeds = [Seed {
+        name: "who is about to ask is not waited for",
+        mistake: Mistake::Blind {
+            file: "run_down.rs",
+            operation: "AtomicUsize.load",
+        },
+        symptoms: &["Causality violation", "the DPCs are stopped"],
+    }];
+    let bounds = Bounds {
+        preemptions: 1,
+        preemptions_long: 2,
+    };
+    explore(
+        "interleavings::flows::dpc::every_order_of_a_stop",
+        bounds,
+        &seeds,
+        stopped,
+    );
+}
+
+#[test]
 fn every_order_of_a_removal() {
-    let symptoms = &["Causality violation", "used after it was freed"];
+    let symptoms = &[
+        "Causality violation",
+        "used after it was freed",
+        "unloaded while a DPC had not returned",
+    ];
     let seeds = [
         Seed {
             name: "DPCs are not flushed",
@@ -164,12 +225,9 @@ fn every_order_of_a_removal() {
             symptoms,
         },
         Seed {
-            name: "threaded DPCs are not waited for",
-            mistake: Mistake::Blind {
-                file: "run_down.rs",
-                operation: "AtomicUsize.load",
-            },
-            symptoms,
+            name: "who has left and not returned is not waited for",
+            mistake: Mistake::NoVisit,
+            symptoms: &["unloaded while a DPC had not returned"],
         },
         Seed {
             name: "requests are not waited for",

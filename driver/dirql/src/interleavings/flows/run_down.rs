@@ -37,7 +37,7 @@ fn flow() {
     }
     object.inner.change(|inner| *inner = 1);
     object.run_down.opened();
-    assert!(object.run_down.begin_closing());
+    assert!(object.run_down.begin_closing(&mut passive()));
     object.run_down.wait(&mut passive());
     object.inner.change(|inner| *inner = 2);
     object.run_down.closed();

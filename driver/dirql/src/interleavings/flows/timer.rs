@@ -1,9 +1,10 @@
-//! A timer that is stopped while it expires and starts itself again.
+//! A timer that is stopped, by one thread or by two, while it expires and starts itself again.
 //!
-//! What is asked for: once `stop` has returned, or the device is gone, the routine does not run
-//! and will not, whether it expires once and is started anew, or is periodic.
+//! What is asked for: once `stop` has returned, in whichever thread, or the device is gone, the
+//! routine does not run and will not, whether it expires once and is started anew, or is
+//! periodic.
 
-use std::cell::Cell;
+use std::{cell::Cell, rc::Rc};
 
 use pin_project_lite::pin_project;
 use uuid::Uuid;
@@ -92,7 +93,10 @@ impl Driver for Extension {
         None
     }
 
-    fn device_control(_: &Device<Self>, irql: &mut UpToDispatch, irp: Irp) -> Dispatched {
+    /// Stops the timer, too.
+    fn device_control(device: &Device<Self>, irql: &mut UpToDispatch, irp: Irp) -> Dispatched {
+        let mut below = irql.try_passive().expect("a thread of the flow sends it");
+        device.timer.stop(below.token());
         irp.complete(irql, Ok(0))
     }
 }
@@ -118,6 +122,21 @@ fn stopped() {
 fn removed() {
     IS_PERIODIC.set(false);
     flow(sys::IRP_MN_REMOVE_DEVICE, &[1]);
+}
+
+/// A request stops it while the device is stopped.
+fn stopped_by_two() {
+    IS_PERIODIC.set(false);
+    let machine = Machine::new::<Extension>(2);
+    let mut threads = Threads::new(&[1]);
+    assert_eq!(machine.pnp(sys::IRP_MN_START_DEVICE), 0);
+    kernel::current().tick();
+    let (other, request) = (Rc::clone(&machine), machine.request(1));
+    threads.spawn(1, move || {
+        other.send(&request, sys::IRP_MJ_DEVICE_CONTROL);
+    });
+    assert_eq!(machine.pnp(sys::IRP_MN_STOP_DEVICE), 0);
+    threads.join();
 }
 
 fn periodic() {
@@ -170,6 +189,30 @@ fn every_order_of_a_stop() {
         BOUNDS,
         SEEDS,
         stopped,
+    );
+}
+
+/// The word is that of a run-down that is being closed, with nobody inside.
+#[test]
+fn every_order_of_two_stops() {
+    let seeds = [Seed {
+        name: "who comes second does not wait",
+        mistake: Mistake::Overlooks {
+            file: "run_down.rs",
+            operation: "AtomicUsize.load",
+            word: 3,
+        },
+        symptoms: &["Causality violation", "the timer is stopped"],
+    }];
+    let bounds = Bounds {
+        preemptions: 1,
+        preemptions_long: 2,
+    };
+    explore(
+        "interleavings::flows::timer::every_order_of_two_stops",
+        bounds,
+        &seeds,
+        stopped_by_two,
     );
 }
 

@@ -47,6 +47,7 @@ impl State {
             dpc: 0,
             ticket,
             is_threaded: false,
+            processor: level::processor(),
         });
         ticket
     }
@@ -63,6 +64,7 @@ struct Running {
     dpc: usize,
     ticket: usize,
     is_threaded: bool,
+    processor: usize,
 }
 
 /// The DPCs of a kernel. Timers are behind the same lock: they queue DPCs.
@@ -189,6 +191,7 @@ impl Dpcs {
                     dpc: queued.dpc,
                     ticket: queued.ticket,
                     is_threaded: queued.is_threaded,
+                    processor: level::processor(),
                 });
                 return Some(queued);
             }
@@ -203,6 +206,23 @@ impl Dpcs {
     pub(in crate::interleavings) fn over(&self) {
         self.state().is_over = true;
         self.changed.notify_all();
+    }
+
+    /// Returns when no threaded DPC runs on `processor`: a thread does not preempt one.
+    pub(super) fn pass_by(&self, processor: usize) {
+        let mut state = self.state();
+        let runs = |it: &Running| it.is_threaded && it.processor == processor;
+        while state.running.iter().any(runs) {
+            state = self.changed.wait(state).expect("nothing panics with it");
+        }
+    }
+
+    /// The driver is unloaded: none of its routines may have an instruction to run.
+    pub(in crate::interleavings) fn unload(&self) {
+        assert!(
+            self.state().running.is_empty(),
+            "unloaded while a DPC had not returned"
+        );
     }
 
     /// Returns when all that are queued or run now have run. Threaded ones run on threads.

@@ -34,7 +34,7 @@ pub(crate) unsafe fn KeGetProcessorNumberFromIndex(
 }
 
 /// Below DISPATCH_LEVEL the change takes effect at once: the thread runs there when nobody is
-/// at DISPATCH_LEVEL or above.
+/// at DISPATCH_LEVEL or above, and no threaded DPC runs.
 pub(crate) unsafe fn KeSetSystemGroupAffinityThread(
     there: *mut GROUP_AFFINITY,
     before: *mut GROUP_AFFINITY,
@@ -47,9 +47,10 @@ pub(crate) unsafe fn KeSetSystemGroupAffinityThread(
     // SAFETY: the caller's variable, fact 10.
     unsafe { before.write(was_on) };
     // SAFETY: the caller's variable, fact 10.
-    let processor = go(unsafe { there.read() });
+    let number = go(unsafe { there.read() });
     if !mistake::is_made(Mistake::NoVisit) {
-        let processor = &current().processors[processor];
+        let processor = &current().processors[number];
+        current().dpcs().pass_by(number);
         processor.acquire();
         processor.release();
     }

@@ -41,6 +41,9 @@ pub(crate) struct Cell {
     pub(crate) isr_to_dpc: Percentiles,
     /// The share of all processors' time that went into spinning for the interrupt's lock.
     pub(crate) lock_wait: Pair<Spread>,
+    /// Requests that were under way at a time, on average: fewer than there might be where
+    /// one ends before the next can be sent.
+    pub(crate) under_way: Pair<Spread>,
     /// Interrupts that each DPC deals with.
     pub(crate) interrupts_per_dpc: Pair<Spread>,
     /// Critical sections outside the ISR for each request.
@@ -150,6 +153,9 @@ fn cell(setting: Setting, rounds: &[Round<'_>], fewest: &[Round<'_>]) -> Option<
         lock_wait: each(rounds, |run| {
             let processors = f64::from(run.setting.processors);
             float(run.loaded.lock_wait) / float(run.loaded.counts) / processors
+        })?,
+        under_way: each(rounds, |run| {
+            float(run.loaded.latency.total) / float(run.loaded.counts)
         })?,
         interrupts_per_dpc: each(rounds, |run| float(run.interrupts) / float(run.dpcs))?,
         critical_sections: each(rounds, |run| {
@@ -269,6 +275,7 @@ pub(crate) mod tests {
         same(many.beside_the_fewest.c.median, 2.0);
         same(one.beside_the_fewest.c.median, 1.0);
         same(one.lock_wait.ours.median, 0.05);
+        same(one.under_way.ours.median, 0.01);
         same(one.interrupts_per_dpc.ours.median, 2.0);
         same(one.critical_sections.c.median, 2.0);
     }

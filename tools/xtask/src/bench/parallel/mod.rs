@@ -25,6 +25,7 @@ struct Plan {
     processors: &'static str,
     outstanding: &'static str,
     requests: &'static str,
+    repeats: &'static str,
 }
 
 /// About a quarter of an hour on two processors.
@@ -32,15 +33,17 @@ const WHOLE: Plan = Plan {
     rounds: "9",
     processors: "1,2,4,8",
     outstanding: "1,4,16,64,256",
-    requests: "1000",
+    requests: "500",
+    repeats: "5",
 };
 
 /// Under two minutes.
 const QUICK: Plan = Plan {
-    rounds: "3",
+    rounds: "5",
     processors: "1,2,4,8",
     outstanding: "1,16,256",
-    requests: "400",
+    requests: "200",
+    repeats: "3",
 };
 
 /// Runs the loads, and writes each run's figures into `out`. Both drivers, the rig and eductl
@@ -58,6 +61,7 @@ pub(crate) fn measure(workspace: &Workspace, out: &Path, quick: bool) -> anyhow:
             .args(["--processors", plan.processors])
             .args(["--outstanding", plan.outstanding])
             .args(["--requests", plan.requests])
+            .args(["--repeats", plan.repeats])
             .arg("--json")
             .arg(&file),
     )
