@@ -22,7 +22,7 @@ use crate::bench::figures::Pair;
 pub(crate) struct Parallel {
     /// How often each load ran on each driver.
     pub(crate) rounds: usize,
-    /// Requests of each load.
+    /// Requests of each load, at least.
     pub(crate) requests: u64,
     /// A cell for each load.
     pub(crate) cells: Vec<Cell>,
@@ -72,7 +72,7 @@ impl Parallel {
     /// figure.
     pub(crate) fn of(runs: &[Run]) -> anyhow::Result<Self> {
         let paired = paired(runs)?;
-        let first = runs.first().context("no load has run")?;
+        let requests = runs.iter().map(|run| run.loaded.completed).min();
         let cells = paired
             .iter()
             .map(|(setting, rounds)| {
@@ -87,7 +87,7 @@ impl Parallel {
             .collect::<anyhow::Result<_>>()?;
         Ok(Self {
             rounds: paired.values().map(Vec::len).max().unwrap_or_default(),
-            requests: first.loaded.completed,
+            requests: requests.context("no load has run")?,
             cells,
         })
     }

@@ -8,7 +8,7 @@ impl fmt::Display for Parallel {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             formatter,
-            "Parallel, {} rounds of {} requests: edu.sys to the driver in C, median (lowest-highest)",
+            "Parallel, {} rounds of {} requests or more: edu.sys to the driver in C, median (lowest-highest)",
             self.rounds, self.requests
         )?;
         writeln!(

@@ -292,6 +292,8 @@ mod tests {
         );
         assert_eq!(drawn.matches("<circle").count(), 1);
         assert!(drawn.contains("a &lt; b &amp; c") && !drawn.contains("a < b"));
+        let parsed = roxmltree::Document::parse(&drawn);
+        assert!(parsed.is_ok(), "{parsed:?}");
     }
 
     #[test]

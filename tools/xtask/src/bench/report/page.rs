@@ -121,8 +121,9 @@ fn side_by_side(parallel: &Parallel) -> Markup {
     html! {
         h2 { "On several processors" }
         p {
-            (parallel.rounds) " rounds. In each, every load of " (parallel.requests)
-            " requests ran on one driver and then on the other. A point is the median of the rounds, "
+            (parallel.rounds) " rounds. In each, every load, of " (parallel.requests)
+            " requests or more, ran on one driver and then on the other, several times in a row, of which the fastest counts: "
+            "whatever else the host does makes it take longer. A point is the median of the rounds, "
             "the bar through it is all that was seen: where it crosses the dashed line, no driver was always ahead. "
             "The load 'raise' is interrupts alone, 'mixed' has factorials and requests without an interrupt among them. "
             "Most of a request's time is the rig's own, which checks rules in each kernel routine that a driver calls. "
