@@ -1,28 +1,20 @@
 //! A stack with names: unwound by the images' own unwind information, named
 //! from their PDBs.
 
-use std::{
-    collections::HashMap,
-    fs::{self, File},
-    ops::Range,
-    path::Path,
-};
+use std::{collections::HashMap, fs, ops::Range};
 
 use anyhow::Context as _;
+use eductl::symbols;
 use framehop::{
     FrameAddress, ModuleSectionInfo, Unwinder as _,
     x86_64::{CacheX86_64, Reg, UnwindRegsX86_64, UnwinderX86_64},
 };
 use object::{Object as _, ObjectSection as _};
-use pdb_addr2line::{ContextPdbData, pdb::PDB};
 
 use crate::artifacts::Artifacts;
 
 /// Deepest stack that is shown.
 const DEEPEST: usize = 64;
-
-/// What the build puts in place of the repository's own folder.
-const SOURCES: &str = "/dirql/";
 
 /// An image in the rig.
 #[derive(Clone, Debug)]
@@ -134,44 +126,21 @@ fn name(artifacts: &Artifacts, modules: &[Module], frame: FrameAddress, lines: &
     };
     let offset = address - module.base;
     let place = format!("{}+{offset:#x}", module.name);
-    let symbols = artifacts.symbols(&module.name);
+    let pdb = artifacts.symbols(&module.name);
     match u32::try_from(offset)
         .context("an image is smaller than 4 GiB")
-        .and_then(|offset| functions(&symbols, offset))
+        .and_then(|offset| Ok(symbols::functions(&pdb, offset)?))
     {
-        Ok(names) if !names.is_empty() => {
-            lines.extend(names.iter().map(|name| format!("{place}  {name}")));
+        Ok(functions) if !functions.is_empty() => {
+            lines.extend(
+                functions
+                    .iter()
+                    .map(|function| format!("{place}  {function}")),
+            );
         }
         Ok(_) => lines.push(place),
         Err(error) => lines.push(format!("{place}  ({error:#})")),
     }
-}
-
-/// The functions at `offset`, the innermost inlined one first.
-fn functions(symbols: &Path, offset: u32) -> anyhow::Result<Vec<String>> {
-    let file = File::open(symbols).with_context(|| format!("cannot read {}", symbols.display()))?;
-    let data = ContextPdbData::try_from_pdb(PDB::open(file)?)?;
-    let context = data.make_context()?;
-    let Some(found) = context.find_frames(offset)? else {
-        return Ok(Vec::new());
-    };
-    Ok(found
-        .frames
-        .into_iter()
-        .map(|frame| {
-            let function = frame.function.as_deref().unwrap_or("(no name)");
-            // Functions without parameters that the compiler knows keep the name
-            // that the linker sees.
-            let function = format!("{:#}", rustc_demangle::demangle(function));
-            match (frame.file, frame.line) {
-                (Some(file), Some(line)) => {
-                    let file = file.strip_prefix(SOURCES).unwrap_or(&file);
-                    format!("{function}  {file}:{line}")
-                }
-                _ => function,
-            }
-        })
-        .collect())
 }
 
 /// An image's sections, as the unwinder asks for them.

@@ -1,5 +1,6 @@
 //! The command line: arguments in, text or JSON out, an exit code.
 
+mod bugcheck;
 mod interruption;
 #[cfg(windows)]
 mod package;
@@ -73,6 +74,9 @@ enum Command {
         /// Which shell
         shell: Shell,
     },
+    /// Say why edu.sys stopped the machine, and where, of what Windows shows of a bug check;
+    /// needs no device, and all numbers are hexadecimal, as WinDbg writes them
+    Bugcheck(bugcheck::BugcheckArguments),
     /// Install the driver package; only an administrator may
     #[cfg(windows)]
     Install(package::PackageArguments),
@@ -287,6 +291,7 @@ fn run(
     let connect = || connect(arguments).map(|system| Interruptible::new(system, stop.clone()));
     match &arguments.command {
         Command::Completions { shell } => Ok(completions(*shell)),
+        Command::Bugcheck(arguments) => arguments.run(json),
         #[cfg(windows)]
         Command::Install(package) => package.install(json),
         #[cfg(windows)]

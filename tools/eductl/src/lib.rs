@@ -25,6 +25,7 @@ pub mod rig;
 mod status;
 mod stop;
 pub mod stress;
+pub mod symbols;
 pub mod timeline;
 mod transport;
 pub mod verify;

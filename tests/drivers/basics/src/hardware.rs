@@ -17,6 +17,9 @@ use crate::{Basics, TAG};
 const LENGTH: usize = 0x08;
 const IDENTIFICATION: Register<LENGTH, 0x00, u32, ReadOnly> = Register::new();
 const LIVENESS: Register<LENGTH, 0x04, u32, ReadWrite> = Register::new();
+/// The registers that are looked at.
+pub(crate) type Registers = IoMem<LENGTH>;
+
 /// `PCIBus` of `INTERFACE_TYPE`.
 const PCI_BUS: u32 = 5;
 
@@ -30,20 +33,21 @@ pub(crate) struct Seen {
     misaligned: u32,
 }
 
-/// Looks at the registers; the mapping ends with this.
-pub(crate) fn look(irql: &mut Passive, memory: &MemoryResource<'_>) -> Result<Seen> {
-    let mut registers = IoMem::<LENGTH>::map(irql, memory)?;
+/// Maps the registers and looks at them.
+pub(crate) fn look(irql: &mut Passive, memory: &MemoryResource<'_>) -> Result<(Registers, Seen)> {
+    let mut registers = Registers::map(irql, memory)?;
     registers.write(LIVENESS, 0x1234_5678);
     // Neither reaches anything: the register after the end would be the factorial's.
     registers.write_at(LENGTH, 5_u32);
     registers.write_at(2, 5_u32);
-    Ok(Seen {
+    let seen = Seen {
         identification: registers.read(IDENTIFICATION),
         liveness: registers.read(LIVENESS),
         at_run_time: registers.read_at(4),
         past_the_end: registers.read_at(LENGTH),
         misaligned: registers.read_at(2),
-    })
+    };
+    Ok((registers, seen))
 }
 
 pub(crate) fn registers(device: &Device<Basics>, irql: &mut Passive) -> Outcome {

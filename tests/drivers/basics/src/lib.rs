@@ -21,6 +21,7 @@
 #[cfg(not(windows))]
 extern crate std;
 
+mod broken;
 mod hardware;
 mod parameters;
 mod pool;
@@ -50,6 +51,8 @@ const TAG: Tag = Tag::new(*b"Basi");
 struct Basics {
     /// What START_DEVICE saw in the registers.
     seen: SpinLock<Option<Seen>>,
+    /// The registers, for a check that ends them wrongly.
+    kept: SpinLock<Option<hardware::Registers>>,
 }
 
 impl Driver for Basics {
@@ -66,6 +69,7 @@ impl Driver for Basics {
     fn add_device(_irql: &mut Passive) -> Result<Self> {
         Ok(Self {
             seen: SpinLock::new(None),
+            kept: SpinLock::new(None),
         })
     }
 
@@ -74,13 +78,16 @@ impl Driver for Basics {
         irql: &mut Passive,
         resources: &Resources<'_>,
     ) -> Result<()> {
-        let seen = hardware::look(irql, &resources.memory(0)?)?;
+        let (registers, seen) = hardware::look(irql, &resources.memory(0)?)?;
         device.seen.with(irql, |_, place| *place = Some(seen));
+        device.kept.with(irql, |_, place| *place = Some(registers));
         Ok(())
     }
 
     fn stop_device(device: &Device<Self>, irql: &mut Passive, _why: Stop) -> Option<Packet> {
         device.seen.with(irql, |_, seen| *seen = None);
+        // Dropped here, at PASSIVE_LEVEL, where a mapping may be.
+        let _registers = device.kept.with(irql, |_, kept| kept.take());
         None
     }
 
@@ -108,6 +115,8 @@ fn run(
         6 => parameters::texts(irql),
         7 => parameters::refused(irql),
         8 => parameters::missing(irql),
+        9 => broken::drops_too_high(device, irql),
+        10 => broken::panics(arguments),
         _ => Err(NtError::STATUS_INVALID_DEVICE_REQUEST.into()),
     }
 }

@@ -98,7 +98,10 @@ pub(crate) extern "C" fn ke_bug_check_ex(
         fatal(
             "BUGCHECK-RPNC",
             routine,
-            format_args!("The driver panicked {place}."),
+            format_args!(
+                "The driver panicked {place}: bug check {code:#x} ({parameter1:#x}, \
+                 {parameter2:#x}, {parameter3:#x}, {parameter4:#x})."
+            ),
         )
     }
     fatal(

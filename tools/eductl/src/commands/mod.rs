@@ -4,6 +4,7 @@
 //! Whatever the device computes is compared with what this program computes;
 //! a difference is an error, never a result.
 
+pub mod bugcheck;
 pub mod bytes;
 pub mod factorial;
 pub mod histograms;

@@ -5,6 +5,7 @@
 //! `test-protocol`. All checks of a driver share one boot.
 
 mod basics;
+mod bug_checks;
 mod controller;
 mod dma;
 mod dpc;
@@ -35,6 +36,7 @@ const PROCESSORS: [u32; 2] = [1, 4];
 
 pub(super) fn add(list: &mut List) {
     basics::add(list);
+    bug_checks::add(list);
     controller::add(list);
     dma::add(list);
     dpc::add(list);
