@@ -87,6 +87,7 @@
 //! rust-analyzer. Its routines answer as an empty kernel would.
 
 #![no_std]
+#![debugger_visualizer(natvis_file = "../../../tools/windbg/dirql.natvis")]
 #![cfg_attr(
     not(test),
     deny(

@@ -17,6 +17,7 @@
 //! `recorder` keeps what all of them did, and when; `lifetime` starts and stops the device, `power` has it sleep.
 
 #![no_std]
+#![debugger_visualizer(natvis_file = "../../../tools/windbg/edu.natvis")]
 #![cfg_attr(
     not(test),
     deny(

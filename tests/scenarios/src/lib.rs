@@ -41,3 +41,4 @@ mod shell;
 mod statistics;
 mod summary;
 mod symbols;
+mod windbg;

@@ -100,6 +100,52 @@ impl Monitor {
         bail!("QEMU did not save its state within {} s", LIMIT.as_secs())
     }
 
+    /// Stops all processors.
+    ///
+    /// # Errors
+    /// When QEMU refuses.
+    pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
+        self.command("stop", &json!({}))?;
+        Ok(())
+    }
+
+    /// Lets them go on.
+    ///
+    /// # Errors
+    /// When QEMU refuses.
+    pub(crate) fn go_on(&mut self) -> anyhow::Result<()> {
+        self.command("cont", &json!({}))?;
+        Ok(())
+    }
+
+    /// Writes the first `bytes` of the machine's memory to a file.
+    ///
+    /// # Errors
+    /// When QEMU refuses.
+    pub(crate) fn write_memory(&mut self, file: &Path, bytes: u64) -> anyhow::Result<()> {
+        let file = file.to_str().context("the path is not UTF-8")?;
+        let what = json!({ "val": 0, "size": bytes, "filename": file });
+        self.command("pmemsave", &what)?;
+        Ok(())
+    }
+
+    /// Where the page tables of the first processor begin: its register CR3.
+    ///
+    /// # Errors
+    /// When QEMU does not say.
+    pub(crate) fn page_tables(&mut self) -> anyhow::Result<u64> {
+        // QEMU tells registers to people alone.
+        let asked = json!({ "command-line": "info registers" });
+        let told = self.command("human-monitor-command", &asked)?;
+        let told = told.as_str().context("QEMU did not answer with text")?;
+        let (_, register) = told.split_once("CR3=").context("QEMU did not say CR3")?;
+        let digits: String = register
+            .chars()
+            .take_while(char::is_ascii_hexdigit)
+            .collect();
+        u64::from_str_radix(&digits, 16).context("CR3 is no number")
+    }
+
     /// Runs a command; what it returns.
     fn command(&mut self, name: &str, arguments: &Value) -> anyhow::Result<Value> {
         let line = json!({ "execute": name, "arguments": arguments });

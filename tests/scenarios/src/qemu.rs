@@ -32,6 +32,10 @@ const NEIGHBOUR: &str = "edu,addr=0x5";
 /// Where the rig maps the images of drivers: `machine/memory` has the table of its ranges.
 const DRIVER_IMAGES: &str = "0xfffff80000000000+0x10000000";
 
+/// The machine's memory, as QEMU takes it, and in bytes.
+const MEMORY: &str = "512";
+pub(crate) const MEMORY_BYTES: u64 = 512 << 20;
+
 const POLL: Duration = Duration::from_millis(20);
 
 /// A QEMU that runs; it is ended when this is dropped.
@@ -222,7 +226,7 @@ pub(crate) fn hardware(machine: &Machine) -> anyhow::Result<Vec<OsString>> {
     let mut command = Arguments::default();
     command
         .args(["-nodefaults", "-no-reboot", "-display", "none"])
-        .args(["-machine", "q35", "-m", "512", "-cpu", "max,la57=off"])
+        .args(["-machine", "q35", "-m", MEMORY, "-cpu", "max,la57=off"])
         .arg("-accel")
         .arg(accelerator(machine)?)
         .arg("-smp")

@@ -19,6 +19,11 @@ pub(crate) enum Record {
         /// Length in memory.
         size: u64,
     },
+    /// The driver object was made.
+    DriverObject {
+        /// Its address.
+        address: u64,
+    },
     /// The driver is started and the command channel served.
     Ready(Ready),
     /// The run has failed.
@@ -138,6 +143,9 @@ impl Record {
                 name: (*name).to_owned(),
                 base: hexadecimal(base)?,
                 size: hexadecimal(size)?,
+            },
+            ("driver-object", [address]) => Self::DriverObject {
+                address: hexadecimal(address)?,
             },
             ("ready", words) => Self::Ready(Ready {
                 processors: value(words, "processors")?.parse()?,

@@ -139,6 +139,12 @@ pub(crate) const NEEDS: &[Need] = &[
         packages: &[&["osslsigncode"]],
     },
     Need {
+        name: "Node",
+        purpose: "run the debugger extension in what stands in for WinDbg",
+        probe: Probe::Program(&["node", "nodejs"]),
+        packages: &[&["nodejs"]],
+    },
+    Need {
         name: "Python",
         purpose: "verify the signatures with a second program",
         probe: Probe::Python(&["venv", "ensurepip"]),

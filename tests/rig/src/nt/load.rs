@@ -126,6 +126,7 @@ pub(crate) fn load() -> Driver {
     driver.set_start(image.base.cast());
     driver.set_image_size(ULONG::try_from(image.size).unwrap_or(ULONG::MAX));
     add_driver_object(driver);
+    log!("@driver-object {:x}", driver.pointer().addr());
     let entry_address = image.entry;
     // From here on, by the processor.
     counters::checked(Rule::Img01);

@@ -37,6 +37,7 @@ mod trace;
 mod traffic;
 mod transfers;
 mod unplug;
+mod windbg;
 mod windows_program;
 
 use std::{env, path::Path, process::ExitCode, sync::Arc};
@@ -138,6 +139,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         reference::add,
         trace::add,
         surface::add,
+        windbg::add,
         windows_program::add,
         boot::add,
         report::add,
