@@ -179,7 +179,7 @@ pub(crate) unsafe extern "C" fn ke_wait_for_single_object(
     if timeout.is_none() {
         power::dispatching::assert_may_wait(routine);
     }
-    // SAFETY: The driver passes an initialised object, alive until the wait ends.
+    // SAFETY: The driver passes an initialised object, alive until the wait ends, fact 2.
     let kind = unsafe { object_type(object.cast()) };
     let Some(kind) = kind else {
         fatal(

@@ -4,6 +4,10 @@
 //! memory that still is what it was, marked, not somebody else's. There are few
 //! such objects in a run, so keeping them costs little, and it is what makes the
 //! executive's own references to them always good.
+//!
+//! # Soundness
+//! 1. `pointer()` of an object that [`fields!`] is used for points to such a structure, as long
+//!    as the object exists: fact 1 of the module that uses it says why.
 
 use core::ptr::NonNull;
 
@@ -47,8 +51,7 @@ macro_rules! fields {
     (@field _ $set:ident, $kind:ty, $($path:ident).+) => {
         #[doc = concat!("Writes `", stringify!($($path).+), "`.")]
         pub(crate) fn $set(&self, value: $kind) {
-            // SAFETY: (Pointer) `pointer()` is good while `self` exists: fact 1 of
-            // this module.
+            // SAFETY: (Pointer) `pointer()` is good while `self` exists, fact 1.
             let field: *mut $kind = unsafe { &raw mut (*self.pointer()).$($path).+ };
             // SAFETY: (Pointer) as above. (Aliasing) by value, no reference is formed.
             unsafe { field.write_volatile(value) };
@@ -61,8 +64,7 @@ macro_rules! fields {
     (@field $get:ident, $kind:ty, $($path:ident).+) => {
         #[doc = concat!("Reads `", stringify!($($path).+), "`.")]
         pub(crate) fn $get(&self) -> $kind {
-            // SAFETY: (Pointer) `pointer()` is good while `self` exists: fact 1 of
-            // this module.
+            // SAFETY: (Pointer) `pointer()` is good while `self` exists, fact 1.
             let field: *const $kind = unsafe { &raw const (*self.pointer()).$($path).+ };
             // SAFETY: (Pointer) as above; the object was initialised when it was
             // made. (Aliasing) by value, no reference is formed.

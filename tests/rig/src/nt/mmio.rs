@@ -5,7 +5,7 @@
 //! executive's own. Addresses are given out once, so a late access is known as one.
 //!
 //! # Soundness
-//! 1. A mapping of the executive's own is never taken down.
+//! A mapping of the executive's own is never taken down.
 
 use alloc::collections::BTreeMap;
 

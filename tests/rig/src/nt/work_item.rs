@@ -7,9 +7,10 @@
 //! even if it is deleted.
 //!
 //! # Soundness
-//! 1. An `IO_WORKITEM` is only a name: what there is to know is in [`ITEMS`].
-//! 2. A routine is in the driver's image, which stays until no work item is queued or
+//! 1. A routine is in the driver's image, which stays until no work item is queued or
 //!    running.
+//!
+//! An `IO_WORKITEM` is only a name: what there is to know is in [`ITEMS`].
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -241,7 +242,7 @@ fn run(entry: &Entry) {
     let context: PVOID = address::to_pointer(entry.context);
     call_out(Callback::WorkItem, || match entry.work {
         // SAFETY: (Caller) the driver gave the routine to IoQueueWorkItem to be called
-        // so, with this context, at PASSIVE_LEVEL; fact 2.
+        // so, with this context, at PASSIVE_LEVEL; fact 1.
         Work::Plain(routine) => unsafe { routine(address::to_pointer(entry.object), context) },
         // SAFETY: As above, to IoQueueWorkItemEx.
         Work::Extended(routine) => unsafe {

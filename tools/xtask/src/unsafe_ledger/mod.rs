@@ -1,8 +1,9 @@
 //! The unsafe ledger: every `unsafe` of the workspace, and what each rests on.
 //!
 //! Three crates may have `unsafe`. A page of each lists all of it; in `dirql` each rests on
-//! numbered facts, and each fact has something that rests on it. No other crate may have
-//! any, whatever its attributes say.
+//! numbered facts, in the rig on facts or on what is said beside it; whatever fact is cited there
+//! is, and each fact has something that rests on it. No other crate may have any `unsafe`, whatever
+//! its attributes say.
 
 mod facts;
 mod page;
@@ -17,7 +18,7 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 
 use crate::{workspace, workspace::Workspace};
-use facts::Fact;
+use facts::{Fact, Style};
 use scan::{Kind, Use};
 
 /// A crate that may have `unsafe`.
@@ -29,9 +30,27 @@ struct Ledger {
     folder: &'static str,
     /// The page, in the crate's folder.
     page: &'static str,
-    /// Whether each comment has to cite a numbered fact.
-    needs_facts: bool,
+    facts: Facts,
     preface: &'static str,
+}
+
+/// What the comments of a crate lean on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Facts {
+    /// Each on a fact of the crate, by its number.
+    OfCrate,
+    /// Some on a fact of their module, by its number there.
+    OfModules,
+    None,
+}
+
+impl Facts {
+    const fn style(self) -> Style {
+        match self {
+            Self::OfModules => Style::Plain,
+            Self::OfCrate | Self::None => Style::Named,
+        }
+    }
 }
 
 const LEDGERS: [Ledger; 3] = [
@@ -39,7 +58,7 @@ const LEDGERS: [Ledger; 3] = [
         package: "driver/dirql",
         folder: "src",
         page: "UNSAFE.md",
-        needs_facts: true,
+        facts: Facts::OfCrate,
         preface: "\
 `dirql` has all the `unsafe` of the driver. Each block does one thing, and says why it may in a comment that cites
 facts by their numbers; each function that is `unsafe` to call states its contract. Blocks in macros are listed where the
@@ -52,16 +71,17 @@ a signature.",
         package: "tests/rig",
         folder: "src",
         page: "UNSAFE.md",
-        needs_facts: false,
+        facts: Facts::OfModules,
         preface: "\
-The rig is a kernel: it has registers, page tables and what drivers pass it by address. It is a test, runs with nothing else on its
-machine, and its `unsafe` rests on arguments beside the code and not on numbered facts.",
+The rig is a kernel: it has registers, page tables and what drivers pass it by address. It is a test, and runs with nothing else on its
+machine. Its `unsafe` is argued for beside the code. Where many arguments of a module share a reason, the module has it as a fact with
+a number; a comment that cites it means the fact of its own module, else that of the next module above it that has one of the number.",
     },
     Ledger {
         package: "tools/eductl",
         folder: "src/windows",
         page: "UNSAFE.md",
-        needs_facts: false,
+        facts: Facts::None,
         preface: "\
 `eductl` has `unsafe` where it calls Windows, in one module; each block is one call.",
     },
@@ -102,7 +122,7 @@ pub(crate) fn check(workspace: &Workspace, is_to_write: bool) -> anyhow::Result<
         LEDGERS.len()
     );
     for part in &parts {
-        let listed = if part.ledger.needs_facts {
+        let listed = if part.ledger.facts == Facts::OfCrate {
             &clean[..]
         } else {
             &[]
@@ -231,7 +251,8 @@ fn read(
         match &mut part {
             Some(part) if path.starts_with(package.join(part.ledger.folder)) => {
                 let module = module(&package.join("src"), &path);
-                part.facts.extend(facts::defined(&module, &text));
+                let style = part.ledger.facts.style();
+                part.facts.extend(facts::defined(&module, &text, style));
                 part.files.insert(module, uses);
             }
             _ => {
@@ -265,7 +286,7 @@ impl Part {
         let mut complaints = Vec::new();
         let mut known = BTreeSet::new();
         for fact in &self.facts {
-            if !known.insert(fact.number) {
+            if !known.insert(self.key(fact)) {
                 complaints.push(format!(
                     "{}: fact {} is another one already",
                     fact.module, fact.number
@@ -294,21 +315,46 @@ impl Part {
                 continue;
             };
             let cited = facts::cited(argument);
-            let needs_fact = self.ledger.needs_facts && matches!(it.kind, Kind::Block | Kind::Impl);
+            let needs_fact =
+                self.ledger.facts == Facts::OfCrate && matches!(it.kind, Kind::Block | Kind::Impl);
             if needs_fact && cited.is_empty() {
                 complaints.push(format!("{place}: the comment cites no fact"));
             }
             for number in cited {
-                used.insert(number);
-                if self.ledger.needs_facts && !known.contains(&number) {
-                    complaints.push(format!("{place}: there is no fact {number}"));
+                match self.fact(module, number) {
+                    Some(fact) => {
+                        used.insert(self.key(fact));
+                    }
+                    None if self.ledger.facts == Facts::None => {}
+                    None => complaints.push(format!("{place}: there is no fact {number}")),
                 }
             }
         }
-        for number in known.difference(&used) {
-            complaints.push(format!("{}: nothing rests on fact {number}", self.name));
+        for (module, number) in known.difference(&used) {
+            let whose = match *module {
+                "" => self.name.clone(),
+                module => format!("{}: {module}", self.name),
+            };
+            complaints.push(format!("{whose}: nothing rests on fact {number}"));
         }
         complaints
+    }
+
+    /// By what a fact is told from others: in which module, if the number is that of a module.
+    fn key<'a>(&self, fact: &'a Fact) -> (&'a str, u32) {
+        match self.ledger.facts {
+            Facts::OfModules => (&fact.module, fact.number),
+            Facts::OfCrate | Facts::None => ("", fact.number),
+        }
+    }
+
+    /// The fact that a comment in `module` means.
+    fn fact(&self, module: &str, number: u32) -> Option<&Fact> {
+        match self.ledger.facts {
+            Facts::OfModules => facts::of_module(&self.facts, module, number),
+            Facts::OfCrate => self.facts.iter().find(|fact| fact.number == number),
+            Facts::None => None,
+        }
     }
 }
 
@@ -324,9 +370,13 @@ mod tests {
             name: "it".to_owned(),
             ledger,
             files: BTreeMap::new(),
-            facts: facts::defined("crate", FACTS),
+            facts: Vec::new(),
         };
-        part.facts.extend(facts::defined("a", text));
+        if ledger.facts == Facts::OfCrate {
+            part.facts = facts::defined("crate", FACTS, Style::Named);
+        }
+        let style = ledger.facts.style();
+        part.facts.extend(facts::defined("a", text, style));
         let uses = scan::scan(text).expect("it is Rust");
         part.files.insert("a".to_owned(), uses);
         part.complaints()
@@ -382,7 +432,25 @@ mod tests {
     #[test]
     fn another_crate_argues_without_numbers() {
         let text = format!("{USED}// SAFETY: it is fine.\nconst B: u8 = unsafe {{ b() }};\n");
+        assert_eq!(complaints(LEDGERS[2], &text), [""; 0]);
+    }
+
+    #[test]
+    fn a_module_has_what_its_comments_cite() {
+        let text = format!("//! # Soundness\n//! 1. So.\n//! 2. Too.\n{USED}");
         assert_eq!(complaints(LEDGERS[1], &text), [""; 0]);
+        let argued = format!("{text}// SAFETY: it is fine.\nconst B: u8 = unsafe {{ b() }};\n");
+        assert_eq!(complaints(LEDGERS[1], &argued), [""; 0]);
+        let without = format!("//! # Soundness\n//! 1. So.\n{USED}");
+        assert_eq!(
+            complaints(LEDGERS[1], &without),
+            ["it: a, line 4: there is no fact 2"]
+        );
+        let idle = format!("//! # Soundness\n//! 1. So.\n//! 2. Too.\n//! 3. More.\n{USED}");
+        assert_eq!(
+            complaints(LEDGERS[1], &idle),
+            ["it: a: nothing rests on fact 3"]
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::{
-    Part,
+    Facts, Part,
     facts::{self, Fact},
     scan::{Kind, Use},
 };
@@ -18,14 +18,27 @@ pub(super) fn page(part: &Part, clean: &[(String, bool)]) -> String {
         part.ledger.preface.trim()
     );
     counts(&mut page, &part.files);
-    if part.ledger.needs_facts {
+    if part.ledger.facts == Facts::OfCrate {
         facts(&mut page, part);
     }
     for (module, uses) in &part.files {
-        if uses.is_empty() {
+        let own: Vec<&Fact> = match part.ledger.facts {
+            Facts::OfModules => of_module(part, module),
+            Facts::OfCrate | Facts::None => Vec::new(),
+        };
+        if uses.is_empty() && own.is_empty() {
             continue;
         }
         line(&mut page, format_args!("\n## {module}\n"));
+        for fact in &own {
+            line(&mut page, format_args!("{}. {}", fact.number, fact.text));
+        }
+        if uses.is_empty() {
+            continue;
+        }
+        if !own.is_empty() {
+            page.push('\n');
+        }
         line(
             &mut page,
             format_args!("| where | what | code | why it is sound |\n|---|---|---|---|"),
@@ -79,6 +92,12 @@ fn facts(page: &mut String, part: &Part) {
             ),
         );
     }
+}
+
+/// The facts that a module has for itself and those below it.
+fn of_module<'a>(part: &'a Part, module: &str) -> Vec<&'a Fact> {
+    let facts = part.facts.iter();
+    facts.filter(|fact| fact.module == module).collect()
 }
 
 fn rows(page: &mut String, uses: &[Use]) {

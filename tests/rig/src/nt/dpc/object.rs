@@ -85,7 +85,7 @@ impl Object {
         routine: PKDEFERRED_ROUTINE,
         context: PVOID,
     ) {
-        // SAFETY: (Pointer) the contract.
+        // SAFETY: (Pointer) the contract. (Aliasing) it is in no queue, fact 3.
         unsafe {
             dpc.write(KDPC {
                 Type: if is_threaded {

@@ -150,7 +150,7 @@ pub(super) fn insert(
 
 /// Has `push` put a DPC that is in no queue into this one, whose lock is held then.
 fn claim<R>(object: Object, number: Number, push: impl Fn(&mut Queue) -> R) -> Result<R, Queued> {
-    // The object is alive, fact 1 of `object`.
+    // The object is alive, as `object` says.
     loop {
         let claimed = number.with(|queue| {
             object.queue().compare_exchange(

@@ -5,10 +5,11 @@
 //! for a message, one for each device that shares a line.
 //!
 //! # Soundness
-//! 1. A `PKINTERRUPT` is an address where nothing is mapped ([`opaque`]), and only compared
-//!    with the ledger's; drivers cannot look inside.
-//! 2. A driver's lock and ISR are used only by a connection in the ledger, or one
+//! 1. A driver's lock and ISR are used only by a connection in the ledger, or one
 //!    whose last ISR call is being made; disconnecting waits for that to end.
+//!
+//! A `PKINTERRUPT` is an address where nothing is mapped ([`opaque`]), and only compared
+//! with the ledger's; drivers cannot look inside.
 
 pub(crate) mod activity;
 pub(crate) mod connect;
@@ -142,7 +143,7 @@ impl Connection {
             address::to_pointer(self.driver_lock)
         };
         // SAFETY: (Pointer) the driver's lock is resident while connected (fact
-        // 2); the connection's own lies in an `Arc` that whoever calls holds.
+        // 1); the connection's own lies in an `Arc` that whoever calls holds.
         unsafe { LockWord::of_driver(word.cast::<KSPIN_LOCK>()) }
     }
 
@@ -186,7 +187,7 @@ impl Connection {
         let isr = || match self.service {
             // SAFETY: (Caller) the driver gave the routine to IoConnectInterruptEx
             // to be called so, with this context, at this IRQL, under this lock;
-            // it is connected (fact 2).
+            // it is connected (fact 1).
             Service::Line(routine) => unsafe { routine(self.pointer(), context) },
             // SAFETY: As above.
             Service::Message(routine) => unsafe { routine(self.pointer(), context, message) },

@@ -10,7 +10,7 @@
 //! whoever waits for it blocks, so an ISR and a critical section may block too.
 //!
 //! # Soundness
-//! Facts 1 and 2 of [`interrupt`](super).
+//! Fact 1 of [`interrupt`](super).
 
 use alloc::collections::BTreeMap;
 use core::sync::atomic::{AtomicUsize, Ordering};

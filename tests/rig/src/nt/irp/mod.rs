@@ -10,7 +10,8 @@
 //! 1. The block of memory is the handle's from its making until the last
 //!    clone of the handle is dropped ([`block`]). The ledger keeps one clone from creation to
 //!    long after completion, and everybody who touches the block holds another.
-//! 2. Stack location indices are 1 to `stack_count`, checked where they are used.
+//!
+//! Stack location indices are 1 to `stack_count`, checked where they are used.
 
 mod block;
 pub(crate) mod call;

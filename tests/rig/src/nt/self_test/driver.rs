@@ -2,10 +2,7 @@
 //! calls the executive's exports as a driver does.
 //!
 //! # Soundness
-//! 1. The kernel calls a driver's routines with objects that are alive, and the
-//!    exports are called with this driver's own: each is documented so.
-//! 2. A device extension is this driver's alone, zeroed when its device object is
-//!    made, and its routines touch it between AddDevice and REMOVE_DEVICE only.
+//! Facts 1 and 2 of [`self_test`](super).
 
 use core::ptr;
 

@@ -5,6 +5,12 @@
 //! rule's stop. A rule that can be broken in several ways has a test for each, whose name
 //! begins with the rule's id. `self-test=none` has it do nothing wrong; that run must end
 //! well, so that the checks are known not to cry wolf. `self-test=list` names them all.
+//!
+//! # Soundness
+//! 1. The kernel calls a driver's routines with objects that are alive, and the
+//!    exports are called with this driver's own: each is documented so.
+//! 2. A device extension is this driver's alone, zeroed when its device object is
+//!    made, and its routines touch it between AddDevice and REMOVE_DEVICE only.
 
 mod connect_faults;
 mod controller_faults;

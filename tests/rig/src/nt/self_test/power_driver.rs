@@ -1,7 +1,7 @@
 //! IRP_MJ_POWER of the self-test driver: the power policy owner of its device.
 //!
 //! # Soundness
-//! Facts 1 and 2 of [`driver`](super::driver).
+//! Facts 1 and 2 of [`self_test`](super).
 
 use core::ptr;
 

@@ -1,7 +1,7 @@
 //! The self-test driver's cancel-safe queue: a list that is linked through the IRPs, and
 //! IRP_MJ_CLEANUP, which empties it.
 //!
-//! Soundness: facts 1 and 2 of [`driver`](super::driver). The queue's lock is held in
+//! Soundness: facts 1 and 2 of [`self_test`](super). The queue's lock is held in
 //! every callback but the one that completes, so the list is one processor's.
 
 use core::ptr;

@@ -195,7 +195,7 @@ pub(crate) fn spawn(
     let stack = take_stack();
     let routine: Routine = Box::new(routine);
     let argument = Box::into_raw(Box::new(Cell::new(Some(routine)))).expose_provenance();
-    // SAFETY: The stack was just taken, for this thread.
+    // SAFETY: The stack was just taken, for this thread; whoever had it has left it, fact 3.
     let context = unsafe { Context::begin_at(address::to_pointer(stack), begin, argument) };
     let thread: ThreadRef = Box::leak(Box::new(Thread {
         name,
