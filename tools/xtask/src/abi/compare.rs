@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::layout::{Constant, Place, Structure, Witness};
+use super::{
+    layout::{Constant, Place, Structure, Witness},
+    own::Own,
+};
 
 /// A point on which a witness disagrees with our bindings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub(super) struct Outcome {
     /// structures.
     pub(super) bit_fields: BTreeMap<&'static str, (usize, usize)>,
     pub(super) disagreements: Vec<Disagreement>,
+    /// Constants that the sources spell out.
+    pub(super) own: Own,
     /// What one witness alone does not know, by its name.
     pub(super) unknown: BTreeMap<&'static str, Vec<String>>,
 }

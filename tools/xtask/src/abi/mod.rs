@@ -13,6 +13,7 @@ mod items;
 mod layout;
 mod metadata;
 mod ours;
+mod own;
 mod page;
 mod resolutions;
 mod rust_layout;
@@ -31,6 +32,7 @@ use headers::Headers;
 use layout::Witness;
 use metadata::Metadata;
 use ours::Ours;
+use own::Own;
 use resolutions::Resolutions;
 
 /// What is right where they disagree, relative to the workspace's root.
@@ -94,7 +96,8 @@ fn is_up_to_date(workspace: &Workspace, page: &str) -> anyhow::Result<()> {
 fn compared(workspace: &Workspace) -> anyhow::Result<(String, String)> {
     let outcome = outcome(workspace)?;
     let resolutions = Resolutions::read(&workspace.root().join(RESOLUTIONS))?;
-    let complaints = resolutions.complaints(&outcome);
+    let mut complaints = resolutions.complaints(&outcome);
+    complaints.extend(outcome.own.complaints.iter().cloned());
     for complaint in &complaints {
         println!("abi: {complaint}");
     }
@@ -112,7 +115,8 @@ fn outcome(workspace: &Workspace) -> anyhow::Result<Outcome> {
     let sources = sources(workspace)?;
     let ours = Ours::read(&sources.bindings, &sources.wdk_sys)?;
     let metadata = Metadata::read(&sources.windows_sys, &sources.features)?;
-    let identifiers = usage::identifiers(&usage::files(workspace)?)?;
+    let files = usage::files(workspace)?;
+    let identifiers = usage::identifiers(&files)?;
     let usage = usage::of(&identifiers, &ours)?;
     let macros = usage.constants.iter().map(String::as_str);
     let headers = Headers::read(
@@ -120,7 +124,10 @@ fn outcome(workspace: &Workspace) -> anyhow::Result<Outcome> {
         macros.filter(|name| !name.contains("::")),
     )?;
     let witnesses: [&dyn Witness; 2] = [&headers, &metadata];
-    let mut outcome = Outcome::default();
+    let mut outcome = Outcome {
+        own: Own::of(&files, &ours)?,
+        ..Outcome::default()
+    };
     for name in &usage.structures {
         let names = ours.names(name);
         let layout = ours.structure(&names)?.context("it is in the bindings")?;

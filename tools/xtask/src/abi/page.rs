@@ -18,7 +18,9 @@ Our bindings are what `edu.sys` and the rig are compiled with: bindgen's, of min
 [`tools/wdk/include`](../../tools/wdk/include). They are compared with the headers as mingw-w64 has them, read by its own compiler,
 and with `windows-sys`, which Microsoft generates from its own metadata. Compared are the size and alignment of each structure,
 the offset and size of each field, and the value and width of each constant. Nobody lists what is compared: it is whatever the
-sources of the driver and the rig name, and what they reach from there.
+sources of the driver and the rig name, and what they reach from there. Some constants the driver and the rig spell out themselves;
+one that has the name of a constant in the bindings is compared with that. Of `windows-sys` those modules are read whose features
+`tests/abi/Cargo.toml` turns on.
 ";
 
 /// Writes the page.
@@ -65,13 +67,17 @@ pub(super) fn page(outcome: &Outcome, resolutions: &Resolutions) -> String {
         }
     }
     page.push_str(
-        "\n## What only two witnesses know\n\nThey agree on all of it, or it is above.\n",
+        "\n## What only two witnesses know\n\nThey agree on all of it, or it is above. Where those two are our bindings and \
+         mingw-w64's headers, they are of one origin.\n",
     );
     for (witness, names) in &outcome.unknown {
         let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
         line(
             &mut page,
-            format_args!("\n{witness} has none of these: {}.", names.join(", ")),
+            format_args!(
+                "\nWhat is read of {witness} has none of these: {}.",
+                names.join(", ")
+            ),
         );
     }
     for (witness, (fields, structures)) in &outcome.bit_fields {
@@ -89,10 +95,12 @@ pub(super) fn page(outcome: &Outcome, resolutions: &Resolutions) -> String {
 /// The numbers, in a sentence.
 pub(super) fn summary(outcome: &Outcome) -> String {
     format!(
-        "{} structures with {} fields, and {} constants compared: {} disagreements, all of them resolved.",
+        "{} structures with {} fields, and {} constants compared, {} of them spelt out in our sources too: {} \
+         disagreements, all of them resolved.",
         outcome.structures,
         outcome.fields,
         outcome.constants,
+        outcome.own.compared,
         outcome.disagreements.len()
     )
 }
