@@ -64,9 +64,8 @@ pub(crate) struct AuditArguments {
     write: bool,
 }
 
-/// The source of `dirql`, and in it the reasons for which it stops the machine.
+/// The source of `dirql`.
 const LIBRARY: &str = "driver/dirql/src";
-const REASONS: &str = "driver/dirql/src/stop_code.rs";
 /// The page about `edu.sys`.
 const PAGE: &str = "driver/edu/CRITICAL-SECTIONS.md";
 /// The reviewed list of its stops.
@@ -205,7 +204,7 @@ impl Audited {
     /// What is wrong with the reviewed list.
     fn reviewed(&self, workspace: &Workspace) -> anyhow::Result<Vec<String>> {
         let root = workspace.root();
-        let names = stop_sites::reasons(&read_text(&root.join(REASONS))?)?;
+        let names = stop_sites::reasons();
         let sites = stop_sites::all(&root.join(LIBRARY))?;
         let Stops { reasons, functions } = &self.audit.stops;
         let reasons = reasons.values().flatten().copied().collect();

@@ -70,7 +70,7 @@ pub(super) fn compare(
     let missing = stops.difference(&list.justified).map(|(reason, function)| {
         format!(
             "{function} can stop the machine for reason {reason} \
-             (driver/dirql/src/stop_code.rs), and the list of stops does not say why that does \
+             (driver/dirql/src/stop_code/reasons.rs), and the list of stops does not say why that does \
              not happen there"
         )
     });

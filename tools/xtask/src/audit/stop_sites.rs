@@ -150,31 +150,21 @@ impl<'ast> Visit<'ast> for Finder<'_> {
     }
 }
 
+/// Makes [`NAMES`] of the list that the library has its reasons from.
+macro_rules! reasons {
+    ($tag:literal; $($(#[$attribute:meta])* $name:ident = $number:literal,)+) => {
+        const NAMES: &[(u64, &str)] = &[$(($number, stringify!($name)),)+];
+    };
+}
+
+include!("../../../../driver/dirql/src/stop_code/reasons.rs");
+
 /// The reasons that the source names, by number.
-///
-/// # Errors
-/// If the source has no such enumeration.
-pub(super) fn reasons(source: &str) -> anyhow::Result<BTreeMap<u64, String>> {
-    let file = syn::parse_file(source).context("stop_code.rs is no Rust")?;
-    let reasons = file.items.iter().find_map(|item| match item {
-        syn::Item::Enum(item) if item.ident == "Reason" => Some(item),
-        _ => None,
-    });
-    let reasons = reasons.context("stop_code.rs has no enumeration Reason")?;
-    let mut names = BTreeMap::new();
-    for variant in &reasons.variants {
-        let name = variant.ident.to_string();
-        let number = match &variant.discriminant {
-            Some((_, syn::Expr::Lit(literal))) => match &literal.lit {
-                syn::Lit::Int(number) => number.base10_parse().ok(),
-                _ => None,
-            },
-            _ => None,
-        };
-        let number = number.with_context(|| format!("{name} has no number"))?;
-        names.insert(number, name);
-    }
-    Ok(names)
+pub(super) fn reasons() -> BTreeMap<u64, String> {
+    let names = NAMES.iter();
+    names
+        .map(|(number, name)| (*number, (*name).to_owned()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -214,9 +204,8 @@ mod tests {
 
     #[test]
     fn reasons_have_numbers() {
-        let found = reasons("enum Reason { One = 2, Two = 40 }").expect("it is Rust");
-        assert_eq!(found.get(&40).map(String::as_str), Some("Two"));
-        assert!(reasons("enum Reason { One }").is_err());
-        assert!(reasons("enum Other { One = 1 }").is_err());
+        let found = reasons();
+        assert_eq!(found.get(&4).map(String::as_str), Some("BufferMissing"));
+        assert_eq!(found.len(), NAMES.len(), "each has a number of its own");
     }
 }
