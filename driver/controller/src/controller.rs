@@ -149,18 +149,20 @@ impl<R: Registers, T, D, B: BorrowMut<EventBatch>> Controller<R, T, D, B> {
 
     /// Programs an operation. One register write, unless it has to wait.
     ///
+    /// The owner is moved once, from where it is to where it stays.
+    ///
     /// # Errors
-    /// Hands the owner back when the operation cannot be taken: while there is another one,
+    /// Leaves the owner when the operation cannot be taken: while there is another one,
     /// even one that has ended and that the DPC has not [drained](Self::drain). So nothing is
     /// ever in the place of an end but that end.
     pub fn arm(
         &mut self,
-        owner: T,
+        owner: &mut Option<T>,
         operation: Operation,
         deadline: Deadline,
-    ) -> Result<(), Refused<T>> {
+    ) -> Result<(), Refused> {
         let (stage, waits) = match self.engine.mode {
-            Mode::Silent => return Err(Refused::Silent(owner)),
+            Mode::Silent => return Err(Refused::Silent),
             Mode::Free => (Stage::Programmed(deadline), false),
             Mode::Draining(_) => (Stage::Waiting(deadline), true),
         };
@@ -170,7 +172,10 @@ impl<R: Registers, T, D, B: BorrowMut<EventBatch>> Controller<R, T, D, B> {
             if self.has_ended() {
                 count(&mut self.counters.results_refused);
             }
-            return Err(Refused::Busy(owner));
+            return Err(Refused::Busy);
+        };
+        let Some(owner) = owner.take() else {
+            return Err(Refused::Busy);
         };
         *place = Some(Inside {
             owner,

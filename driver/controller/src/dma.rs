@@ -114,19 +114,22 @@ impl<R: Registers, T, D, B: BorrowMut<EventBatch>> Controller<R, T, D, B> {
     /// [drained](Self::drain_transfer).
     ///
     /// # Errors
-    /// Hands the owner back when the transfer cannot be taken.
+    /// Leaves the owner when the transfer cannot be taken.
     pub fn arm_transfer(
         &mut self,
-        owner: D,
+        owner: &mut Option<D>,
         transfer: Transfer,
         deadline: Deadline,
-    ) -> Result<(), Refused<D>> {
+    ) -> Result<(), Refused> {
         if self.engine.mode == Mode::Silent {
-            return Err(Refused::Silent(owner));
+            return Err(Refused::Silent);
         }
         // Said to be empty, as in `arm`.
         let place @ None = &mut self.dma.moving else {
-            return Err(Refused::Busy(owner));
+            return Err(Refused::Busy);
+        };
+        let Some(owner) = owner.take() else {
+            return Err(Refused::Busy);
         };
         *place = Some(Moving {
             owner,

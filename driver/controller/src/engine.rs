@@ -64,13 +64,13 @@ pub struct Ended<T> {
     pub outcome: Outcome,
 }
 
-/// An operation that was not taken; its owner comes back.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Refused<T> {
+/// Why an operation or a transfer was not taken; its owner is left where it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
     /// The controller is silent: before `enable`, after `silence`.
-    Silent(T),
-    /// An operation is under way, or its end waits for the DPC.
-    Busy(T),
+    Silent,
+    /// Another one is under way, or its end waits for the DPC; or there is no owner.
+    Busy,
 }
 
 /// Where the engine stands; the crate's page draws it.

@@ -95,6 +95,9 @@ impl Device {
     }
 }
 
+/// Taken, or why not and whose it is still.
+pub(crate) type Armed = Result<(), (Refused, Option<u32>)>;
+
 pub(crate) type Tested<'a> = Controller<&'a mut Device, u32>;
 
 pub(crate) fn started(device: &mut Device) -> Tested<'_> {
@@ -112,30 +115,19 @@ impl Tested<'_> {
         self.registers_mut()
     }
 
-    pub(crate) fn arm_factorial(
-        &mut self,
-        owner: u32,
-        n: u32,
-        ticks: u32,
-    ) -> Result<(), Refused<u32>> {
-        self.arm(
-            owner,
-            Operation::Factorial { n },
-            Deadline::after_ticks(ticks),
-        )
+    pub(crate) fn arm_factorial(&mut self, owner: u32, n: u32, ticks: u32) -> Armed {
+        self.arm_as(owner, Operation::Factorial { n }, ticks)
     }
 
-    pub(crate) fn arm_raise(
-        &mut self,
-        owner: u32,
-        mask: u32,
-        ticks: u32,
-    ) -> Result<(), Refused<u32>> {
-        self.arm(
-            owner,
-            Operation::Raise { mask },
-            Deadline::after_ticks(ticks),
-        )
+    fn arm_as(&mut self, owner: u32, operation: Operation, ticks: u32) -> Armed {
+        let mut owner = Some(owner);
+        let armed = self.arm(&mut owner, operation, Deadline::after_ticks(ticks));
+        assert_eq!(armed.is_ok(), owner.is_none(), "who has it?");
+        armed.map_err(|refused| (refused, owner))
+    }
+
+    pub(crate) fn arm_raise(&mut self, owner: u32, mask: u32, ticks: u32) -> Armed {
+        self.arm_as(owner, Operation::Raise { mask }, ticks)
     }
 }
 
@@ -286,8 +278,11 @@ fn no_operation_takes_the_place_of_an_end_that_was_not_drained() {
     assert_eq!(controller.arm_raise(1, 4, 0), Ok(()));
     assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
     controller.device().log.clear();
-    assert_eq!(controller.arm_raise(2, 8, 0), Err(Refused::Busy(2)));
-    assert_eq!(controller.arm_factorial(3, 5, 0), Err(Refused::Busy(3)));
+    assert_eq!(controller.arm_raise(2, 8, 0), Err((Refused::Busy, Some(2))));
+    assert_eq!(
+        controller.arm_factorial(3, 5, 0),
+        Err((Refused::Busy, Some(3)))
+    );
     assert!(
         controller.device().log.is_empty(),
         "the device is told nothing"
@@ -299,8 +294,21 @@ fn no_operation_takes_the_place_of_an_end_that_was_not_drained() {
     assert_eq!(controller.counters().operations_timed_out, 0);
     assert_eq!(controller.drain().map(|ended| ended.owner), Some(1));
     assert_eq!(controller.arm_raise(2, 8, 0), Ok(()));
-    assert_eq!(controller.arm_raise(3, 8, 0), Err(Refused::Busy(3)));
+    assert_eq!(controller.arm_raise(3, 8, 0), Err((Refused::Busy, Some(3))));
     assert_eq!(controller.counters().results_refused, 2, "that is no end");
+}
+
+#[test]
+fn nobody_gets_nothing() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    let (operation, deadline) = (Operation::Raise { mask: 1 }, Deadline::after_ticks(1));
+    assert_eq!(
+        controller.arm(&mut None, operation, deadline),
+        Err(Refused::Busy)
+    );
+    assert!(controller.device().log.is_empty());
+    assert_eq!(controller.counters(), Counters::default());
 }
 
 #[test]
@@ -308,14 +316,20 @@ fn one_operation_at_a_time() {
     let mut device = Device::default();
     let mut controller = started(&mut device);
     assert_eq!(controller.arm_factorial(1, 5, 10), Ok(()));
-    assert_eq!(controller.arm_factorial(2, 5, 10), Err(Refused::Busy(2)));
+    assert_eq!(
+        controller.arm_factorial(2, 5, 10),
+        Err((Refused::Busy, Some(2)))
+    );
 }
 
 #[test]
 fn a_silent_controller_takes_nothing() {
     let mut device = Device::default();
     let mut controller: Tested<'_> = Controller::new(&mut device, Counters::default());
-    assert_eq!(controller.arm_factorial(1, 5, 10), Err(Refused::Silent(1)));
+    assert_eq!(
+        controller.arm_factorial(1, 5, 10),
+        Err((Refused::Silent, Some(1)))
+    );
     assert_eq!(controller.check_liveness(1), None);
     assert!(controller.device().log.is_empty());
 }
@@ -425,7 +439,10 @@ fn a_result_saved_before_the_silence_is_still_drained() {
     assert_eq!(controller.arm_raise(1, 4, 10), Ok(()));
     assert_eq!(controller.service(0), Service::Claimed(Dpcs::FOR_ISR));
     assert_eq!(controller.silence(), None);
-    assert_eq!(controller.arm_raise(2, 4, 10), Err(Refused::Silent(2)));
+    assert_eq!(
+        controller.arm_raise(2, 4, 10),
+        Err((Refused::Silent, Some(2)))
+    );
     assert_eq!(controller.drain().map(|ended| ended.owner), Some(1));
     assert_eq!(controller.counters().operations_aborted, 0);
 }
@@ -441,7 +458,10 @@ fn a_result_outlives_a_sleep_and_what_the_device_was_draining() {
     assert_eq!(controller.silence(), None);
     let saved = controller.save();
     controller.restore(saved);
-    assert_eq!(controller.arm_raise(2, 8, 10), Err(Refused::Busy(2)));
+    assert_eq!(
+        controller.arm_raise(2, 8, 10),
+        Err((Refused::Busy, Some(2)))
+    );
     assert_eq!(controller.tick(), None);
     controller.device().end_factorial();
     assert_eq!(controller.service(0), Service::Claimed(Dpcs::NONE));
@@ -505,7 +525,10 @@ fn a_device_that_slept_has_back_what_it_forgot() {
     assert_eq!(controller.silence(), None);
     let mut saved = controller.save();
     assert_eq!(controller.device().status, 0);
-    assert_eq!(controller.arm_raise(3, 1, 10), Err(Refused::Silent(3)));
+    assert_eq!(
+        controller.arm_raise(3, 1, 10),
+        Err((Refused::Silent, Some(3)))
+    );
     assert_eq!(saved.counters.liveness_checks, 1);
     saved.counters = Counters::default();
     controller.device().liveness = 0xffff;

@@ -49,11 +49,10 @@ fn start_packet(
             deadline,
         })) => {
             let mut packet = Some(packet);
-            let refused = section(device, irql, Section::StartIo, |_, shared| {
-                let packet = packet.take()?;
-                shared.0.arm(packet, operation, deadline).err()
+            let armed = section(device, irql, Section::StartIo, |_, shared| {
+                shared.0.arm(&mut packet, operation, deadline)
             });
-            started(irql, packet, refused.flatten())
+            started(irql, packet, armed)
         }
         Some(Err(error)) => {
             packet.fail(irql, error);
@@ -66,19 +65,19 @@ fn start_packet(
     }
 }
 
-/// `untouched` still holds the packet if no critical section ran.
+/// The packet is `left` if the controller has not taken it, or no critical section ran.
 fn started(
     irql: &mut Dispatch,
-    untouched: Option<Packet>,
-    refused: Option<Refused<Packet>>,
+    left: Option<Packet>,
+    armed: Option<core::result::Result<(), Refused>>,
 ) -> Start {
-    match (untouched, refused) {
-        (Some(packet), _) | (None, Some(Refused::Silent(packet))) => Start::Refused(packet),
-        (None, Some(Refused::Busy(packet))) => {
+    match (left, armed) {
+        (None, _) => Start::Accepted,
+        (Some(packet), Some(Err(Refused::Busy))) => {
             packet.fail(irql, NtError::STATUS_DEVICE_BUSY);
             Start::Accepted
         }
-        (None, None) => Start::Accepted,
+        (Some(packet), _) => Start::Refused(packet),
     }
 }
 

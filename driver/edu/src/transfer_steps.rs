@@ -206,16 +206,13 @@ fn arm(
     mapped: Mapped<PendingIrp>,
     transfer: Transfer,
 ) -> core::result::Result<(), (Mapped<PendingIrp>, NtError)> {
-    let mut untouched = Some(mapped);
-    let refused = section(device, irql, who, |_, shared| {
-        let mapped = untouched.take()?;
-        shared.0.arm_transfer(mapped, transfer, DEADLINE).err()
+    let mut mapped = Some(mapped);
+    let armed = section(device, irql, who, |_, shared| {
+        shared.0.arm_transfer(&mut mapped, transfer, DEADLINE)
     });
-    match (untouched, refused.flatten()) {
-        (None, None) => Ok(()),
-        (Some(mapped), _) | (None, Some(NotTaken::Silent(mapped))) => {
-            Err((mapped, NtError::STATUS_DEVICE_NOT_READY))
-        }
-        (None, Some(NotTaken::Busy(mapped))) => Err((mapped, NtError::STATUS_DEVICE_BUSY)),
+    match (mapped, armed) {
+        (None, _) => Ok(()),
+        (Some(mapped), Some(Err(NotTaken::Busy))) => Err((mapped, NtError::STATUS_DEVICE_BUSY)),
+        (Some(mapped), _) => Err((mapped, NtError::STATUS_DEVICE_NOT_READY)),
     }
 }

@@ -8,18 +8,20 @@
 //! # How it works
 //!
 //! Records are numbered by one counter; number `n` belongs to slot `n` modulo their count,
-//! so a new record overwrites the oldest. Each slot has a version:
+//! so a new record overwrites the oldest. Its turn there is `t`, one round later than `n`, so
+//! that the first ones overwrite something, too. Each slot has a version:
 //!
 //! ```text
-//!   empty 0 --claim--> 2n + 1, being written --publish--> 2n + 2, written
-//!                            ^                                |
-//!                            '---- claim by n + slots, ... ---'
+//!   2t - 2 slots + 2 --claim--> 2t + 1, being written --publish--> 2t + 2, written
+//!                                   ^                                  |
+//!                                   '------ claim by t + slots, ... ---'
 //! ```
 //!
 //! * **Two writers never write one slot at a time.** The claim is a compare-and-swap from
-//!   an even version. A writer that finds the slot being written, or written by a later
-//!   number, gives its record up and says so in the slot's second word. That takes a writer
-//!   that was held up while the ring went round once.
+//!   the version of the turn before, or else from an earlier even one. A writer that finds
+//!   the slot being written, or written in a later turn, gives its record up and says so in
+//!   the slot's second word. That takes a writer that was held up while the ring went round
+//!   once.
 //! * **A reader never sees half a record.** It reads the version, the words and the version
 //!   again. If both versions are that of the number it wants, no word is of another record:
 //!   the words are stored after the version was made odd (a release fence), and loaded before

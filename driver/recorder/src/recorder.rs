@@ -36,7 +36,13 @@ impl<S: Deref<Target = [Slot]>> Recorder<S> {
     /// A recorder that is off; `None` unless there are as many slots as a power of two.
     #[must_use]
     pub fn new(slots: S) -> Option<Self> {
-        slots.len().is_power_of_two().then(|| Self {
+        if !slots.len().is_power_of_two() {
+            return None;
+        }
+        for (turn, slot) in (0..).zip(slots.iter()) {
+            slot.set_out(turn);
+        }
+        Some(Self {
             slots,
             next: AtomicU64::new(0),
             on: AtomicBool::new(false),
@@ -63,11 +69,18 @@ impl<S: Deref<Target = [Slot]>> Recorder<S> {
 
     /// Writes a record under the next number, whatever number it carries. Any IRQL; waits
     /// for nobody.
+    #[inline]
     pub fn write(&self, record: Record) {
+        let [_number, start, times, what]: [u64; WORDS + 1] = zerocopy::transmute!(record);
+        self.write_words(start, times, what);
+    }
+
+    /// In registers, so that no record is put together in memory to be read again.
+    #[inline(never)]
+    fn write_words(&self, start: u64, times: u64, what: u64) {
         let number = self.next.fetch_add(1, Relaxed);
-        let [_number, words @ ..]: [u64; WORDS + 1] = zerocopy::transmute!(record);
         if let Some(slot) = self.slot(number) {
-            slot.write(number, words);
+            slot.write(self.turn(number), self.round(), [start, times, what]);
         }
     }
 
@@ -75,12 +88,11 @@ impl<S: Deref<Target = [Slot]>> Recorder<S> {
     /// IRQL; waits for nobody, and takes as long as there are such numbers, or slots.
     pub fn lose(&self, count: u64) {
         let first = self.next.fetch_add(count, Relaxed);
-        let slots = u64::try_from(self.slots.len()).unwrap_or(u64::MAX);
         // Those before have been overwritten by these.
-        let before = count.saturating_sub(slots);
+        let before = count.saturating_sub(self.round());
         for number in first.saturating_add(before)..first.saturating_add(count) {
             if let Some(slot) = self.slot(number) {
-                slot.give_up(number);
+                slot.give_up(self.turn(number));
             }
         }
     }
@@ -90,15 +102,15 @@ impl<S: Deref<Target = [Slot]>> Recorder<S> {
     /// Stops in front of one that is being written.
     pub fn read(&self, after: u64, room: u32, mut take: impl FnMut(Record)) -> Reading {
         let end = self.next();
-        let slots = u64::try_from(self.slots.len()).unwrap_or(u64::MAX);
         let mut reading = Reading {
-            next: after.max(end.saturating_sub(slots)),
+            next: after.max(end.saturating_sub(self.round())),
             lost: 0,
             count: 0,
         };
         while reading.next < end && reading.count < room {
             let number = reading.next;
-            match self.slot(number).map(|slot| slot.read(number)) {
+            let turn = self.turn(number);
+            match self.slot(number).map(|slot| slot.read(turn)) {
                 Some(Found::Words([start, times, what])) => {
                     take(zerocopy::transmute!([number, start, times, what]));
                     reading.count = reading.count.saturating_add(1);
@@ -111,6 +123,16 @@ impl<S: Deref<Target = [Slot]>> Recorder<S> {
         let passed = reading.next.saturating_sub(after);
         reading.lost = passed.saturating_sub(reading.count.into());
         reading
+    }
+
+    /// Numbers until a slot has its next turn.
+    fn round(&self) -> u64 {
+        u64::try_from(self.slots.len()).unwrap_or(u64::MAX)
+    }
+
+    /// The turn in which a number is: one round later, so that each has a turn before it.
+    fn turn(&self, number: u64) -> u64 {
+        number.wrapping_add(self.round())
     }
 
     fn slot(&self, number: u64) -> Option<&Slot> {

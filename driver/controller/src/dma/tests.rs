@@ -7,7 +7,7 @@ use std::{vec, vec::Vec};
 use crate::{
     Controller, Counters, Deadline, Direction, Dpcs, EndedTransfer, Refused, Register, Service,
     Transfer, TransferOutcome,
-    tests::{Device, Tested, started},
+    tests::{Armed, Device, Tested, started},
 };
 
 const MEMORY: u64 = 0x12_3000;
@@ -22,9 +22,12 @@ fn transfer(position: u32, count: u32, direction: Direction) -> Transfer {
 }
 
 impl Tested<'_> {
-    fn arm_read(&mut self, owner: u32, ticks: u32) -> Result<(), Refused<u32>> {
+    fn arm_read(&mut self, owner: u32, ticks: u32) -> Armed {
         let transfer = transfer(8, 100, Direction::FromDevice);
-        self.arm_transfer(owner, transfer, Deadline::after_ticks(ticks))
+        let mut owner = Some(owner);
+        let armed = self.arm_transfer(&mut owner, transfer, Deadline::after_ticks(ticks));
+        assert_eq!(armed.is_ok(), owner.is_none(), "who has it?");
+        armed.map_err(|refused| (refused, owner))
     }
 
     fn expect_end(&mut self, owner: u32, outcome: TransferOutcome) {
@@ -42,7 +45,7 @@ fn a_transfer_takes_six_register_accesses() {
     let mut controller = started(&mut device);
     let there = transfer(8, 100, Direction::ToDevice);
     assert_eq!(
-        controller.arm_transfer(7, there, Deadline::after_ticks(10)),
+        controller.arm_transfer(&mut Some(7), there, Deadline::after_ticks(10)),
         Ok(())
     );
     assert_eq!(controller.device().dma, [0x12_3000, 0x4_0008, 100, 5]);
@@ -108,10 +111,10 @@ fn one_transfer_at_a_time_until_it_is_drained() {
     let mut device = Device::default();
     let mut controller = started(&mut device);
     assert_eq!(controller.arm_read(1, 10), Ok(()));
-    assert_eq!(controller.arm_read(2, 10), Err(Refused::Busy(2)));
+    assert_eq!(controller.arm_read(2, 10), Err((Refused::Busy, Some(2))));
     controller.device().end_transfer();
     assert_eq!(controller.service(0), Service::Claimed(Dpcs::DMA));
-    assert_eq!(controller.arm_read(2, 10), Err(Refused::Busy(2)));
+    assert_eq!(controller.arm_read(2, 10), Err((Refused::Busy, Some(2))));
     controller.expect_end(1, TransferOutcome::Done);
     assert_eq!(controller.arm_read(2, 10), Ok(()));
     assert_eq!(controller.counters().dma_started, 2);
@@ -121,7 +124,7 @@ fn one_transfer_at_a_time_until_it_is_drained() {
 fn a_silent_controller_transfers_nothing() {
     let mut device = Device::default();
     let mut controller: Tested<'_> = Controller::new(&mut device, Counters::default());
-    assert_eq!(controller.arm_read(1, 10), Err(Refused::Silent(1)));
+    assert_eq!(controller.arm_read(1, 10), Err((Refused::Silent, Some(1))));
     assert!(controller.device().log.is_empty());
 }
 
@@ -191,7 +194,7 @@ fn a_doubted_cause_and_a_second_one_before_the_dpc_end_one_transfer() {
     assert_eq!(controller.service(0), BOTH);
     controller.device().end_transfer();
     assert_eq!(controller.service(0), Service::Claimed(Dpcs::DMA));
-    assert_eq!(controller.arm_read(3, 10), Err(Refused::Busy(3)));
+    assert_eq!(controller.arm_read(3, 10), Err((Refused::Busy, Some(3))));
     controller.expect_end(1, TransferOutcome::Done);
     assert_eq!(controller.counters().dma_completed, 1);
 }
@@ -298,7 +301,7 @@ fn memory_is_the_devices_until_it_lets_go_whatever_the_deadline() {
         assert!(!controller.tick_transfer());
         assert_eq!(controller.drain_transfer(), None);
     }
-    assert_eq!(controller.arm_read(2, 1), Err(Refused::Busy(2)));
+    assert_eq!(controller.arm_read(2, 1), Err((Refused::Busy, Some(2))));
     controller.device().end_transfer();
     assert_eq!(controller.service(0), Service::Claimed(Dpcs::DMA));
     controller.expect_end(1, TransferOutcome::TimedOut);

@@ -15,7 +15,8 @@ const NOTHING: Service = Service::Claimed(Dpcs::NONE);
 
 fn arm_read(controller: &mut Tested<'_>, owner: u32) {
     let transfer = Transfer::new(0x1000, 0, 16, Direction::FromDevice).expect("it is inside");
-    let armed = controller.arm_transfer(owner, transfer, Deadline::after_ticks(1000));
+    let mut owner = Some(owner);
+    let armed = controller.arm_transfer(&mut owner, transfer, Deadline::after_ticks(1000));
     assert_eq!(armed, Ok(()));
 }
 

@@ -85,7 +85,10 @@ fn several_interrupts_before_one_dpc_overwrite_nothing() {
     for stamp in 1..4 {
         assert_eq!(unasked(&mut controller, stamp), NOTHING);
     }
-    assert_eq!(controller.arm_factorial(99, 3, 10), Err(Refused::Busy(99)));
+    assert_eq!(
+        controller.arm_factorial(99, 3, 10),
+        Err((Refused::Busy, Some(99)))
+    );
     let ended = controller.drain().map(|ended| (ended.owner, ended.outcome));
     assert_eq!(ended, Some((1, Outcome::Raised { causes: 0x2 })));
     assert_eq!(

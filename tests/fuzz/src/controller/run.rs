@@ -157,9 +157,12 @@ impl Run<'_> {
     fn arm(&mut self, operation: Operation, ticks: u32) {
         self.owners += 1;
         let owner = self.owners;
+        let mut left = Some(owner);
         let armed = self
             .controller
-            .arm(owner, operation, Deadline::after_ticks(ticks));
+            .arm(&mut left, operation, Deadline::after_ticks(ticks));
+        let expected = armed.is_err().then_some(owner);
+        assert_eq!(left, expected, "whose is it?");
         let is_free = self.ledger.engine.is_none() && self.ledger.result.is_none();
         match armed {
             Ok(()) => {
@@ -172,12 +175,13 @@ impl Run<'_> {
                     is_programmed: false,
                 });
             }
-            Err(refused) => {
-                let (Refused::Silent(back) | Refused::Busy(back)) = refused;
-                assert_eq!(back, owner, "another one is refused");
+            Err(Refused::Silent) => {
+                assert!(!self.ledger.is_enabled, "{operation:?} is refused");
+            }
+            Err(Refused::Busy) => {
                 assert!(
-                    !(self.ledger.is_enabled && is_free),
-                    "{operation:?} is refused without a reason"
+                    self.ledger.is_enabled && !is_free,
+                    "{operation:?} is refused"
                 );
             }
         }
@@ -187,7 +191,10 @@ impl Run<'_> {
         self.owners += 1;
         let owner = self.owners;
         let deadline = Deadline::after_ticks(ticks);
-        let armed = self.controller.arm_transfer(owner, transfer, deadline);
+        let mut left = Some(owner);
+        let armed = self.controller.arm_transfer(&mut left, transfer, deadline);
+        let expected = armed.is_err().then_some(owner);
+        assert_eq!(left, expected, "whose is it?");
         let can = self.ledger.is_enabled && self.ledger.moving.is_none();
         match armed {
             Ok(()) => {
@@ -204,9 +211,12 @@ impl Run<'_> {
                 Ledger::judge_transfer(&accesses, transfer);
             }
             Err(refused) => {
-                let (Refused::Silent(back) | Refused::Busy(back)) = refused;
-                assert_eq!(back, owner, "another one is refused");
                 assert!(!can, "{transfer:?} is refused without a reason");
+                let is_silent = refused == Refused::Silent;
+                assert_eq!(
+                    is_silent, !self.ledger.is_enabled,
+                    "{transfer:?}: {refused:?}"
+                );
                 let accesses = self.judged();
                 assert_eq!(accesses, [], "a transfer that is refused touches nothing");
             }

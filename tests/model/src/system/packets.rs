@@ -137,7 +137,7 @@ impl System {
         if self.mistake() == Mistake::OverwritesEnd {
             self.section(EduController::drain);
         }
-        match self.section(|controller| controller.arm(id, operation, deadline)) {
+        match self.section(|controller| controller.arm(&mut Some(id), operation, deadline)) {
             Some(Ok(())) => {
                 self.packets.set(id, Stage::Begun);
                 self.packets.catching_up = Some(id);
@@ -149,8 +149,8 @@ impl System {
                     self.arm();
                 }
             }
-            None | Some(Err(Refused::Silent(_))) => self.packets.set(id, Stage::Refused),
-            Some(Err(Refused::Busy(_))) => {
+            None | Some(Err(Refused::Silent)) => self.packets.set(id, Stage::Refused),
+            Some(Err(Refused::Busy)) => {
                 self.fail(Rule::NothingLost, format!("request {id} was refused"));
                 self.take_out(id, End::Refused);
             }

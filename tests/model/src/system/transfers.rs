@@ -112,7 +112,7 @@ impl System {
         let transfer = Transfer::new(memory.into(), 0, 16, Direction::ToDevice);
         let deadline = self.deadline();
         let armed = transfer.and_then(|transfer| {
-            self.section(|controller| controller.arm_transfer(id, transfer, deadline))
+            self.section(|controller| controller.arm_transfer(&mut Some(id), transfer, deadline))
         });
         if let Some(Ok(())) = armed {
             self.restart_transfer_ticks();
