@@ -170,6 +170,7 @@ const CALLBACKS: &[(Known, u8)] = &[
     (Known::By("dirql::dpc::Dpc<"), 1),
     (Known::By("dirql::dpc::threaded::ThreadedDpc<"), 1),
     (Known::By("dirql::work_item::WorkItem<"), 1),
+    (Known::By("dirql::work_item::queue_erased<"), 1),
     (Known::By("dirql::dma::adapter::DmaAdapter::close"), 1),
     (Known::By("dirql::dma::common_buffer::CommonBuffer<"), 1),
     (Known::ClosureOf("dirql::irql::Passive"), 1),

@@ -89,6 +89,11 @@ mod tests {
     fn each_row_is_of_a_function_that_there_is() {
         for site in SITES {
             sources::expect(site.function);
+            if let Reaches::Callbacks { named, .. } = site.reaches
+                && named.starts_with("dirql::")
+            {
+                sources::expect(named);
+            }
         }
     }
 
