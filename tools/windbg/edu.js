@@ -553,7 +553,9 @@ function records(found, most) {
         // The length is a power of two, and the number of a slot less than it.
         const slot = first.address.add((low(number) & (length - 1)) * size);
         const version = read(slot.add(versionAt), 1, WORD)[0];
-        if (!isSame(version, number.add(number).add(2))) {
+        // Its turn in the slot is one round later than its number.
+        const turn = number.add(length);
+        if (!isSame(version, turn.add(turn).add(2))) {
             continue;
         }
         all.push(record(number, read(slot.add(wordsAt), SLOT_WORDS * 2, 4)));
