@@ -20,6 +20,10 @@ const ABOUT: &[(&str, &str)] = &[
         "requests are cancelled between any two calls of the driver's",
     ),
     (
+        "bugcheck/",
+        "what eductl says of a panic and of a broken invariant that stopped a machine",
+    ),
+    (
         "channel/",
         "the channel to the rig: garbage, programs that vanish, 256 requests at once",
     ),
@@ -125,6 +129,10 @@ const ABOUT: &[(&str, &str)] = &[
         "everything that the driver promises, against values computed on the host",
     ),
     ("watchdog", "a device that does not answer"),
+    (
+        "windbg/",
+        "the debugger extension and NatVis on the memory and the PDB of a real run",
+    ),
 ];
 
 /// What the scenario of this name is about.

@@ -60,7 +60,7 @@ fn the_reasons_are_those_of_the_reviewed_list() {
     let mut rows = 0;
     for line in listed.lines() {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-        let &["", number, name, _, ""] = cells.as_slice() else {
+        let &["", number, name, _, _, ""] = cells.as_slice() else {
             continue;
         };
         let Ok(number) = number.parse() else { continue };
