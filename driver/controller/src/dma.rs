@@ -91,6 +91,11 @@ impl<D> Dma<D> {
         self.is_doubted = true;
     }
 
+    /// Whether a cause may come that is not the end of the transfer that runs.
+    pub(crate) const fn is_doubted(&self) -> bool {
+        self.is_doubted
+    }
+
     /// The cause of DMA was acknowledged, and nobody has looked whether it was pending.
     pub(crate) const fn acknowledged_unseen(&mut self) {
         if let Some(Moving {

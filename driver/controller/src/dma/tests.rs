@@ -184,6 +184,29 @@ fn an_end_between_the_isr_and_the_look_of_its_dpc_has_its_own_interrupt() {
     assert_eq!(controller.device().log.len(), 2);
 }
 
+/// The same, with no transfer behind it: the interrupt ends nothing, and is still the one that
+/// was asked for.
+#[test]
+fn the_interrupt_of_an_end_that_was_looked_for_is_not_unasked() {
+    let mut device = Device::default();
+    let mut controller = started(&mut device);
+    assert_eq!(controller.arm_read(1, 10), Ok(()));
+    assert_eq!(controller.arm_raise(2, 0x100, 10), Ok(()));
+    assert_eq!(controller.service(0), BOTH);
+    controller.device().end_transfer();
+    controller.expect_end(1, TransferOutcome::Done);
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::NONE));
+    let counters = controller.counters();
+    assert_eq!(
+        (counters.interrupts_claimed, counters.interrupts_unasked),
+        (2, 0)
+    );
+    // A cause that nobody has asked for, of another kind, is one.
+    controller.device().causes = 0x40;
+    assert_eq!(controller.service(0), Service::Claimed(Dpcs::NONE));
+    assert_eq!(controller.counters().interrupts_unasked, 1);
+}
+
 /// Interrupts before the DPC of a doubted cause: it finds the end, once.
 #[test]
 fn a_doubted_cause_and_a_second_one_before_the_dpc_end_one_transfer() {
