@@ -5,7 +5,7 @@ use std::{vec, vec::Vec};
 use edu_interface::Record;
 use loom::{sync::Arc, thread};
 
-use crate::{Reading, Recorder, Slot};
+use crate::{Reading, Recorder, Slot, slot::Found};
 
 /// A record all of whose words say `value`.
 fn record(value: u32) -> Record {
@@ -213,5 +213,16 @@ fn it_is_off_until_it_is_switched_on() {
         assert!(!recorder.is_on());
         assert!(Recorder::new(Vec::<Slot>::new()).is_none());
         assert!(Recorder::new(vec![Slot::new(), Slot::new(), Slot::new()]).is_none());
+    });
+}
+
+/// The turns of one slot are a round apart, and a round of one slot is one.
+#[test]
+fn a_turn_that_was_given_up_says_nothing_of_the_next() {
+    loom::model(|| {
+        let slot = Slot::new();
+        slot.give_up(3);
+        assert!(matches!(slot.read(3), Found::Lost));
+        assert!(matches!(slot.read(4), Found::Unwritten));
     });
 }

@@ -157,7 +157,9 @@ fn judge(
             .push(failure(&format!("{} survives", mutant.name), &rerun));
     }
     let untrue = list.unfounded(all, &line_of);
-    let untrue = untrue.into_iter().chain(list.killed(outcomes, &line_of));
+    let untrue = untrue
+        .into_iter()
+        .chain(list.killed(all, outcomes, &line_of));
     let failures = untrue.map(|what| failure(&format!("{LIST}: {what}"), ""));
     tally.failures.extend(failures);
     let figures = Figures::of(outcomes);

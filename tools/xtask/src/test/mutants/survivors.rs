@@ -82,18 +82,26 @@ impl Survivors {
             .collect()
     }
 
-    /// Entries for mutants that were killed. Where several mutants look the same, one that
-    /// survives is enough for an entry to be true.
-    pub(super) fn killed(&self, outcomes: &[Outcome], line_of: LineOf<'_>) -> Vec<String> {
+    /// Entries for mutants that were killed. Where several of `all` look the same, one that
+    /// survives, or was not tried, is enough for an entry to stay.
+    pub(super) fn killed(
+        &self,
+        all: &[Mutant],
+        outcomes: &[Outcome],
+        line_of: LineOf<'_>,
+    ) -> Vec<String> {
         let killed = |entry: &&Survivor| {
-            let mut fates = outcomes
+            let is_of =
+                |mutant: &Mutant| line_of(mutant).is_some_and(|line| entry.is_of(mutant, &line));
+            let fates: Vec<Fate> = outcomes
                 .iter()
-                .filter(|outcome| {
-                    line_of(&outcome.mutant).is_some_and(|line| entry.is_of(&outcome.mutant, &line))
-                })
+                .filter(|outcome| is_of(&outcome.mutant))
                 .map(|outcome| outcome.fate)
-                .peekable();
-            fates.peek().is_some() && fates.all(|fate| fate != Fate::Survived)
+                .collect();
+            let alike = all.iter().filter(|mutant| is_of(mutant)).count();
+            !fates.is_empty()
+                && fates.len() >= alike
+                && fates.iter().all(|fate| *fate != Fate::Survived)
         };
         self.entries
             .iter()
@@ -204,7 +212,11 @@ mod tests {
     fn an_entry_for_a_mutant_that_is_killed_is_an_error() {
         let list = list();
         for fate in [Fate::Killed, Fate::Hung, Fate::Unviable] {
-            assert_eq!(list.killed(&[outcome(7, fate)], &line_of).len(), 1);
+            assert_eq!(
+                list.killed(&[mutant(7)], &[outcome(7, fate)], &line_of)
+                    .len(),
+                1
+            );
         }
         for outcomes in [
             vec![],
@@ -212,8 +224,13 @@ mod tests {
             vec![outcome(7, Fate::Survived)],
             vec![outcome(7, Fate::Killed), outcome(8, Fate::Survived)],
         ] {
-            assert_eq!(list.killed(&outcomes, &line_of), Vec::<String>::new());
+            let killed = list.killed(&[mutant(7), mutant(8)], &outcomes, &line_of);
+            assert_eq!(killed, Vec::<String>::new());
         }
+        let both = [outcome(7, Fate::Killed), outcome(8, Fate::Killed)];
+        let all = [mutant(7), mutant(8)];
+        assert_eq!(list.killed(&all, &both, &line_of).len(), 1);
+        assert_eq!(list.killed(&all, &both[..1], &line_of).len(), 0);
     }
 
     #[test]
